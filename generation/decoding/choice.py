@@ -1,0 +1,254 @@
+"""Choosing one name among suggestions by what the model thinks of them.
+
+``IdentifierSearch`` finds the names with the highest probability *as whole identifiers*, their end included: the trie is
+scored best first, a few tokens wide, until no name that is still open can beat the best one that is complete. A prefix is
+at least as probable as any name it starts, so stopping there is exact. ``walk_greedily`` is the published alternative,
+which takes the best token at every node and so can end in a name that is unlikely as a whole.
+
+Beside the suggestions the search follows the *free path*: what the model writes without the tool. In most cases both
+agree, and then the search costs no more forwards than writing.
+
+Source: the walk is ToolGen's (arXiv 2401.06391, section 3.3); the search, the end of a name and the free path are ours.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Sequence
+
+import torch
+
+from generation.decoding.sampling import Sampler
+from generation.decoding.suggestion_trie import ROOT, SuggestionTrie
+from generation.decoding.vocabulary import Vocabulary
+from generation.interfaces import DecodingState
+from generation.types import Candidate, Draft, Suggestion
+
+_LONGEST_FREE_TOKENS = 16
+_NEGLIGIBLE = math.log(1e-4)  # a name less likely than this is not looked for
+
+
+class IdentifierSearch:
+    """The probabilities of names at the end of a sequence. Commits nothing until ``commit``.
+
+    Args:
+        state: the sequence; its ``next_logits`` are those of the first token.
+        vocabulary: which tokens continue an identifier.
+        sampler: chooses the tokens of the free path.
+        barred: (V,) bool, tokens that must not be written (the mark); their probability is taken as zero.
+        tree_tokens: most nodes scored in one forward.
+        boundary: a name counts with the probability that it ends there.
+    """
+
+    def __init__(
+        self,
+        state: DecodingState,
+        vocabulary: Vocabulary,
+        sampler: Sampler,
+        barred: torch.Tensor,
+        tree_tokens: int,
+        boundary: bool = True,
+    ) -> None:
+        self._state = state
+        self._vocabulary = vocabulary
+        self._sampler = sampler
+        self._barred = barred
+        self._tree_tokens = tree_tokens
+        self._boundary = boundary
+        self.trie = SuggestionTrie()
+        self.forwards = 0
+        self._logits: dict[int, torch.Tensor] = {ROOT: state.next_logits.masked_fill(barred, -torch.inf)}
+        self._total = {ROOT: float(self._logits[ROOT].logsumexp(-1))}
+        self._reached: dict[int, float] = {ROOT: 0.0}  # log-probability of the path down to a scored node
+        self._ending: dict[int, float] = {}  # log-probability that an identifier ends after a scored node
+        self._followed: dict[int, int] = {}  # the token chosen freely after a node
+        self._order: list[int] = []  # nodes of the draft scored last
+
+    # ------------------------------------------------------------------------------------------ the free path
+
+    def follow_free(self, first_token: int, glue: str) -> tuple[int, str]:
+        """What the model writes from here by itself, to the end of the identifier.
+
+        Args:
+            first_token: its first token, already chosen.
+            glue: what it spells before the identifier starts.
+
+        Returns:
+            The node at its end, and the identifier ("" when none came).
+        """
+        tokens = [first_token]
+        node = self.trie.insert(tokens)
+        while len(tokens) < _LONGEST_FREE_TOKENS:
+            written = self._text(tokens)[len(glue) :]
+            if written and not written.isidentifier():
+                break  # the token goes on behind the identifier
+            following = self.following(node)
+            if not self._vocabulary.continues_identifier[following]:
+                break
+            tokens.append(following)
+            node = self.trie.insert(tokens)
+        return node, leading_identifier(self._text(tokens)[len(glue) :])
+
+    def following(self, node: int) -> int:
+        """The token the model would write after ``node``; the same one whenever asked."""
+        if node not in self._followed:
+            if node not in self._logits:
+                self._score([node])
+            self._followed[node] = self._sampler.choose(self._logits[node])
+        return self._followed[node]
+
+    def look_ahead(self, node: int, limit: int) -> str:
+        """At most ``limit`` tokens of what the model would write after ``node``, up to the end of the line."""
+        text = ""
+        for _ in range(limit):
+            token_id = self.following(node)
+            piece = self._vocabulary.bytes_of(token_id).decode("utf-8", errors="replace")
+            text += piece
+            if "\n" in piece or not piece:
+                break
+            node = self.trie.insert([*self._tokens(node), token_id])
+        return text
+
+    def _tokens(self, node: int) -> list[int]:
+        return [self.trie.nodes[member].token_id for member in self.trie.path(node)]
+
+    def _text(self, tokens: Sequence[int]) -> str:
+        return b"".join(map(self._vocabulary.bytes_of, tokens)).decode("utf-8", errors="replace")
+
+    # ------------------------------------------------------------------------------------------ the suggestions
+
+    def rank(self, suggestions: Sequence[Suggestion], glue: str) -> None:
+        """Score the suggestions until the best is known; ``best`` and ``mass`` then tell."""
+        self.trie.add(suggestions, glue, self._vocabulary.encode)
+        while True:
+            open_nodes = self._open_nodes()
+            bound = max((self._bound(node) for node in open_nodes), default=-math.inf)
+            best = max((self._whole(node) for node in self._complete_nodes()), default=-math.inf)
+            if bound <= max(best, _NEGLIGIBLE):
+                return
+            self._score(self._plan(open_nodes))
+
+    def best(self, count: int) -> list[tuple[Candidate, int]]:
+        """The most probable suggestions that are known, each with its node."""
+        ranked = sorted(self._complete_nodes(), key=self._whole, reverse=True)[:count]
+        return [(self._candidate(node), node) for node in ranked]
+
+    def suggestion(self, node: int) -> Suggestion:
+        """The suggestion that ends at a node."""
+        found = self.trie.nodes[node].suggestion
+        assert found is not None
+        return found
+
+    @property
+    def mass(self) -> float:
+        """Probability of all suggestions together: the complete ones, and of the open ones what they have at most."""
+        complete = sum(math.exp(self._whole(node)) for node in self._complete_nodes())
+        return complete + sum(math.exp(self._bound(node)) for node in self._open_nodes())
+
+    def sample(self) -> int:
+        """A node of a known suggestion, drawn by probability and temperature (the best one when greedy)."""
+        nodes = sorted(self._complete_nodes(), key=self._whole, reverse=True)
+        return nodes[self._sampler.choose_weighted([self._whole(node) for node in nodes])]
+
+    def commit(self, node: int) -> list[int]:
+        """Commit the path to ``node``; returns its tokens. The search must not be used afterwards."""
+        path = self.trie.path(node)
+        if not set(path) <= set(self._order):
+            self._score([node])
+        position = {member: index for index, member in enumerate(self._order)}
+        self._state.commit([position[member] for member in path])
+        return self._tokens(node)
+
+    def log_probability(self, node: int) -> float:
+        """Of the tokens down to ``node``, without the end of the identifier."""
+        return self._bound(node)
+
+    # ------------------------------------------------------------------------------------------ scoring
+
+    def _score(self, nodes: Sequence[int]) -> None:
+        """One forward over ``nodes`` and what stands above them."""
+        draft, self._order = self.trie.as_draft(nodes)
+        logits = self._state.score(draft).masked_fill(self._barred, -torch.inf)
+        totals = logits.logsumexp(-1)
+        endings = logits.masked_fill(self._vocabulary.continues_identifier, -torch.inf).logsumexp(-1) - totals
+        self.forwards += 1
+        for row, node in enumerate(self._order):
+            self._logits[node] = logits[row]
+            self._total[node] = float(totals[row])
+            self._ending[node] = float(endings[row])
+            self._reached[node] = self._bound(node)
+
+    def _bound(self, node: int) -> float:
+        """Log-probability of the path to a node whose parent is scored: no name below it can have more."""
+        if node in self._reached:
+            return self._reached[node]
+        parent = self.trie.nodes[node].parent
+        step = float(self._logits[parent][self.trie.nodes[node].token_id]) - self._total[parent]
+        return self._reached[parent] + step
+
+    def _whole(self, node: int) -> float:
+        return self._reached[node] + (self._ending[node] if self._boundary else 0.0)
+
+    def _complete_nodes(self) -> list[int]:
+        return [n for n in self._reached if n != ROOT and self.trie.nodes[n].suggestion is not None]
+
+    def _open_nodes(self) -> list[int]:
+        """Nodes that were not scored, below scored ones, with a suggestion at or under them."""
+        nodes = self.trie.nodes
+        below = (child for scored in self._reached for child in self.trie.children(scored).values())
+        return [node for node in below if node not in self._reached and nodes[node].names]
+
+    def _plan(self, open_nodes: Sequence[int]) -> list[int]:
+        """Which nodes to score next: best first, children guessed to share their parent's probability by their names."""
+        heap = [(-self._bound(node), node) for node in open_nodes]
+        heapq.heapify(heap)
+        planned: list[int] = []
+        while heap and len(planned) < self._tree_tokens:
+            cost, node = heapq.heappop(heap)
+            if planned and -cost < _NEGLIGIBLE:
+                break
+            planned.append(node)
+            total = self.trie.nodes[node].names
+            for child in self.trie.children(node).values():
+                if share := self.trie.nodes[child].names:
+                    heapq.heappush(heap, (cost - math.log(share / total), child))
+        return planned
+
+    def _candidate(self, node: int) -> Candidate:
+        suggestion = self.suggestion(node)
+        return Candidate(suggestion.name, math.exp(self._whole(node)), suggestion.source)
+
+
+def leading_identifier(text: str) -> str:
+    """The longest start of ``text`` that is an identifier; "" when there is none."""
+    end = len(text)
+    while end and not text[:end].isidentifier():
+        end -= 1
+    return text[:end]
+
+
+def walk_greedily(
+    state: DecodingState, suggestions: Sequence[Suggestion], glue: str, vocabulary: Vocabulary
+) -> tuple[Suggestion | None, list[int]]:
+    """The published walk: at every node the most probable child, one forward a token, no end of the identifier.
+
+    At a node where one name ends and longer ones go on, it stops when the mean probability of its tokens would fall.
+
+    Returns:
+        The suggestion and its tokens, which are committed; (None, []) without suggestions.
+    """
+    trie = SuggestionTrie.build(suggestions, glue, vocabulary.encode)
+    node, total, tokens = ROOT, 0.0, list[int]()
+    while children := trie.children(node):
+        probabilities = torch.softmax(state.next_logits, -1)
+        token_id = max(children, key=lambda token: float(probabilities[token]))
+        chance = float(probabilities[token_id])
+        ends_here = node != ROOT and trie.nodes[node].suggestion is not None
+        if ends_here and total / len(tokens) > (total + chance) / (len(tokens) + 1):
+            break
+        state.score(Draft.chain([token_id]))
+        state.commit([0])
+        tokens.append(token_id)
+        node, total = children[token_id], total + chance
+    return (trie.nodes[node].suggestion if node != ROOT else None), tokens

@@ -1,0 +1,414 @@
+"""The loop: a model writes, the tool is asked where a name is needed, a name is chosen, text streams out.
+
+``Generator`` holds what lasts (model, tool, drafter, settings); ``_Run`` is one generation. Everything the loop does to
+the model is *score a tree, commit a path*: a plain step is a tree of one token, a speculative step a chain, a choice among
+suggestions a trie. Knows nothing of files, editors or prompts, and no implementation of the protocols.
+
+Start reading at ``Generator.stream``.
+"""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+
+from generation.config import DecodingConfig, SamplingConfig, Trigger
+from generation.decoding.choice import IdentifierSearch, walk_greedily
+from generation.decoding.detokenize import Detokenizer
+from generation.decoding.sampling import Sampler
+from generation.decoding.triggers import TriggerPoint, binds, find_trigger
+from generation.decoding.vocabulary import Vocabulary
+from generation.interfaces import CompletionTool, DecodingState, Drafter, LanguageModel
+from generation.source.body import BlockReader, clean, complete_statements
+from generation.source.lexer import ExpectedName
+from generation.types import (
+    Draft,
+    Finished,
+    FinishReason,
+    GenerationEvent,
+    GenerationRequest,
+    GenerationStats,
+    ImportNeeded,
+    NameKind,
+    Started,
+    Suggestion,
+    TextDelta,
+    ToolAnswer,
+    ToolCalled,
+    ToolQuery,
+)
+
+_SHOWN_CANDIDATES = 5
+_LOOK_AHEAD_TOKENS = 16
+_NEVER_ASKED = frozenset(keyword.kwlist)
+_NEVER_ASKED_PUBLISHED = _NEVER_ASKED | frozenset(dir(builtins))  # ToolGen puts no mark before these
+_STRING_PREFIXES = frozenset({"r", "u", "b", "f", "br", "rb", "fr", "rf"})
+
+
+class Generator:
+    """Writes text into holes. One generation at a time, on the thread that calls ``stream``.
+
+    Args:
+        model: the weights.
+        tool: answers which names exist; None behaves as ``Trigger.OFF``.
+        drafter: guesses continuations for speculation; None does without.
+        config: the method.
+        sampling: temperature and top-p.
+
+    Raises:
+        ConfigError: never here; the service checks settings against the model.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        tool: CompletionTool | None,
+        drafter: Drafter | None,
+        config: DecodingConfig,
+        sampling: SamplingConfig,
+    ) -> None:
+        self.model = model
+        self.tool = tool
+        self.drafter = drafter
+        self.config = config if tool else replace(config, trigger=Trigger.OFF)
+        self.sampling = sampling
+        self.vocabulary = Vocabulary(model.tokenizer)
+
+    def stream(
+        self, request: GenerationRequest, cancel: threading.Event | None = None, deadline_s: float | None = None
+    ) -> Iterator[GenerationEvent]:
+        """Generate; closing the iterator early is a cancel too.
+
+        Args:
+            request: the hole.
+            cancel: checked before every forward.
+            deadline_s: seconds from now after which the generation ends with what it has.
+
+        Raises:
+            CapacityError: the prompt does not fit into the model's context.
+        """
+        started = time.perf_counter()
+        prompt_ids, missing = self._prompt(request)
+        state = self.model.start(prompt_ids)
+        try:
+            run = _Run(self, request, state, missing)
+            run.prefill_ms = (time.perf_counter() - started) * 1000
+            yield Started(len(prompt_ids))
+            reason = run.stop_reason(cancel, started, deadline_s)
+            while reason is None:
+                yield from run.step()
+                reason = run.stop_reason(cancel, started, deadline_s)
+            yield run.finished(reason, len(prompt_ids), (time.perf_counter() - started) * 1000)
+        finally:
+            state.close()
+
+    def _prompt(self, request: GenerationRequest) -> tuple[list[int], bytes]:
+        """Token ids of the prompt with the first line's indentation, and the bytes of it that no token covers."""
+        tokenizer = self.model.tokenizer
+        ids, missing = self.vocabulary.encode_stem(request.prompt + request.indent, "return")
+        bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
+        return bos + ids, missing
+
+
+class _Run:
+    """One generation: the sequence inside the model, and what it is as visible text."""
+
+    def __init__(self, generator: Generator, request: GenerationRequest, state: DecodingState, missing: bytes) -> None:
+        self.generator = generator
+        self.config = generator.config
+        self.vocabulary = generator.vocabulary
+        self.request = request
+        self.state = state
+        self.sampler = Sampler(generator.sampling, request.seed)
+        self.block = BlockReader(request.indent)
+        self.detokenizer = Detokenizer()
+        self.block.feed(request.indent.encode()[: len(request.indent.encode()) - len(missing)].decode())
+        self.missing = missing  # bytes of the indentation that the next tokens must spell
+        self.at_boundary = False  # a chosen name just ended: the next token cannot continue it
+        self.after_mark = False
+        self.next_id: int | None = None  # chosen, not yet committed
+        self.written_tokens = 0
+        self.shown = 0
+        self.ended = False
+        self.imports: list[ImportNeeded] = []
+        self.forwards = self.tool_calls = 0
+        self.tool_ms = self.prefill_ms = self.logprob = 0.0
+        self._no_mark = torch.zeros(len(self.vocabulary), dtype=torch.bool)
+        if (mark_id := generator.model.tokenizer.mark_id) is not None:
+            self._no_mark[mark_id] = True
+
+    # ------------------------------------------------------------------------------------------ the loop
+
+    def stop_reason(self, cancel: threading.Event | None, started: float, deadline_s: float | None) -> FinishReason | None:
+        """Why the generation must end now, if it must."""
+        if self.ended:
+            return FinishReason.END
+        if cancel is not None and cancel.is_set():
+            return FinishReason.CANCELLED
+        if deadline_s is not None and time.perf_counter() - started >= deadline_s:
+            return FinishReason.DEADLINE
+        room = min(self.request.max_tokens - self.written_tokens, self.state.room_tokens - self.config.tree_tokens)
+        return FinishReason.LIMIT if room <= 0 else None
+
+    def step(self) -> Iterator[GenerationEvent]:
+        """Write the next token, draft or name."""
+        token_id = self.next_id if self.next_id is not None else self._choose()
+        self.next_id = None
+        if self._ends(token_id):
+            self.ended = True
+        elif token_id == self.generator.model.tokenizer.mark_id:
+            yield from self._step_at_mark(token_id)
+        elif point := self._trigger_point(token_id):
+            yield from self._write_name(point, token_id)
+        else:
+            self._write_drafted(token_id)
+        yield from self._new_text()
+
+    def _step_at_mark(self, mark_id: int) -> Iterator[GenerationEvent]:
+        confidence = float(torch.softmax(self.state.next_logits, -1)[mark_id])
+        self._commit_chain([mark_id])
+        self.after_mark = True
+        if not self.block.scanner.in_code or confidence < self.config.mark_confidence:
+            return
+        kind = NameKind.ATTRIBUTE if self.block.scanner.previous == "." else NameKind.NAME
+        expected = self.block.scanner.expected_name() or ExpectedName(kind, may_bind=False, bracket="")
+        yield from self._write_name(TriggerPoint("", "", expected), self._choose())
+
+    def finished(self, reason: FinishReason, prompt_tokens: int, total_ms: float) -> Finished:
+        """The last event: the text that is worth keeping, and what it cost."""
+        text, indent = self.block.text[: self.block.end], self.request.indent
+        if reason is not FinishReason.END:
+            text = complete_statements(text, indent)
+        stats = GenerationStats(
+            prompt_tokens=prompt_tokens,
+            generated_tokens=self.written_tokens,
+            forwards=self.forwards,
+            tool_calls=self.tool_calls,
+            tool_ms=self.tool_ms,
+            prefill_ms=self.prefill_ms,
+            total_ms=total_ms,
+            logprob=self.logprob,
+        )
+        text = clean(text, indent, self.request.after)
+        imports = tuple(i for i in dict.fromkeys(self.imports) if i.bound_name in text)
+        return Finished(reason, text, imports, stats)
+
+    # ------------------------------------------------------------------------------------------ choosing tokens
+
+    def _barred(self) -> torch.Tensor:
+        """(V,) bool: tokens that cannot come next, whatever the model thinks."""
+        allow_mark = self.config.trigger is Trigger.MARK and not self.after_mark
+        barred = torch.zeros_like(self._no_mark) if allow_mark else self._no_mark.clone()
+        if self.at_boundary:
+            barred |= self.vocabulary.continues_identifier
+        if self.missing:
+            covering = torch.ones_like(barred)
+            covering[self.vocabulary.covering(self.missing)] = False
+            barred |= covering
+        return barred
+
+    def _choose(self) -> int:
+        """The next token. A block without a statement cannot end."""
+        logits = self.state.next_logits.masked_fill(self._barred(), -torch.inf)
+        token_id = self.sampler.choose(logits)
+        while not self.block.has_statement and self._ends(token_id) and logits.isfinite().sum() > 1:
+            logits[token_id] = -torch.inf
+            token_id = self.sampler.choose(logits)
+        return token_id
+
+    def _ends(self, token_id: int) -> bool:
+        """Whether this token ends the text or leaves the block."""
+        if token_id in self.generator.model.tokenizer.eos_ids:
+            return True
+        ahead = self.block.copy()
+        ahead.feed(self.detokenizer.preview(self.vocabulary.bytes_of(token_id)))
+        return ahead.end is not None
+
+    def _trigger_point(self, token_id: int) -> TriggerPoint | None:
+        if self.config.trigger is not Trigger.DOT:
+            return None
+        point = find_trigger(self.block.scanner, self.detokenizer.preview(self.vocabulary.bytes_of(token_id)))
+        if point is None or point.word in _NEVER_ASKED:
+            return None
+        published = not self.config.abstain  # which asks only where a mark could have been learned
+        skipped = published and (point.expected.may_bind or point.word in _NEVER_ASKED_PUBLISHED)
+        return None if skipped else point
+
+    # ------------------------------------------------------------------------------------------ writing
+
+    def _write_drafted(self, token_id: int) -> None:
+        """Commit a chosen token and as much of a draft behind it as the model agrees with."""
+        chain = [token_id, *self._draft(token_id)]
+        logits = self.state.score(Draft.chain(chain))
+        self.forwards += 1
+        self._count(self.state.next_logits, token_id)
+        self._feed(token_id)
+        accepted = 1
+        barred = self._barred()
+        while accepted < len(chain):
+            self.next_id = self.sampler.choose(logits[accepted - 1].masked_fill(barred, -torch.inf))
+            if self.next_id != chain[accepted] or self._is_special(self.next_id):
+                break
+            self._count(logits[accepted - 1], self.next_id)
+            self._feed(self.next_id)
+            self.next_id = None
+            accepted += 1
+        self.state.commit(range(accepted))
+
+    def _draft(self, token_id: int) -> list[int]:
+        limit = min(self.config.draft_tokens, self.request.max_tokens - self.written_tokens - 1)
+        if self.generator.drafter is None or limit <= 0 or self.missing or not self.block.has_statement:
+            return []
+        return list(self.generator.drafter.propose([*self.state.token_ids, token_id], limit))
+
+    def _is_special(self, token_id: int) -> bool:
+        mark_id = self.generator.model.tokenizer.mark_id
+        return token_id == mark_id or self._ends(token_id) or self._trigger_point(token_id) is not None
+
+    def _commit_chain(self, token_ids: list[int]) -> None:
+        """Commit tokens that are not visible text."""
+        self.state.score(Draft.chain(token_ids))
+        self.state.commit(range(len(token_ids)))
+        self.forwards += 1
+        self.written_tokens += len(token_ids)
+
+    def _count(self, logits: torch.Tensor, token_id: int) -> None:
+        self.logprob += float(logits[token_id] - logits.logsumexp(-1))
+
+    def _feed(self, token_id: int) -> None:
+        """Take a committed token into the visible text."""
+        piece = self.vocabulary.bytes_of(token_id)
+        self.missing = self.missing[len(piece) :]
+        self.block.feed(self.detokenizer.feed(piece))
+        self.written_tokens += 1
+        self.at_boundary = self.after_mark = False
+
+    def _new_text(self) -> Iterator[TextDelta]:
+        """What can be shown now: text that is certainly inside the block."""
+        until = self.block.shown
+        if until > self.shown:
+            yield TextDelta(self.block.text[self.shown : until])
+            self.shown = until
+
+    # ------------------------------------------------------------------------------------------ names
+
+    def _write_name(self, point: TriggerPoint, first_token: int) -> Iterator[ToolCalled]:
+        """Write one name, asking the tool unless a keyword or a string comes."""
+        if not self.config.whole_identifier:
+            yield from self._write_walked(point, first_token)
+            return
+        search = IdentifierSearch(
+            self.state, self.vocabulary, self.sampler, self._no_mark, self.config.tree_tokens, self.config.boundary
+        )
+        free, name = search.follow_free(first_token, point.glue)
+        if self._is_no_name(name, search, free):
+            self._commit_found(search, free)
+            return
+        offset = len(self.block.text) + len(point.glue)
+        answer = self._ask(point)
+        node, chosen = self._decide(search, answer, point, free, name)
+        best = tuple(candidate for candidate, _ in search.best(_SHOWN_CANDIDATES))
+        self._commit_found(search, node)
+        self.at_boundary = self.config.boundary and bool(chosen)
+        yield self._called(offset, point, answer, best, chosen, name)
+
+    def _is_no_name(self, name: str, search: IdentifierSearch, free: int) -> bool:
+        """Keywords are not asked for, nor what turns out to be the prefix of a string, or nothing."""
+        if name.lower() in _STRING_PREFIXES:
+            return self.vocabulary.bytes_of(search.following(free))[:1] in (b"'", b'"')
+        return name in _NEVER_ASKED
+
+    def _decide(
+        self, search: IdentifierSearch, answer: ToolAnswer, point: TriggerPoint, free: int, name: str
+    ) -> tuple[int, Suggestion | None]:
+        """The node to commit, and the suggestion it spells; None where the model writes freely (rule 4)."""
+        if not answer.suggestions:
+            return self._needing_import(search, answer, free, name)
+        search.rank(answer.suggestions, point.glue)
+        if name not in {suggestion.name for suggestion in answer.suggestions}:
+            if name and point.expected.may_bind and self._binds(search, point, free, name):
+                return free, None
+            imported = self._needing_import(search, answer, free, name)
+            if imported[1] is not None:
+                return imported
+            below = self.config.abstain_below_trusted if answer.trusted else self.config.abstain_below
+            if self.config.abstain and search.mass < below:
+                return free, None
+        if not search.best(1):
+            return free, None
+        node = search.sample()
+        return node, search.suggestion(node)
+
+    def _binds(self, search: IdentifierSearch, point: TriggerPoint, free: int, name: str) -> bool:
+        return binds(name, point.expected, search.look_ahead(free, _LOOK_AHEAD_TOKENS))
+
+    def _needing_import(
+        self, search: IdentifierSearch, answer: ToolAnswer, free: int, name: str
+    ) -> tuple[int, Suggestion | None]:
+        """The free name, where an import makes it valid and it is used as what it is: a module by its members."""
+        found = answer.importable.get(name)
+        if not self.config.import_names or found is None or found.import_needed is None:
+            return free, None
+        following = search.look_ahead(free, 1)
+        used_as = "." if found.kind == "module" else "(.["
+        if following[:1] not in used_as or not following:
+            return free, None
+        self.imports.append(found.import_needed)
+        return free, found
+
+    def _write_walked(self, point: TriggerPoint, first_token: int) -> Iterator[ToolCalled]:
+        """The published method: whatever the list holds is forced."""
+        offset = len(self.block.text) + len(point.glue)
+        answer = self._ask(point)
+        chosen, tokens = walk_greedily(self.state, answer.suggestions, point.glue, self.vocabulary)
+        self.forwards += len(tokens)
+        for token_id in tokens:
+            self._feed(token_id)
+        if not tokens:
+            self._write_drafted(first_token)
+        yield self._called(offset, point, answer, (), chosen, None)
+
+    def _commit_found(self, search: IdentifierSearch, node: int) -> None:
+        self.logprob += search.log_probability(node)
+        for token_id in search.commit(node):
+            self._feed(token_id)
+        self.forwards += search.forwards
+
+    def _ask(self, point: TriggerPoint) -> ToolAnswer:
+        tool = self.generator.tool
+        assert tool is not None
+        before = self.request.before + self.block.text + point.glue
+        query = ToolQuery(self.request.root, self.request.path, before, self.request.after, point.expected.kind)
+        answer = tool.suggest(query)
+        self.tool_calls += 1
+        self.tool_ms += answer.elapsed_ms
+        return answer
+
+    def _called(
+        self,
+        offset: int,
+        point: TriggerPoint,
+        answer: ToolAnswer,
+        best: tuple,
+        chosen: Suggestion | None,
+        free_name: str | None,
+    ) -> ToolCalled:
+        return ToolCalled(
+            offset=offset,
+            kind=point.expected.kind,
+            receiver=answer.receiver,
+            suggestions=len(answer.suggestions),
+            trusted=answer.trusted,
+            best=best,
+            chosen=chosen,
+            model_choice=free_name,
+            elapsed_ms=answer.elapsed_ms,
+            cached=answer.cached,
+            error=answer.error,
+        )

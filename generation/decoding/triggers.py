@@ -1,0 +1,61 @@
+"""Where the tool is asked, and whether a name that it does not know may be new.
+
+Pure functions on visible text: no tokens, no model, no tool.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from generation.source.lexer import ExpectedName, Scanner
+from generation.types import NameKind
+
+_ASSIGNS = re.compile(r"\s*(:=|=(?!=))")
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerPoint:
+    """A place inside a token that is about to be written, where a name starts.
+
+    Attributes:
+        glue: the token's text before the name.
+        word: the token's text of the name itself, as far as it is in this token.
+        expected: what kind of name.
+    """
+
+    glue: str
+    word: str
+    expected: ExpectedName
+
+
+def find_trigger(scanner: Scanner, piece: str) -> TriggerPoint | None:
+    """The first place in ``piece`` where a name starts; the end of ``piece`` counts when a dot stands there."""
+    ahead = scanner.copy()
+    for index, char in enumerate(piece):
+        if char.isidentifier() and (expected := ahead.expected_name()):
+            return TriggerPoint(piece[:index], piece[index:], expected)
+        ahead.feed(char)
+    expected = ahead.expected_name()
+    if expected and expected.kind is NameKind.ATTRIBUTE:
+        return TriggerPoint(piece, "", expected)
+    return None
+
+
+def binds(name: str, expected: ExpectedName, following: str) -> bool:
+    """Whether ``name``, followed by ``following``, makes a new name instead of using one that exists.
+
+    Args:
+        name: the identifier.
+        expected: the position it stands at.
+        following: text after it, to the end of the line or as far as known.
+    """
+    if not expected.may_bind:
+        return False
+    if _ASSIGNS.match(following):
+        return True
+    if expected.kind is NameKind.ATTRIBUTE:
+        return False
+    if not expected.bracket:
+        return following.lstrip(" ").startswith((",", ":"))
+    return re.search(rf"\bfor\b[^\n]*\b{re.escape(name)}\b[^\n]*\bin\b", following) is not None

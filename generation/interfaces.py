@@ -1,0 +1,116 @@
+"""The protocols between packages: a model, a drafter, a tool. None of them imports torch at run time.
+
+One primitive carries decoding: **score a tree of tokens, then commit a path** (``DecodingState``). Speculation, the
+choice among suggestions and a plain step differ only in the tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from generation.types import Draft, ToolAnswer, ToolQuery
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Tokenizer(Protocol):
+    """Text to token ids and back, at the level of bytes."""
+
+    @property
+    def token_bytes(self) -> Sequence[bytes]:
+        """What each of the ``V`` ids adds to the text, as raw bytes; empty for control tokens, the mark included."""
+
+    @property
+    def eos_ids(self) -> frozenset[int]:
+        """Ids that end the text."""
+
+    @property
+    def bos_id(self) -> int | None:
+        """Id that starts every sequence, where the model was trained with one."""
+
+    @property
+    def mark_id(self) -> int | None:
+        """Id of the mark token; None when the model has not learned one."""
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of ``text``, without adding special tokens. Special tokens spelled in ``text`` are plain text."""
+
+
+class DecodingState(Protocol):
+    """One sequence inside a model: committed tokens, their KV rows, and the logits of what comes next.
+
+    Used by one thread. ``close`` gives every KV slot back and may be called more than once.
+    """
+
+    @property
+    def token_ids(self) -> Sequence[int]:
+        """Committed tokens, the prompt and marks included."""
+
+    @property
+    def next_logits(self) -> torch.Tensor:
+        """Logits (V,), float32, of the token after the last committed one. Valid until the next ``commit``."""
+
+    @property
+    def room_tokens(self) -> int:
+        """How many more tokens the context can hold."""
+
+    def score(self, draft: Draft) -> torch.Tensor:
+        """Logits (K, V), float32, after each of the K nodes of ``draft``. Commits nothing; one forward.
+
+        Raises:
+            CapacityError: the draft does not fit into the context.
+        """
+
+    def commit(self, path: Sequence[int]) -> None:
+        """Append nodes of the draft scored last, as indices from a root downwards; ``next_logits`` moves along.
+
+        Their KV rows are kept, all others of the draft are dropped. At most one commit follows one ``score``.
+        """
+
+    def close(self) -> None:
+        """Give everything back."""
+
+
+class LanguageModel(Protocol):
+    """Weights and a tokenizer. All methods are called from one thread."""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer these weights were trained with."""
+
+    @property
+    def name(self) -> str:
+        """How records and reports call this model."""
+
+    @property
+    def context_tokens(self) -> int:
+        """Longest sequence."""
+
+    def start(self, prompt_ids: Sequence[int]) -> DecodingState:
+        """Read a prompt (at least one token).
+
+        Raises:
+            CapacityError: the prompt does not fit into the context.
+        """
+
+
+class Drafter(Protocol):
+    """Guesses how a sequence goes on. A wrong guess costs time, never text."""
+
+    def propose(self, token_ids: Sequence[int], limit: int) -> Sequence[int]:
+        """At most ``limit`` tokens that may follow ``token_ids``; empty when there is no good guess."""
+
+
+class CompletionTool(Protocol):
+    """Says which names can stand at a position. Never raises from ``suggest``: a failure is ``ToolAnswer.error``."""
+
+    def suggest(self, query: ToolQuery) -> ToolAnswer:
+        """Names that can stand at the position, within the tool's deadline."""
+
+    def prefetch(self, query: ToolQuery) -> None:
+        """Start warming what questions in this function will need (self, parameters, imports); returns at once."""
+
+    def close(self) -> None:
+        """End the tool's processes."""

@@ -1,0 +1,91 @@
+"""Which interpreter's packages Jedi is told about.
+
+In a workspace that is not trusted it is always our own: any other would be executed. Otherwise the order is the
+setting, the client's interpreter, ``VIRTUAL_ENV``, ``.venv`` of the repository, our own. An interpreter that does not
+run is one warning, and the next one is tried. Start reading at ``discover``.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from generation.config import ToolConfig
+
+_CHECK_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The choice: an interpreter, or None for our own; who named it; what was wrong with those before it."""
+
+    python: Path | None
+    source: str
+    warnings: tuple[str, ...] = ()
+
+
+def discover(
+    root: Path, config: ToolConfig, environ: Mapping[str, str], client_python: Path | None = None
+) -> Environment:
+    """Choose an interpreter.
+
+    Args:
+        root: the repository.
+        config: holds the setting, and whether the workspace is trusted.
+        environ: environment variables; only ``VIRTUAL_ENV`` is read.
+        client_python: what the editor has selected.
+    """
+    if not config.trusted:
+        return Environment(None, "own: the workspace is not trusted")
+    warnings: list[str] = []
+    for source, path in _named(root, config, environ, client_python):
+        python = _executable(path)
+        problem = _problem(python)
+        if problem is None:
+            return Environment(None if _is_own(python) else python, source, tuple(warnings))
+        warnings.append(f"{source}: {path} {problem}; the next interpreter is used")
+    return Environment(None, "own", tuple(warnings))
+
+
+def _named(
+    root: Path, config: ToolConfig, environ: Mapping[str, str], client_python: Path | None
+) -> list[tuple[str, Path]]:
+    """Interpreters and environments that somebody names, best first; ``.venv`` counts only when it is there."""
+    virtual_env = environ.get("VIRTUAL_ENV")
+    named = [
+        ("setting", config.python),
+        ("client", client_python),
+        ("VIRTUAL_ENV", Path(virtual_env) if virtual_env else None),
+        (".venv", root / ".venv" if (root / ".venv").is_dir() else None),
+    ]
+    return [(source, path) for source, path in named if path is not None]
+
+
+def _executable(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    return path / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def _problem(python: Path) -> str | None:
+    """Why the interpreter cannot be used; runs it."""
+    if not python.is_file() or not os.access(python, os.X_OK):
+        return "is not an executable file"
+    if _is_own(python):
+        return None
+    command = [str(python), "-I", "-c", "import sys; print(sys.version_info[0])"]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_CHECK_S, check=False, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"does not run ({error})"
+    return None if done.returncode == 0 and done.stdout.strip() == b"3" else "is not a Python 3 interpreter"
+
+
+def _is_own(python: Path) -> bool:
+    return python.absolute() == Path(sys.executable).absolute() or (
+        python.parent.parent.resolve() == Path(sys.prefix).resolve()
+    )

@@ -1,0 +1,114 @@
+"""Which of the names found are offered, in which order, and whether the list is believed to be complete.
+
+Pure functions over names; knows nothing of Jedi, caches and processes. Start reading at ``attribute_suggestions``,
+``name_suggestions`` and ``attributes_trusted``.
+"""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from generation.tools.repair import DUMMY
+from generation.types import Suggestion, SuggestionSource
+
+EXPRESSION_KEYWORDS = ("None", "True", "False", "not", "lambda", "await", "yield")
+USUAL_DUNDERS = frozenset(
+    {"__class__", "__dict__", "__doc__", "__file__", "__module__", "__name__", "__qualname__", "__version__"}
+)
+MOST_INDEX_NAMES = 60
+_BUILTINS = tuple(name for name in dir(builtins) if not name.startswith("_"))
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What Jedi found a receiver to be.
+
+    Attributes:
+        kinds: its words for the values found: module, class, instance, function; empty when it found none.
+        dynamic: a value defines ``__getattr__`` or ``__getattribute__``.
+        unresolved: a base class or a star import of a value could not be followed.
+    """
+
+    kinds: tuple[str, ...] = ()
+    dynamic: bool = False
+    unresolved: bool = False
+
+
+Found = tuple[tuple[str, str], ...]  # name and kind, in Jedi's order
+
+
+def attributes_trusted(facts: Facts, found: Found) -> bool:
+    """Whether a name outside Jedi's list can be taken not to exist.
+
+    Not when nothing was found; not when any name may be valid (``__getattr__``), or part of the members is in a
+    class or module that could not be read. A function object is not trusted either: what Jedi takes for a function is
+    often one that a decorator has replaced.
+    """
+    public = any(not name.startswith("__") for name, _ in found)
+    known = bool(facts.kinds) and "function" not in facts.kinds
+    return public and known and not facts.dynamic and not facts.unresolved
+
+
+def attribute_suggestions(
+    found: Found, assigned: Iterable[str], indexed: Iterable[str], receiver: str, code: str
+) -> tuple[Suggestion, ...]:
+    """Members of a receiver: Jedi's, then those this function assigns, then those used on this name elsewhere.
+
+    Args:
+        found: Jedi's names.
+        assigned: attributes that the function so far assigns on the receiver.
+        indexed: names from the member index, most frequent first.
+        receiver: the expression before the dot.
+        code: the file; a special or private name that it uses as an attribute is offered.
+    """
+    jedi = [Suggestion(name, kind) for name, kind in found if _is_offered(name, receiver, code)]
+    scope = [Suggestion(name, "statement", SuggestionSource.SCOPE) for name in assigned]
+    index = [Suggestion(name, "", SuggestionSource.INDEX) for name in indexed if _is_offered(name, receiver, code)]
+    return unique([*jedi, *scope, *index[:MOST_INDEX_NAMES]])
+
+
+def name_suggestions(visible: Iterable[str], found: Found, at_statement_start: bool) -> tuple[Suggestion, ...]:
+    """Names an expression can start with: bound in this function, then in the file, then builtins and keywords."""
+    scope = [Suggestion(name, "statement", SuggestionSource.SCOPE) for name in visible]
+    jedi = [Suggestion(name, kind) for name, kind in found if not keyword.iskeyword(name) and not _is_special(name)]
+    usual = [Suggestion(name, "builtin") for name in _BUILTINS]
+    words = [*EXPRESSION_KEYWORDS, *(keyword.kwlist if at_statement_start else ())]
+    return unique([*scope, *jedi, *usual, *(Suggestion(word, "keyword") for word in words)])
+
+
+def importable_names(
+    importable: Mapping[str, Suggestion], suggestions: Iterable[Suggestion]
+) -> dict[str, Suggestion]:
+    """The importable names that are not in scope already."""
+    taken = {suggestion.name for suggestion in suggestions}
+    return {name: suggestion for name, suggestion in importable.items() if name not in taken}
+
+
+def unique(suggestions: Iterable[Suggestion]) -> tuple[Suggestion, ...]:
+    """The first suggestion of each name, without what is no identifier or comes from the repaired buffer."""
+    first: dict[str, Suggestion] = {}
+    for suggestion in suggestions:
+        if suggestion.name.isidentifier() and not suggestion.name.startswith(DUMMY):
+            first.setdefault(suggestion.name, suggestion)
+    return tuple(first.values())
+
+
+def _is_offered(name: str, receiver: str, code: str) -> bool:
+    """Special names and names that Python mangles are noise, except where the code shows that they are not."""
+    if not name.startswith("__"):
+        return True
+    if name in USUAL_DUNDERS or f".{name}" in code:
+        return True
+    return name.endswith("__") and _is_explicit(receiver)
+
+
+def _is_explicit(receiver: str) -> bool:
+    """Special methods are called by name on ``super()`` and on classes."""
+    return receiver.startswith("super(") or receiver.rpartition(".")[2][:1].isupper()
+
+
+def _is_special(name: str) -> bool:
+    return name.startswith("__") and name not in ("__name__", "__file__", "__doc__", "__all__", "__version__")

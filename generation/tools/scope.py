@@ -1,0 +1,197 @@
+"""Names that the text above the cursor binds, and where; read from the repaired buffer with ``ast``, without Jedi.
+
+Answers two questions: which names are in scope because this function has bound them so far, and how much of the
+function's text the value of an expression can depend on, which decides whether an answer may be reused. Knows nothing
+of modules, types and caches. Start reading at ``function_at``.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from generation.tools.repair import DUMMY, RepairedBuffer, open_blocks, statements
+
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+_Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda | ast.ListComp | ast.SetComp
+_SCOPES = (*_Scope.__args__, ast.DictComp, ast.GeneratorExp)
+_IDENTIFIER = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """``name`` (dotted for an attribute) gets a value, or is narrowed, on ``line`` of the function."""
+
+    name: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionText:
+    """The outermost function around the cursor, as far as it is written.
+
+    Attributes:
+        start: where its ``def`` line starts in the buffer.
+        indent: of its ``def`` line; not empty for a method.
+        code: its text up to the cursor.
+        parameters: of this function, in order.
+        bindings: everything it binds, in order of lines.
+        visible: names bound in it that can be used at the cursor.
+        statement_lines: lines on which statements start.
+    """
+
+    start: int
+    indent: str
+    code: str
+    parameters: tuple[str, ...]
+    bindings: tuple[Binding, ...]
+    visible: tuple[str, ...]
+    statement_lines: tuple[int, ...]
+
+    def relevant_text(self, expression: str) -> str:
+        """The text that the value of ``expression`` can depend on, apart from what surrounds the function."""
+        paths = set(_prefixes(expression))
+        last = max((binding.line for binding in self.bindings if binding.name in paths), default=-1)
+        if last < 0:
+            return ""
+        following = next((line for line in self.statement_lines if line > last), None)
+        if following is None:
+            return self.code
+        lines = self.code.split("\n")[:following]
+        while lines and (not lines[-1].strip() or lines[-1].lstrip().startswith("#")):
+            lines.pop()
+        return "\n".join(lines)
+
+    def attributes_of(self, receiver: str) -> list[str]:
+        """Attributes that this function has assigned on the receiver so far."""
+        start = receiver + "."
+        names = (binding.name[len(start) :] for binding in self.bindings if binding.name.startswith(start))
+        return [name for name in dict.fromkeys(names) if "." not in name and not name.startswith(DUMMY)]
+
+
+def function_at(buffer: RepairedBuffer) -> FunctionText | None:
+    """The outermost function around the cursor, or None outside of functions and where its text does not parse."""
+    head = buffer.text[: buffer.offset]
+    *above, current = statements(head + DUMMY)
+    blocks = [block for block in open_blocks(above) if len(block.indent) < len(current.indent)]
+    start = next((block.start - len(block.indent) for block in blocks if block.keyword == "def"), None)
+    if start is None:
+        return None
+    tree = _parse(buffer.text[start : buffer.end])
+    if tree is None:
+        return None
+    line = head.count("\n", start)
+    column = len(head[head.rfind("\n") + 1 :].encode())
+    function = next(node for node in ast.walk(tree) if isinstance(node, _Function))
+    return FunctionText(
+        start=start,
+        indent=next(block.indent for block in blocks if block.keyword == "def"),
+        code=head[start:],
+        parameters=tuple(argument.arg for argument in _arguments(function.args)),
+        bindings=tuple(sorted(_all_bindings(tree), key=lambda binding: binding.line)),
+        visible=tuple(dict.fromkeys(_visible(function, (line + 2, column)))),
+        statement_lines=tuple(sorted({n.lineno - 2 for n in ast.walk(function) if isinstance(n, ast.stmt)})),
+    )
+
+
+def _parse(code: str) -> ast.Module | None:
+    """The tree of an indented function; its lines are 1-based and one lower than in ``code``."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse("if 1:\n" + code if code[:1].isspace() else "\n" + code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _arguments(arguments: ast.arguments) -> list[ast.arg]:
+    named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    return named + [argument for argument in (arguments.vararg, arguments.kwarg) if argument]
+
+
+def _all_bindings(tree: ast.AST) -> Iterator[Binding]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield from _narrowed(node)
+        for name in _bound(node):
+            yield Binding(name, getattr(node, "lineno", 2) - 2)
+
+
+def _narrowed(call: ast.Call) -> Iterator[Binding]:
+    """``isinstance`` changes what is known of its first argument."""
+    if isinstance(call.func, ast.Name) and call.func.id == "isinstance" and call.args:
+        path = _path(call.args[0])
+        if path:
+            yield Binding(path, call.lineno - 2)
+
+
+def _bound(node: ast.AST) -> list[str]:
+    """Names (dotted for attributes) that this node by itself binds."""
+    match node:
+        case ast.Name(id=name, ctx=ast.Store() | ast.Del()) | ast.arg(arg=name):
+            return [name]
+        case ast.Attribute(ctx=ast.Store() | ast.Del()):
+            return [_path(node)]
+        case ast.Subscript(value=value, ctx=ast.Store() | ast.Del()):
+            return [_path(value)]
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return [name]
+        case ast.alias(name=name, asname=other):
+            return [other or name.partition(".")[0]]
+        case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+            return [name]
+        case ast.MatchMapping(rest=str(name)):
+            return [name]
+    return []
+
+
+def _path(node: ast.AST) -> str:
+    """The dotted path of a chain of names, or ""."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        base = _path(node.value)
+        return f"{base}.{node.attr}" if base else ""
+    return ""
+
+
+def _prefixes(expression: str) -> Iterator[str]:
+    """Every dotted path whose value the expression reads: ``f(a.b).c`` gives f, a, a.b."""
+    for match in _IDENTIFIER.finditer(expression):
+        parts = match[0].split(".")
+        yield from (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+
+
+def _visible(node: ast.AST, cursor: tuple[int, int]) -> Iterator[str]:
+    """Names bound below ``node`` that can be used at the cursor (line as ``ast`` counts, column in bytes)."""
+    for child in ast.iter_child_nodes(node):
+        if not _unborn(node, child, cursor):
+            yield from (n for n in _bound(child) if n and "." not in n and DUMMY not in n and _binds_name(child))
+            if not isinstance(child, _SCOPES) or _contains(child, cursor):
+                yield from _visible(child, cursor)
+
+
+def _binds_name(node: ast.AST) -> bool:
+    return not isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(getattr(node, "ctx", None), ast.Del)
+
+
+def _unborn(statement: ast.AST, target: ast.AST, cursor: tuple[int, int]) -> bool:
+    """The target of an assignment or loop whose right side is being written does not exist yet."""
+    match statement:
+        case ast.Assign(targets=targets, value=value):
+            return target in targets and _contains(value, cursor)
+        case ast.AnnAssign(target=bound) | ast.NamedExpr(target=bound):
+            return target is bound and _contains(statement, cursor)
+        case ast.For(target=bound, iter=iterated) | ast.AsyncFor(target=bound, iter=iterated):
+            return target is bound and _contains(iterated, cursor)
+    return False
+
+
+def _contains(node: ast.AST, cursor: tuple[int, int]) -> bool:
+    if not isinstance(node, ast.expr | ast.stmt):
+        return False
+    end = (node.end_lineno or node.lineno, node.end_col_offset or 0)
+    return (node.lineno, node.col_offset) <= cursor < end

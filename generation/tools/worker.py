@@ -1,0 +1,216 @@
+"""The process that runs Jedi: one question per line of JSON on stdin, one answer per line of JSON on stdout.
+
+Jedi is not thread-safe, can take seconds and can crash, so it lives alone in here. It sees every buffer under a
+sibling path that does not exist: under the real one parso would keep the unfinished tree, and other files that import
+the module would see it truncated. It stands on its own, so that it can be started by its path in an isolated
+interpreter that looks at neither the working directory nor ``PYTHONPATH``.
+
+Inference is shared between questions: one ``InferenceState`` serves many scripts, because a new one would infer every
+imported module again. It is dropped when the client says that a file changed (``epoch``) and after ``STATE_QUESTIONS``.
+
+Start reading at ``main``; a question is what ``answer`` reads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import jedi
+import jedi.api
+import jedi.settings
+from jedi.api.environment import InterpreterEnvironment, InvalidPythonEnvironment
+from jedi.inference import InferenceState
+from jedi.inference.helpers import infer_call_of_leaf
+
+STATE_QUESTIONS = 300  # memory grows with every question a state has answered
+MINIMUM_JEDI = (0, 20, 1)  # older versions run an interpreter that the repository names
+
+Question = dict[str, Any]
+Answer = dict[str, Any]
+
+
+class Session:
+    """Jedi's state for one repository."""
+
+    def __init__(self, root: Path, environment: Any) -> None:
+        self._root = root
+        self._environment = environment
+        self._state: Any = None
+        self._questions_left = 0
+        self._epoch = -1
+        self._script: tuple[tuple[str, str], jedi.Script] | None = None
+        jedi.api.InferenceState = self._shared_state  # type: ignore[attr-defined, misc]
+
+    def _shared_state(self, project: Any, environment: Any = None, script_path: Path | None = None) -> Any:
+        if self._questions_left <= 0:
+            self._state = InferenceState(project, environment=environment, script_path=script_path)
+            self._questions_left = STATE_QUESTIONS
+        self._questions_left -= 1
+        self._state.project, self._state.script_path = project, script_path
+        self._state.inferred_element_counts.clear()
+        return self._state
+
+    def script(self, path: Path, text: str, epoch: int) -> jedi.Script:
+        """A script for a buffer; the last one again when nothing changed."""
+        if epoch != self._epoch:
+            self._epoch, self._questions_left, self._script = epoch, 0, None
+        key = (str(path), text)
+        if self._script is None or self._script[0] != key:
+            sibling = path.with_name(f"_memberwise_{path.stem}.py")
+            script = jedi.Script(text, path=sibling, project=self._project(path), environment=self._environment)
+            self._script = (key, script)
+        self._script[1]._inference_state.inferred_element_counts.clear()
+        return self._script[1]
+
+    def forget(self) -> None:
+        """Start afresh with the next question; after an error inside Jedi its half-filled caches are not trusted."""
+        self._questions_left, self._script = 0, None
+
+    def _project(self, path: Path) -> jedi.Project:
+        """Absolute imports resolve from the root, from ``src`` and from the folder above the file's package."""
+        package = path.parent
+        while (package / "__init__.py").is_file() and package != self._root and self._root in package.parents:
+            package = package.parent
+        own = dict.fromkeys(map(str, (self._root, self._root / "src", package)))
+        sys_path = [*own, *(entry for entry in self._environment.get_sys_path() if entry and entry not in own)]
+        return jedi.Project(self._root, sys_path=sys_path, smart_sys_path=False, load_unsafe_extensions=False)
+
+    def repository_files(self) -> list[str]:
+        """Files of the repository that the answers so far depend on."""
+        modules = [value for values in self._state.module_cache._name_cache.values() for value in values]
+        files = {str(value.py__file__()) for value in modules}
+        return sorted(file for file in files if file.startswith(f"{self._root}{os.sep}"))
+
+
+def answer(session: Session, question: Question) -> Answer:
+    """The names at a position.
+
+    A question holds ``path``, ``text``, ``line`` (1-based), ``column``, ``kind`` and ``epoch``. The answer holds
+    ``names`` (pairs of name and kind), ``facts`` (see ``filtering.Facts``) and ``files``.
+    """
+    script = session.script(Path(question["path"]), question["text"], question["epoch"])
+    position = (question["line"], question["column"])
+    completions = script.complete(*position)
+    facts = receiver_facts(script, position, completions) if question["kind"] == "attribute" else module_facts(script)
+    names = [(c.name, _kind(c)) for c in completions if not c.name.endswith("=")]
+    return {"names": names, "facts": facts, "files": session.repository_files()}
+
+
+def _kind(completion: Any) -> str:
+    try:
+        return str(completion._name.api_type)  # the public ``type`` follows every import
+    except Exception:
+        return ""
+
+
+def receiver_facts(script: jedi.Script, position: tuple[int, int], completions: list[Any]) -> dict[str, Any]:
+    """What Jedi found the expression before the dot to be, and what could make its list incomplete."""
+    dot = script._module_node.get_leaf_for_position(position)
+    while dot is not None and dot != ".":
+        dot = dot.get_previous_leaf()
+    leaf = dot and dot.get_previous_leaf()
+    if leaf is None:
+        return {"kinds": [], "dynamic": False, "unresolved": False}
+    values = list(infer_call_of_leaf(script._get_module_context().create_context(leaf), leaf))
+    return {
+        "kinds": sorted({str(value.api_type) for value in values}),
+        "dynamic": any(_is_dynamic(completion) for completion in completions),
+        "unresolved": any(_has_unresolved_base(value) for value in values),
+    }
+
+
+def _is_dynamic(completion: Any) -> bool:
+    """The completion shows that any name may be valid on its receiver."""
+    if completion.name == "__getattribute__":
+        return bool(completion._name.get_root_context().py__name__() != "builtins")
+    return bool(completion.name == "__getattr__")
+
+
+def _has_unresolved_base(value: Any) -> bool:
+    """Some base of the class (of the instance) could not be inferred, or the module has a star import of that sort."""
+    if value.is_module():
+        return not value.is_compiled() and _unresolved_stars(value)
+    cls = value if value.is_class() else value.py__class__() if value.is_instance() else None
+    if cls is None:
+        return False
+    return any(
+        not lazy.infer()
+        for base in cls.py__mro__()
+        if not base.is_compiled() and hasattr(base, "tree_node") and hasattr(base, "py__bases__")
+        for lazy in base.py__bases__()
+    )
+
+
+def module_facts(script: jedi.Script) -> dict[str, Any]:
+    """What could make the list of the buffer's own names incomplete."""
+    return {"kinds": [], "dynamic": False, "unresolved": _unresolved_stars(script._get_module())}
+
+
+def _unresolved_stars(module: Any) -> bool:
+    node = getattr(module, "tree_node", None)
+    if node is None or not hasattr(node, "iter_imports"):
+        return False
+    stars = sum(1 for statement in node.iter_imports() if statement.is_star_import())
+    return stars > 0 and len(module.star_imports()) < stars
+
+
+def open_environment(python: str | None) -> Any:
+    """The environment whose packages Jedi knows: another interpreter, which is executed, or this process's own."""
+    if python is None:
+        return InterpreterEnvironment()
+    try:
+        return jedi.create_environment(python, safe=False)
+    except InvalidPythonEnvironment as problem:
+        print(f"cannot use {python}: {problem}", file=sys.stderr)
+        return InterpreterEnvironment()
+
+
+def read_questions(stream: Any) -> queue.Queue[Question]:
+    """Read on in a thread; when the client closes the stream or dies, so does this process, even inside Jedi."""
+    questions: queue.Queue[Question] = queue.Queue()
+
+    def read() -> None:
+        for line in stream:
+            questions.put(json.loads(line))
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    return questions
+
+
+def serve(session: Session, questions: queue.Queue[Question], out: Any) -> None:
+    """Answer until the process ends."""
+    while True:
+        question = questions.get()
+        try:
+            reply = answer(session, question)
+        except Exception as problem:  # Jedi raises anything, and the next question must still be answered
+            session.forget()
+            reply = {"error": f"{type(problem).__name__}: {problem}"[:200]}
+        reply["id"] = question["id"]
+        out.write(json.dumps(reply).encode() + b"\n")
+        out.flush()
+
+
+def main() -> None:
+    """Serve one repository: ``worker.py ROOT [PYTHON]``."""
+    version = tuple(int(part) for part in jedi.__version__.split(".")[:3])
+    if version < MINIMUM_JEDI:
+        sys.exit(f"jedi {jedi.__version__} is not safe; install jedi>=0.20.1")
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints must not reach the protocol
+    questions = read_questions(sys.stdin.buffer)
+    jedi.settings.auto_import_modules = []  # would be imported, that is executed
+    sys.setrecursionlimit(3000)
+    root, python = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None
+    serve(Session(root, open_environment(python)), questions, out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""Worker processes with deadlines: a question goes in, an answer or the word for what went wrong comes out.
+
+Nothing here raises because a worker is slow, hangs, crashes or grows: it is waited for no longer than the caller
+says, killed after ``kill_after_s``, and replaced. A second worker starts when the first has been late. Knows nothing of
+what the questions mean. Start reading at ``WorkerPool``.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from generation.config import ToolConfig
+
+Question = dict[str, Any]
+Answer = dict[str, Any]
+
+WORKER = Path(__file__).with_name("worker.py")
+MOST_CRASHES = 3  # in a row; then no worker is started again
+_END_S = 5.0
+
+
+class Worker:
+    """One process. Its answers arrive in a thread of their own, in the order of the questions."""
+
+    def __init__(self, command: list[str], config: ToolConfig, on_end: Callable[[Worker, bool], None]) -> None:
+        self.answered = 0
+        self._config = config
+        self._on_end = on_end
+        self._lock = threading.Lock()
+        self._pending: dict[int, tuple[Future[Answer], threading.Timer]] = {}
+        self._ids = count()
+        self._ended = False
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        self._reader = threading.Thread(target=self._read, name="jedi-answers", daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    @property
+    def load(self) -> int:
+        """Questions that wait for an answer."""
+        return len(self._pending)
+
+    def submit(self, question: Question) -> Future[Answer]:
+        """Send a question; the future never holds an exception."""
+        future: Future[Answer] = Future()
+        timer = threading.Timer(self._config.kill_after_s, self.kill)
+        timer.daemon = True
+        with self._lock:
+            if self._ended:
+                future.set_result({"error": "crash"})
+                return future
+            number = next(self._ids)
+            self._pending[number] = (future, timer)
+            timer.start()
+            self._write(json.dumps({**question, "id": number}).encode() + b"\n")
+        return future
+
+    def kill(self) -> None:
+        """End the process; pending questions are answered with ``crash``."""
+        self._process.kill()
+
+    def join(self) -> None:
+        """Wait until the process and its thread have ended."""
+        self._process.wait(_END_S)
+        if threading.current_thread() is not self._reader:
+            self._reader.join(_END_S)
+
+    def _write(self, line: bytes) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line)
+            self._process.stdin.flush()
+        except OSError:
+            self._process.kill()  # the reader answers everything that is pending
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None and self._process.stdin is not None
+        grown = False
+        for line in self._process.stdout:
+            answer: Answer = json.loads(line)
+            with self._lock:
+                future, timer = self._pending.pop(answer.pop("id"))
+                self.answered += 1
+                idle = not self._pending
+            timer.cancel()
+            future.set_result(answer)
+            if idle and self._is_too_large():
+                grown = True
+                break
+        self._end(grown)
+
+    def _is_too_large(self) -> bool:
+        try:
+            return bool(psutil.Process(self.pid).memory_info().rss > self._config.memory_bytes)
+        except psutil.Error:
+            return False
+
+    def _end(self, retired: bool) -> None:
+        self._process.kill()
+        self._process.wait(_END_S)
+        with self._lock:
+            self._ended = True
+            pending, self._pending = list(self._pending.values()), {}
+        for stream in (self._process.stdin, self._process.stdout):
+            _close(stream)
+        self._on_end(self, retired)
+        for future, timer in pending:
+            timer.cancel()
+            future.set_result({"error": "crash"})
+
+
+def _close(stream: Any) -> None:
+    try:
+        stream.close()
+    except OSError:
+        pass  # what was left in its buffer has no reader any more
+
+
+class WorkerPool:
+    """Workers for one repository. The first starts at once, in the background."""
+
+    def __init__(self, root: Path, python: Path | None, config: ToolConfig) -> None:
+        self._command = [sys.executable, "-I", str(WORKER), str(root), *([str(python)] if python else [])]
+        self._config = config
+        self._lock = threading.Lock()
+        self._workers: list[Worker] = []
+        self._crashes = 0
+        self._closed = False
+        with self._lock:
+            self._start()
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the processes that run now."""
+        return [worker.pid for worker in self._workers]
+
+    @property
+    def busy(self) -> bool:
+        """Some question waits for its answer."""
+        return any(worker.load for worker in self._workers)
+
+    def submit(self, question: Question) -> Future[Answer]:
+        """Send a question to the least loaded worker. The future holds an answer, or ``{"error": ...}``."""
+        with self._lock:
+            if not self._workers:
+                self._start()
+            worker = min(self._workers, key=lambda worker: worker.load, default=None)
+        if worker is None:
+            refused: Future[Answer] = Future()
+            refused.set_result({"error": "closed" if self._closed else f"{MOST_CRASHES} crashes in a row"})
+            return refused
+        return worker.submit(question)
+
+    def wait(self, future: Future[Answer], timeout_s: float) -> Answer:
+        """The answer, or ``{"error": "timeout"}``; after that another worker stands by for the next question."""
+        try:
+            return future.result(max(0.0, timeout_s))
+        except FutureTimeoutError:
+            with self._lock:
+                if len(self._workers) < self._config.workers:
+                    self._start()
+            return {"error": "timeout"}
+
+    def close(self) -> None:
+        """End all processes."""
+        with self._lock:
+            self._closed = True
+            workers = list(self._workers)
+        for worker in workers:
+            worker.kill()
+        for worker in workers:
+            worker.join()
+
+    def _start(self) -> None:
+        if not self._closed and self._crashes < MOST_CRASHES:
+            self._workers.append(Worker(self._command, self._config, self._ended))
+
+    def _ended(self, worker: Worker, retired: bool) -> None:
+        with self._lock:
+            self._workers.remove(worker)
+            self._crashes = 0 if retired or worker.answered else self._crashes + 1
+            if not self._workers:
+                self._start()
+
+
+def now_ms(since_s: float) -> float:
+    """Milliseconds since a ``time.perf_counter()``."""
+    return (time.perf_counter() - since_s) * 1000.0
