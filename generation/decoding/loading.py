@@ -59,8 +59,11 @@ def _cpu_dtype() -> str:
 
 
 def _default_threads() -> int:
-    """Half of the cores. torch's threads wait for each other by spinning, so one that has to share its core with another
-    program holds up all: on two busy cores, two threads were ten times slower than one."""
+    """Half of the cores, at least one.
+
+    torch's threads wait for each other by spinning, so one that has to share its core with another program holds up
+    all: on two busy cores, two threads were ten times slower than one.
+    """
     return max(1, (os.cpu_count() or 1) // 2)
 
 

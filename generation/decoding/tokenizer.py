@@ -93,12 +93,14 @@ def load_tokenizer(folder: Path, vocabulary_tokens: int = 0) -> FastTokenizer:
 def _older_tokenizer(folder: Path) -> tokenizers.Tokenizer:
     from transformers import AutoTokenizer
 
-    loaded = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    return loaded.backend_tokenizer
+    backend = AutoTokenizer.from_pretrained(folder, local_files_only=True).backend_tokenizer
+    if not backend.encode("a").ids:  # what transformers makes of no files at all
+        raise ValueError("no vocabulary files")
+    return backend
 
 
 def _configured_eos_ids(folder: Path) -> set[int]:
-    found: set[int] = set()
+    found: set[Any] = set()
     for name in ("config.json", "generation_config.json"):
         path = folder / name
         value: Any = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id") if path.is_file() else None
@@ -115,14 +117,16 @@ def _leading_control_id(tokenizer: tokenizers.Tokenizer) -> int | None:
 def _make_control_tokens_plain(tokenizer: tokenizers.Tokenizer) -> frozenset[int]:
     """Let text that spells a control token be text; the ids of these tokens."""
     added = tokenizer.get_added_tokens_decoder()
-    control = {
-        token_id: token for token_id, token in added.items() if token.special or _CONTROL.fullmatch(token.content)
-    }
+    control = {token_id: token for token_id, token in added.items() if _is_control(token)}
     tokenizer.add_special_tokens([_as_special(token) for token in control.values() if not token.special])
     tokenizer.encode_special_tokens = True
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return frozenset(control)
+
+
+def _is_control(token: Any) -> bool:
+    return bool(token.special or _CONTROL.fullmatch(token.content))
 
 
 def _as_special(token: tokenizers.AddedToken) -> tokenizers.AddedToken:

@@ -8,6 +8,7 @@ nothing of tasks or of other files; names that other files need are passed in. S
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,8 @@ from generation.evaluation.sources import parse
 
 Span = tuple[int, int]
 _LINE_WIDTH = 100
-_LONGEST_NAME_IN_STRING = 200
+_DOTTED_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+_ANNOTATION = re.compile(r"[\w. ]+[\[|][\w.,\[\]| '\"]{0,200}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,26 +32,26 @@ class _Binding:
 
 
 def close_leaks(
-    text: str, span: Span, *, kept: Collection[str] = (), is_package: bool = False
-) -> tuple[str, Span]:
-    """The file without the names that only its hole used, and where the hole is now; the hole keeps its content.
-
-    Args:
-        text: the whole file with the true body in the hole.
-        span: the hole, as code points.
-        kept: names that other files take from this one.
-        is_package: the file is an ``__init__.py``: what it imports from elsewhere, it offers to others.
+    text: str, spans: Sequence[Span], *, kept: Collection[str] = (), is_package: bool = False
+) -> tuple[str, tuple[Span, ...]]:
+    """The file without the names that only its holes used, and where the holes are now; they keep their content.
 
     A file that does not parse, or would not afterwards, comes back as it is.
+
+    Args:
+        text: the whole file with the true bodies in the holes.
+        spans: the holes, as code points; usually one.
+        kept: names that other files take from this one.
+        is_package: the file is an ``__init__.py``: what it imports from elsewhere, it offers to others.
     """
     tree = parse(text)
     if tree is None:
-        return text, span
+        return text, tuple(spans)
     places = Places(text)
     bindings = [b for b in _bindings(tree.body) if b.name not in kept and not (is_package and _is_reexport(b))]
-    dropped = _unused_outside(tree, bindings, places, span)
-    closed, moved = _cut(text, span, _edits(tree, dropped, places))
-    return (closed, moved) if parse(closed) is not None else (text, span)
+    edits = _edits(tree, _unused_outside(tree, bindings, places, spans), places)
+    closed = _cut(text, edits)
+    return (closed, tuple(_moved(span, edits) for span in spans)) if parse(closed) else (text, tuple(spans))
 
 
 # --------------------------------------------------------------------------------------------- what is bound
@@ -58,20 +60,24 @@ def close_leaks(
 def _bindings(body: Sequence[ast.stmt]) -> Iterator[_Binding]:
     for statement in body:
         match statement:
-            case ast.Import(names=aliases):
-                for alias in aliases:
-                    bound = alias.asname or alias.name.partition(".")[0]
-                    yield _Binding(statement, bound, alias.asname or alias.name, alias)
-            case ast.ImportFrom(module=module, names=aliases) if module != "__future__":
-                for alias in aliases:
-                    if alias.name != "*":
-                        yield _Binding(statement, alias.asname or alias.name, alias.asname or alias.name, alias)
+            case ast.Import() | ast.ImportFrom():
+                yield from _imported(statement)
             case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
                 if not (name.startswith("__") and name.endswith("__")):
                     yield _Binding(statement, name, name)
             case ast.If() | ast.Try():
                 for block in _blocks(statement):
                     yield from _bindings(block)
+
+
+def _imported(statement: ast.Import | ast.ImportFrom) -> Iterator[_Binding]:
+    if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
+        return
+    for alias in statement.names:
+        path = alias.asname or alias.name
+        bound = path.partition(".")[0] if alias.asname is None else path
+        if bound != "*":
+            yield _Binding(statement, bound, path, alias)
 
 
 def _blocks(statement: ast.If | ast.Try) -> list[list[ast.stmt]]:
@@ -97,8 +103,8 @@ class _Use:
 
 
 def _uses(tree: ast.AST, places: Places) -> Iterator[_Use]:
-    for node, chain in _chains(tree):
-        yield _Use(chain, places.offset(node.lineno, node.col_offset))
+    for name, chain in _chains(tree):
+        yield _Use(chain, places.offset(name.lineno, name.col_offset))
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             offset = places.offset(node.lineno, node.col_offset)
@@ -106,8 +112,8 @@ def _uses(tree: ast.AST, places: Places) -> Iterator[_Use]:
 
 
 def _chains(tree: ast.AST) -> Iterator[tuple[ast.expr, str]]:
-    """Every longest dotted name, with the node it starts at."""
-    pending: list[ast.AST] = [tree]
+    """Every longest dotted name, with the node it is."""
+    pending = [tree]
     while pending:
         node = pending.pop()
         chain = dotted(node)
@@ -129,17 +135,19 @@ def dotted(node: ast.AST) -> str | None:
 
 
 def _chains_in_string(value: str) -> list[str]:
-    """Names in a quoted annotation, an entry of ``__all__`` or an argument of ``cast``; prose does not parse."""
-    tree = parse(value.strip()) if len(value) < _LONGEST_NAME_IN_STRING else None
-    if tree is None or len(tree.body) != 1 or not isinstance(tree.body[0], ast.Expr):
-        return []
-    return [chain for _, chain in _chains(tree)]
+    """Names in a quoted annotation, an entry of ``__all__`` or an argument of ``cast``; prose is none of these."""
+    if _DOTTED_NAME.fullmatch(value):
+        return [value]
+    tree = parse(value) if _ANNOTATION.fullmatch(value) else None
+    return [chain for _, chain in _chains(tree)] if tree else []
 
 
-def _unused_outside(tree: ast.Module, bindings: list[_Binding], places: Places, span: Span) -> list[_Binding]:
-    """The bindings whose names are used inside the hole, or inside what is dropped with it, and nowhere else."""
+def _unused_outside(
+    tree: ast.Module, bindings: list[_Binding], places: Places, spans: Sequence[Span]
+) -> list[_Binding]:
+    """The bindings whose names are used inside the holes, or inside what is dropped with it, and nowhere else."""
     uses = list(_uses(tree, places))
-    inside = [span]
+    inside = list(spans)
     dropped: list[_Binding] = []
     while True:
         outer = [use for use in uses if not _within(use.offset, inside)]
@@ -243,11 +251,12 @@ def _replace_lines(statement: ast.stmt, replacement: str, places: Places) -> lis
     return [] if span is None else [(span, replacement)]
 
 
-def _cut(text: str, span: Span, edits: Sequence[_Edit]) -> tuple[str, Span]:
-    start, end = span
+def _cut(text: str, edits: Sequence[_Edit]) -> str:
     for (first, last), replacement in sorted(edits, reverse=True):
         text = text[:first] + replacement + text[last:]
-        if first < span[0]:
-            moved = len(replacement) - (last - first)
-            start, end = start + moved, end + moved
-    return text, (start, end)
+    return text
+
+
+def _moved(span: Span, edits: Sequence[_Edit]) -> Span:
+    by = sum(len(replacement) - (last - first) for (first, last), replacement in edits if first < span[0])
+    return span[0] + by, span[1] + by

@@ -15,50 +15,16 @@ import os
 import signal
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
 
-if TYPE_CHECKING:
-    from pylint.lint import PyLinter
+import astroid
+from astroid.context import _INFERENCE_CACHE  # there is no public way to empty it alone
+from pylint.lint import PyLinter, Run
+from pylint.reporters import CollectingReporter
 
-SYMBOLS = (
-    "syntax-error",
-    "no-member",
-    "undefined-variable",
-    "used-before-assignment",
-    "no-value-for-parameter",
-    "too-many-function-args",
-    "unexpected-keyword-arg",
-    "not-callable",
-    "import-error",
-    "no-name-in-module",
-)
-
-
-class Question(TypedDict):
-    """``text`` is what the file at ``path`` (below the root) is taken to hold; ``warm`` only fills the caches."""
-
-    path: str
-    text: str
-    timeout_s: float
-    warm: bool
-
-
-class Found(TypedDict):
-    """One message of pylint; ``line`` counts from 1."""
-
-    symbol: str
-    line: int
-    text: str
-
-
-class Answer(TypedDict):
-    """What was found, or why nothing can be said: ``timeout`` or ``crash``."""
-
-    found: list[Found]
-    error: str | None
+from generation.evaluation.pylint_protocol import SYMBOLS, Answer, Found, Question
 
 
 def main(root: str) -> None:
@@ -77,7 +43,7 @@ def main(root: str) -> None:
 
 def _hide_installed_packages(root: str) -> None:
     standard = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
-    inside = [path for path in sys.path if any(path == home or path == f"{home}/lib-dynload" for home in standard)]
+    inside = [path for path in sys.path if any(path in {home, f"{home}/lib-dynload"} for home in standard)]
     sys.path[:] = [root, *inside]
 
 
@@ -118,18 +84,13 @@ def _answer_and_exit(linter: PyLinter, question: Question, sending: int) -> None
 
 def _start_linter() -> PyLinter:
     """A linter that has imported all of itself; it is given nothing to look at yet."""
-    from pylint.lint import Run
-    from pylint.reporters import CollectingReporter
-
     options = [f"--rcfile={os.devnull}", "--disable=all", f"--enable={','.join(SYMBOLS)}", "--persistent=n"]
-    options += ["--jobs=1", "--score=n", f"--source-roots={os.getcwd()}", "--from-stdin", "_nothing_.py"]
+    options += ["--jobs=1", "--score=n", f"--source-roots={Path.cwd()}", "--from-stdin", "_nothing_.py"]
     with _stdin_of(""):
         return Run(options, reporter=CollectingReporter(), exit=False).linter
 
 
 def _lint(linter: PyLinter, path: str, text: str) -> list[Found]:
-    from pylint.reporters import CollectingReporter
-
     reporter = CollectingReporter()
     linter.set_reporter(reporter)
     with _stdin_of(_without_pragmas(text)):
@@ -157,9 +118,6 @@ def _stdin_of(text: str) -> Iterator[None]:
 
 def _forget(path: str) -> None:
     """Drop what astroid knows of one file and what it inferred anywhere; all other syntax trees stay."""
-    import astroid
-    from astroid.context import _INFERENCE_CACHE  # the package has no public way to empty it alone
-
     file = os.path.realpath(path)
     modules = astroid.MANAGER.astroid_cache
     for name in [name for name, module in modules.items() if _is_file(module.file, file)]:
@@ -169,11 +127,6 @@ def _forget(path: str) -> None:
 
 def _is_file(module_file: str | None, file: str) -> bool:
     return module_file is not None and os.path.realpath(module_file) == file
-
-
-def start_command(root: Path) -> Sequence[str]:
-    """How ``pylint_client`` starts this process."""
-    return [sys.executable, "-m", "generation.evaluation.pylint_worker", str(root)]
 
 
 if __name__ == "__main__":

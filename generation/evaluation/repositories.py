@@ -19,7 +19,9 @@ from pathlib import Path
 from generation.cache import cache_root
 from generation.errors import ConfigError
 
-_PINNED = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[\w.!+-]+)\s+--hash=sha256:(?P<sha256>[0-9a-fA-F]{64})")
+_PINNED = re.compile(
+    r"(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[\w.!+-]+)\s+--hash=sha256:(?P<sha256>[0-9a-fA-F]{64})"
+)
 _PLATFORMS = (
     "manylinux_2_28_x86_64",
     "manylinux_2_17_x86_64",
@@ -89,7 +91,7 @@ def fetch(
     repositories: Iterable[PinnedRepository],
     folder: Path | None = None,
     *,
-    progress: Callable[[str], None] = lambda line: None,
+    progress: Callable[[str], None] | None = None,
 ) -> dict[str, Path]:
     """The root of every repository, downloaded and unpacked where that has not been done.
 
@@ -109,7 +111,8 @@ def fetch(
     for repository in repositories:
         root = home / repository.folder_name
         if not root.is_dir():
-            progress(f"fetching {repository.name} {repository.version}")
+            if progress is not None:
+                progress(f"fetching {repository.name} {repository.version}")
             _fetch_one(repository, root)
         roots[repository.name] = root
     return roots
@@ -146,7 +149,7 @@ def _download(repository: PinnedRepository, folder: Path) -> Path:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_DOWNLOAD_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired as error:
-        raise ConfigError(f"fetching {repository.name} took more than {_DOWNLOAD_TIMEOUT_S:.0f} s; try again") from error
+        raise ConfigError(f"fetching {repository.name} took over {_DOWNLOAD_TIMEOUT_S:.0f} s; try again") from error
     wheels = list(folder.glob("*.whl"))
     if done.returncode or not wheels:
         raise ConfigError(_why_pip_failed(repository, done.stderr))
@@ -181,3 +184,14 @@ def _merge_data_folder(folder: Path) -> None:
     for part in [*folder.glob("*.data/purelib"), *folder.glob("*.data/platlib")]:
         shutil.copytree(part, folder, dirs_exist_ok=True)
         shutil.rmtree(part)
+
+
+def open_repositories(source: Path, progress: Callable[[str], None] | None = None) -> dict[str, Path]:
+    """The repositories of a list, fetched where that is needed; or, for a folder, that repository alone.
+
+    Raises:
+        ConfigError: as ``read_manifest`` and ``fetch``.
+    """
+    if source.is_dir():
+        return {source.resolve().name: source.resolve()}
+    return fetch(read_manifest(source), progress=progress)

@@ -11,7 +11,7 @@ import ast
 import hashlib
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -63,12 +63,7 @@ class OpenHole:
 
     before: str
     after: str
-    indent: str
-
-    @property
-    def stub(self) -> str:
-        """What stands in for the body, so that the file parses."""
-        return f"{self.indent}pass\n"
+    stub: str
 
     @property
     def text(self) -> str:
@@ -89,10 +84,14 @@ def collect_tasks(
         documented: only functions with a docstring; else a docstring is not asked for.
     """
     found = [task for path in python_files(root) for task in _tasks_in(root, path, name, documented)]
-    if limit is not None:
-        random.Random(f"{seed}:{name}").shuffle(found)
-        found = found[:limit]
-    return sorted(found, key=lambda task: (task.path, task.start))
+    found.sort(key=lambda task: (task.path, task.start))
+    return found if limit is None else sample(found, name, limit, seed)
+
+
+def sample(tasks: Sequence[Task], name: str, limit: int, seed: int) -> list[Task]:
+    """Some tasks of a repository by path and position; a larger limit only adds to a smaller one's."""
+    shuffled = random.Random(f"{seed}:{name}").sample(tasks, len(tasks))
+    return sorted(shuffled[:limit], key=lambda task: (task.path, task.start))
 
 
 def hole(task: Task, text: str) -> tuple[str, str]:
@@ -104,13 +103,30 @@ def open_hole(task: Task, text: str, kept: KeptNames) -> OpenHole:
     """The task's file without the body and without what only the body used."""
     is_package = PurePosixPath(task.path).name == "__init__.py"
     names = kept.of(task.path)
-    closed, (start, end) = close_leaks(text, (task.start, task.end), kept=names, is_package=is_package)
-    body = closed[start:end]
-    return OpenHole(closed[:start], closed[end:], body_indent(body))
+    closed, [(start, end)] = close_leaks(text, [(task.start, task.end)], kept=names, is_package=is_package)
+    return OpenHole(closed[:start], closed[end:], stub_of(closed[start:end]))
 
 
-def body_indent(body: str) -> str:
-    """The indentation of a body: that of its first line of code."""
+def without_bodies(tasks: Sequence[Task], text: str) -> str:
+    """A file with stubs for the bodies of several tasks, the leaks of all of them closed together."""
+    spans = [(task.start, task.end) for task in tasks if not any(_is_inside(task, other) for other in tasks)]
+    closed, moved = close_leaks(text, spans)
+    for start, end in sorted(moved, reverse=True):
+        closed = closed[:start] + stub_of(closed[start:end]) + closed[end:]
+    return closed
+
+
+def _is_inside(task: Task, other: Task) -> bool:
+    return task != other and other.start <= task.start and task.end <= other.end
+
+
+def stub_of(body: str) -> str:
+    """What stands in for a body, so that the file parses."""
+    return f"{_indent_of(body)}pass\n"
+
+
+def _indent_of(body: str) -> str:
+    """The indentation of the first line of code."""
     lines = [line for line in body.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     return lines[0][: len(lines[0]) - len(lines[0].lstrip())] if lines else ""
 
@@ -118,20 +134,18 @@ def body_indent(body: str) -> str:
 def _tasks_in(root: Path, path: Path, repo: str, documented: bool) -> Iterator[Task]:
     relative = PurePosixPath(path.relative_to(root).as_posix())
     text = read_text(path)
-    if text is None or _is_left_out(relative, text):
+    tree = None if text is None or _is_left_out(relative, text) else parse(text)
+    if text is None or tree is None:
         return
-    for node, site in functions_of(text):
+    for node, site in functions_of(tree, text):
         if _is_task(node, documented) and not site.lead:
             body = text[site.body_start : site.body_end]
             sha256 = hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
             yield Task(repo, str(relative), site.qualname, site.body_start, site.body_end, sha256)
 
 
-def functions_of(text: str) -> Iterator[tuple[FunctionNode, FunctionSite]]:
-    """Every function of a file that parses, with where it is; nothing for a file that does not."""
-    tree = parse(text)
-    if tree is None:
-        return
+def functions_of(tree: ast.Module, text: str) -> Iterator[tuple[FunctionNode, FunctionSite]]:
+    """Every function of a file, with where it is."""
     sites = {site.header_start: site for site in list_functions(text)}
     places = Places(text)
     for node in ast.walk(tree):

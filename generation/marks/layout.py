@@ -13,12 +13,13 @@ seen it in training. Decides nothing about what is worth its place (``prompt`` d
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from generation.marks.context import PromptContext, Surroundings
-from generation.marks.outline import first_line, indent_of
+from generation.marks.outline import blocks_of, first_line, indent_of
 from generation.types import Definition
 
 Scope = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -106,7 +107,8 @@ def stub_text(declaration: str) -> str:
 def code_lines(around: Surroundings, parts: Parts) -> list[str]:
     """The code from the cut to the target, under the headers of what it was cut out of."""
     start, owner = parts.cut.line, around.owner
-    stubs = [stub.text for stub in parts.members if not is_shown(stub, start, around)]
+    hidden = [stub for stub in parts.members if not is_shown(stub, start, around)]
+    stubs = [stub.text for stub in sorted(hidden, key=lambda stub: math.inf if stub.line is None else stub.line)]
     code = list(around.lines[start : around.head_line])
     if owner and stubs and start <= owner.line:
         place = min(owner.body_line, around.head_line) - start
@@ -128,24 +130,27 @@ def header_lines(around: Surroundings, cut: Cut, stubs: Sequence[str]) -> list[s
         first = scope.body[0]
         lines += around.lines[scope.lineno - 1 : max(first.lineno - 1, scope.lineno)]
         lines += [" " * first.col_offset + text for text in (stubs if is_owner and stubs else ["..."])]
-        lines.append("")
+        lines += [""] if isinstance(scope, ast.ClassDef) else []
     return lines
 
 
-def cuts(around: Surroundings) -> list[Cut]:
-    """Where the code may start, latest first: at statements of modules, classes and functions, with their comments."""
+def cuts(around: Surroundings, most_lines: int) -> list[Cut]:
+    """Where the code may start, latest first: at any statement, comments above it included.
+
+    Functions and classes that end more than ``most_lines`` above the target are not looked into.
+    """
     found = {0: Cut(0), around.head_line: Cut(around.head_line, _scopes_of(around))}
     waiting: list[tuple[Sequence[ast.stmt], tuple[Scope, ...]]] = [(around.tree.body, ())]
     while waiting:
         body, scopes = waiting.pop()
-        for number, node in enumerate(body):
+        for node in body:
             if (line := first_line(node)) >= around.head_line:
                 break
-            if number or not scopes:
-                line = _first_comment(around.lines, line)
-                found.setdefault(line, Cut(line, scopes))
-            if isinstance(node, Scope):
-                waiting.append((node.body, (*scopes, node)))
+            line = _first_comment(around.lines, line)
+            found.setdefault(line, Cut(line, scopes))
+            if (node.end_lineno or 0) > around.head_line - most_lines:
+                inner = (*scopes, node) if isinstance(node, Scope) else scopes
+                waiting += [(block, inner) for block in blocks_of(node)]
     return sorted(found.values(), key=lambda cut: -cut.line)
 
 

@@ -1,8 +1,8 @@
 """Marked text: source text in which a mark stands wherever the tool is asked.
 
-``strip(insert(text, offsets)) == text`` holds for every text, one that spells the mark included: such a spelling gets a
-backslash before its ``>`` (and one more if it has some already), which no mark has. Knows nothing of tokens or of when a
-mark is worth its place. Start reading at ``insert``; ``split`` is its inverse.
+``strip(insert(text, offsets)) == text`` holds for every text, one that spells the mark included: such a spelling
+gets a backslash before its ``>`` (and one more if it has some already), which no mark has. Knows nothing of tokens or
+of when a mark is worth its place. Start reading at ``insert``; ``split`` is its inverse.
 """
 
 from __future__ import annotations

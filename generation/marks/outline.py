@@ -42,9 +42,13 @@ class Member:
     annotation: ast.expr | None = None
     value: ast.expr | None = None
 
+    def holds(self, line: int) -> bool:
+        """Whether ``line`` is part of the definition."""
+        return self.header is not None and self.line <= line < (self.header.end_lineno or 0)
+
     @property
     def declaration(self) -> str:
-        """One line of Python: ``def send(self, request)``, ``class Session(Base)``, ``timeout: float``, ``limit = 3``."""
+        """One line of Python: ``def send(self)``, ``class Session(Base)``, ``limit = 3``, ``timeout: float``."""
         if self.header:
             return signature_line(self.header)
         if self.annotation:
@@ -65,10 +69,7 @@ class ClassOutline:
 
 
 def parse(text: str) -> ast.Module:
-    """The tree of ``text``. Blocks that do not parse are left out; their lines keep their numbers.
-
-    ``text`` must use ``\\n`` line ends.
-    """
+    """The tree of ``text``, which has Unix line ends. Blocks that do not parse are left out; line numbers stay."""
     lines = text.split("\n")
     for attempt in range(_PARSE_ATTEMPTS):
         try:
@@ -87,15 +88,26 @@ def _parse_silently(text: str) -> ast.Module:
 
 
 def _blank_block(lines: list[str], error_line: int, whole: bool) -> None:
-    """Replace the block that ``error_line`` stands in by ``pass``; with ``whole``, the top-level block."""
-    start = min(error_line, len(lines) - 1)
-    while start > 0 and not (_OPENS_BLOCK.match(lines[start]) and not (whole and lines[start][0].isspace())):
-        start -= 1
+    """Replace the function or class around ``error_line`` by ``pass``; with ``whole``, what stands at the top level."""
+    error_line = min(error_line, len(lines) - 1)
+    start = _block_start(lines, error_line, whole)
     indent = indent_of(lines[start])
     end = start + 1
     while end < len(lines) and (end <= error_line or not _leaves(lines[end], indent)):
         end += 1
     lines[start:end] = [f"{indent}pass", *[""] * (end - start - 1)]
+
+
+def _block_start(lines: Sequence[str], error_line: int, whole: bool) -> int:
+    """The line of the definition that ``error_line`` is, or stands in; itself when it stands in none."""
+    level = 1 if whole else len(indent_of(lines[error_line]))
+    for number in range(error_line, -1, -1):
+        line = lines[number]
+        if _OPENS_BLOCK.match(line) and (number == error_line or len(indent_of(line)) < level):
+            return number
+        if line.strip() and not line[0].isspace():
+            return number
+    return error_line
 
 
 def _leaves(line: str, indent: str) -> bool:
@@ -111,9 +123,6 @@ def first_line(node: ast.stmt) -> int:
     """0-based line a statement starts on, decorators included."""
     decorators: Sequence[ast.expr] = getattr(node, "decorator_list", ())
     return min([node.lineno, *[decorator.lineno for decorator in decorators]]) - 1
-
-
-# ------------------------------------------------------------------------------------------------------- imports
 
 
 def imports_of(tree: ast.Module) -> tuple[ImportNeeded, ...]:
@@ -140,9 +149,6 @@ def _imported_names(node: ast.Import | ast.ImportFrom) -> Iterator[ImportNeeded]
     else:
         module = "." * node.level + (node.module or "")
         yield from (ImportNeeded(module, alias.name, alias.asname) for alias in node.names)
-
-
-# --------------------------------------------------------------------------------------------------- definitions
 
 
 def signature_line(node: Function | ast.ClassDef) -> str:
@@ -239,5 +245,13 @@ def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
     """The statements of a function, those in its blocks included, without their expressions."""
     for node in body:
         yield node
-        for block in ("body", "orelse", "handlers", "finalbody"):
-            yield from _statements(getattr(node, block, ()))
+        for block in blocks_of(node):
+            yield from _statements(block)
+
+
+def blocks_of(node: ast.stmt) -> Iterator[Sequence[ast.stmt]]:
+    """The indented blocks of a compound statement."""
+    for branch in (node, *getattr(node, "handlers", ()), *getattr(node, "cases", ())):
+        for name in ("body", "orelse", "finalbody"):
+            if block := getattr(branch, name, None):
+                yield block

@@ -1,7 +1,7 @@
 """The prompt: what the model reads before it writes a body, for decoding and for training alike.
 
-Decides what is worth its tokens; ``layout`` says how it looks, ``relevance`` what may be needed. Knows no tokenizer (the
-caller counts) and no repository (the caller brings definitions). Start reading at ``build_prompt``.
+Decides what is worth its tokens; ``layout`` says how it looks, ``relevance`` what may be needed. Knows no tokenizer
+(the caller counts) and no repository (the caller brings definitions). Start reading at ``build_prompt``.
 """
 
 from __future__ import annotations
@@ -54,16 +54,16 @@ class PromptShares:
     """
 
     head: float = 0.75
-    imports: float = 0.1
-    definitions: float = 0.2
-    members: float = 0.15
-    step_tokens: int = 32
+    imports: float = 0.05
+    definitions: float = 0.1
+    members: float = 0.1
+    step_tokens: int = 16
 
 
 def build_prompt(
     context: PromptContext, count_tokens: CountTokens, budget_tokens: int, shares: PromptShares | None = None
 ) -> str:
-    """What the model reads; ends with the last lines of ``context.before``, with ``\\n`` line ends.
+    """What the model reads; ends with the last lines of ``context.before``, with Unix line ends.
 
     ``count_tokens(prompt) <= budget_tokens`` always holds. What is above the target gives way first, then the middle of
     an overlong docstring; a signature only when it does not fit alone.
@@ -73,7 +73,7 @@ def build_prompt(
     around = look_around(context)
     head = _fitting_head(around, count, budget_tokens, shares.head)
     room_tokens = budget_tokens - math.ceil(count(head) / shares.step_tokens) * shares.step_tokens
-    places = cuts(around)
+    places = cuts(around, most_lines=budget_tokens)
     parts = _choose(context, around, places, _Room(count, room_tokens), shares)
     for cut in places[places.index(parts.cut) :: -1]:
         prompt = render(context, around, replace(parts, cut=cut)) + head
@@ -90,9 +90,6 @@ def paper_prompt(before: str) -> str:
     return look_around(PromptContext(path="", before=before)).head
 
 
-# ------------------------------------------------------------------------------------------- above the target
-
-
 def _choose(
     context: PromptContext, around: Surroundings, places: Sequence[Cut], room: _Room, shares: PromptShares
 ) -> Parts:
@@ -105,9 +102,9 @@ def _choose(
     members = _ranked_members(context, around, start)
     chosen = Parts(
         cut=places[0],
-        imports=room.share(shares.imports).take(imports, lambda node: f"{ast.unparse(node)}\n"),
+        imports=room.share(shares.imports).take(imports, lambda node: f"\n{ast.unparse(node)}"),
         definitions=room.share(shares.definitions).take(definitions, lambda found: _lines(definition_lines([found]))),
-        members=room.share(shares.members).take(members, lambda stub: f"    {stub.text}\n"),
+        members=room.share(shares.members).take(members, lambda stub: f"\n    {stub.text}"),
     )
     left = _Room(count, room.tokens - count(render(context, around, chosen)))
     return replace(chosen, cut=_first_shown(around, places, left))
@@ -139,10 +136,13 @@ def _lines(lines: Iterable[str]) -> str:
 
 
 def _first_shown(around: Surroundings, places: Sequence[Cut], room: _Room) -> Cut:
-    """The earliest cut with which the code above the target fits, by the sum of its statements."""
+    """The earliest cut with which the code above the target fits, by the sum of its statements.
+
+    A line break is counted with what follows it, as tokenizers join it with the indent.
+    """
     best, used = places[0], 0
     for later, cut in pairwise(places):
-        used += room.count(_lines(around.lines[cut.line : later.line]))
+        used += room.count("\n" + "\n".join(around.lines[cut.line : later.line]))
         if used > room.tokens:
             break
         headers = _lines(header_lines(around, cut, []))
@@ -153,17 +153,21 @@ def _first_shown(around: Surroundings, places: Sequence[Cut], room: _Room) -> Cu
 
 def _ranked_imports(around: Surroundings, start: int) -> list[ImportStatement]:
     """Import statements above ``start``: first what the target's head names, then what the code nearby does."""
-    head, nearby = set(_WORD.findall(around.head)), set(_WORD.findall("\n".join(around.lines[start:])))
+    head, nearby = (
+        set(_WORD.findall(text)) for text in (around.opening, "\n".join(around.lines[start : around.head_line]))
+    )
     hidden = [node for node in import_statements(around.tree) if node.lineno - 1 < start]
     bound = {node: {alias.asname or alias.name.partition(".")[0] for alias in node.names} for node in hidden}
     return sorted(hidden, key=lambda node: (not bound[node] & head, not bound[node] & nearby))
 
 
 def _ranked_definitions(context: PromptContext, around: Surroundings, start: int) -> list[Definition]:
-    """Relevant definitions that the code from ``start`` does not show. This file's come from its text, not the index."""
+    """Relevant definitions that the code from ``start`` does not show; this file's come from its text."""
     own, path = context.module_name, Path(context.path)
     hidden = {
-        member.name: member for member in module_outline(around.tree) if not start <= member.line <= around.head_line
+        member.name: member
+        for member in module_outline(around.tree)
+        if not (start <= member.line <= around.head_line or member.holds(around.head_line))
     }
     here = [Definition(name, name, own, member.kind, "", path, member.line) for name, member in hidden.items()]
     elsewhere = [definition for definition in context.definitions if definition.module != own]
@@ -177,7 +181,7 @@ def _ranked_members(context: PromptContext, around: Surroundings, start: int) ->
     inherited = {member.name: member for member in context.class_members if around.owner and member.name not in own}
     shown = {name for name, member in own.items() if start <= member.line <= around.head_line}
     uses = Counter(_ATTRIBUTE.findall("\n".join(around.lines[: around.head_line]) + context.after))
-    words = set(subwords(around.head))
+    words = set(subwords(around.opening))
 
     def likelihood(name: str) -> float:
         return 4.0 * len(words.intersection(subwords(name))) + min(uses[name], 8)
@@ -190,9 +194,6 @@ def _ranked_members(context: PromptContext, around: Surroundings, start: int) ->
         else Stub(name, stub_text(inherited[name].signature), None)
         for name in likely
     ]
-
-
-# ------------------------------------------------------------------------------------------------ the target
 
 
 def _fitting_head(around: Surroundings, count_tokens: CountTokens, budget_tokens: int, share: float) -> str:
@@ -221,7 +222,7 @@ def _docstring_lines(around: Surroundings) -> tuple[int, int]:
         return around.head_line, around.head_line
     node = around.target.body[0]
     length = (node.end_lineno or node.lineno) - node.lineno
-    last = next(n for n in range(len(around.lines) - 1, -1, -1) if around.lines[n].strip())
+    last = around.head_line + around.opening.rstrip().count("\n")
     return last - length, last
 
 

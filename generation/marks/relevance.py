@@ -96,7 +96,7 @@ def _clues(around: Surroundings, context: PromptContext) -> _Clues:
     signature = _IDENTIFIER.findall(_types_of(around.target)) if around.target else []
     bases = around.owner.bases if around.owner else ()
     docstring, name = around.docstring, around.target.name if around.target else ""
-    nearby = around.lines[-_NEARBY_LINES:] + tuple(context.after.splitlines()[:_NEARBY_LINES])
+    nearby = around.lines[: around.head_line][-_NEARBY_LINES:] + tuple(context.after.splitlines()[:_NEARBY_LINES])
     prose = _IDENTIFIER.findall(docstring)
     return _Clues(
         types=frozenset({*signature, *bases} - _UNTOLD),

@@ -58,8 +58,11 @@ class BlockReader:
 
 
 def complete_statements(text: str, indent: str) -> str:
-    """The longest start of ``text``, in whole lines, that parses as a block; "" when there is none."""
-    lines = text.splitlines(keepends=True)
+    """The longest start of ``text``, in whole lines, that parses as a block; "" when there is none.
+
+    A last line without its line end may stop in the middle of a name, so it never counts.
+    """
+    lines = text[: text.rfind("\n") + 1].splitlines(keepends=True)
     for count in range(len(lines), 0, -1):
         kept = "".join(lines[:count])
         if _parses(kept, indent):

@@ -1,7 +1,7 @@
 """Which attributes a text uses on which receivers, by lexical scan, so that broken text counts too.
 
-A receiver is known by its last name: ``self.app.config`` is a use of ``config`` on ``app``, ``foo(x).bar`` one of ``bar``
-on ``foo()``, ``rows[0].id`` one of ``id`` on ``rows[]``. ``self`` and ``cls`` carry the class they stand in
+A receiver is known by its last name: ``self.app.config`` is a use of ``config`` on ``app``, ``foo(x).bar`` one of
+``bar`` on ``foo()``, ``rows[0].id`` one of ``id`` on ``rows[]``. ``self`` and ``cls`` carry the class they stand in
 (``self@Session``), so that classes do not mix.
 
 Works piece by piece (a piece is what stands between two ``def`` or ``class`` headers) and remembers pieces, since the
@@ -18,12 +18,14 @@ from functools import lru_cache
 Uses = dict[str, dict[str, int]]  # receiver key -> attribute -> how often
 
 _NAME = r"[^\W\d]\w*+"
-_HEADER = re.compile(rf"^([ \t]*)(?:async[ \t]+)?(def|class)[ \t]+({_NAME})[ \t]*(?=[(:\[])(?:\(([^()]*)\)[ \t]*:)?", re.M)
+_HEADER = re.compile(
+    rf"^([ \t]*)(?:async[ \t]+)?(def|class)[ \t]+({_NAME})[ \t]*(?=[(:\[])(?:\(([^()]*)\)[ \t]*:)?", re.MULTILINE
+)
 _TEXT = re.compile(
     r'(?P<quote>"""|\'\'\'|"|\')'
     r'(?P<content>(?<=""")(?:[^"\\]++|\\.|"(?!""))*+|(?<=\'\'\')(?:[^\'\\]++|\\.|\'(?!\'\'))*+'
     r'|(?<=")(?:[^"\\\n]++|\\.)*+|(?<=\')(?:[^\'\\\n]++|\\.)*+)(?P<end>(?P=quote)?)|\#[^\n]*',
-    re.S,
+    re.DOTALL,
 )
 _FORMAT_PREFIX = re.compile(r"(?<!\w)(?:[rR]?[fF]|[fF][rR])$")
 _CHAIN = re.compile(rf"(\b{_NAME}|[)\]}}]|'')((?:\s*+\.\s*+{_NAME})++)")
@@ -62,7 +64,8 @@ def scan_pieces(text: str) -> list[Mapping[str, Mapping[str, int]]]:
 
 def pieces(text: str) -> Iterator[Piece]:
     """``text`` cut at its headers, in order, without gaps."""
-    start, owner, bases = 0, "", ()
+    start, owner = 0, ""
+    bases: tuple[str, ...] = ()
     classes: list[tuple[int, str, tuple[str, ...]]] = []
     for header in _HEADER.finditer(text):
         yield Piece(text[start : header.start()], owner, bases, start)
@@ -112,7 +115,8 @@ def _key_at(text: str, position: int, head: str, owner: str) -> str:
     if head in ("self", "cls") and owner:
         return f"self@{owner}"
     if head in (")", "]"):
-        return _bracket_key(text, position)
+        start = max(0, position - 2 * _LONGEST_RECEIVER)
+        return _bracket_key(text[start : position + 1], position - start)
     return "" if head in ("}", "from") else head
 
 
@@ -141,7 +145,7 @@ def _name_before(text: str, position: int) -> str:
 def _without_text(code: str, open_quote: str) -> tuple[str, str]:
     """``code`` with strings and comments blanked (what stands in f-string braces kept), and the quote left open."""
     if open_quote:
-        head, quote, code = code.partition(open_quote)
+        _, quote, code = code.partition(open_quote)
         if not quote:
             return "", open_quote
         open_quote = ""

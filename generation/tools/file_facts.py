@@ -17,6 +17,7 @@ from generation.tools.attribute_uses import Uses, scan
 _LONGEST_SIGNATURE = 120
 _LONGEST_DEFAULT = 20
 _PROPERTY = ("property", "cached_property")
+_NO_SELF = "-"  # stands for the first parameter of a function without one
 
 
 class DefinitionFact(NamedTuple):
@@ -31,9 +32,9 @@ class DefinitionFact(NamedTuple):
 
 
 class ImportFact(NamedTuple):
-    """``from`` ``level`` dots ``module`` ``import name as alias``, or ``import module as alias`` when ``name`` is empty.
+    """``from`` ``level`` dots ``module`` ``import name as alias``; without a name ``import module as alias``.
 
-    ``top`` tells that it runs when the module is imported.
+    ``top`` tells that it runs when the module is imported: not in a function, not for type checkers only.
     """
 
     module: str
@@ -72,10 +73,10 @@ def read_facts(text: str, uses: bool = True) -> FileFacts:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(text)
+        reader = _Reader(text)
+        reader.block(tree.body, "", "")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return FileFacts(False)
-    reader = _Reader(text)
-    reader.block(tree.body, "", "")
     return FileFacts(
         True, scan(text) if uses else {}, reader.definitions, reader.bases, reader.imports, _exported(tree.body)
     )
@@ -85,13 +86,13 @@ class _Reader:
     """Collects definitions and imports. Walks statements only, never expressions: that is what makes it fast."""
 
     def __init__(self, text: str) -> None:
-        self.lines = text.splitlines() if "\f" not in text else text.split("\n")
+        self.lines = text.split("\n")
         self.definitions: list[DefinitionFact] = []
         self.bases: dict[str, list[str]] = {}
         self.imports: list[ImportFact] = []
 
     def block(self, body: list[ast.stmt], scope: str, function: str) -> None:
-        """Statements of a module or class called ``scope``, or of a ``function`` whose ``self.x`` belong to ``scope``."""
+        """Statements of a module or class ``scope``, or of a ``function`` whose ``self.x`` belong to ``scope``."""
         for statement in body:
             self._statement(statement, scope, function)
 
@@ -105,6 +106,9 @@ class _Reader:
                 self._class(node, scope)
             case ast.Assign() | ast.AnnAssign() | ast.AugAssign():
                 self._assignment(node, scope, function)
+            case ast.If() if _for_type_checkers(node.test):
+                self.block(node.body, scope, function or _NO_SELF)
+                self.block(node.orelse, scope, function)
             case _:
                 for inner in _inner_blocks(node):
                     self.block(inner, scope, function)
@@ -121,7 +125,7 @@ class _Reader:
             kind = "method" if scope else "function"
             self._add(node.name, scope, kind, self._header(node), node, decorators)
         arguments = [*node.args.posonlyargs, *node.args.args]
-        first = arguments[0].arg if scope and arguments else "-"
+        first = arguments[0].arg if scope and arguments else _NO_SELF
         self.block(node.body, scope, first)
 
     def _class(self, node: ast.ClassDef, scope: str) -> None:
@@ -146,7 +150,8 @@ class _Reader:
 
     def _header(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
         line = self.lines[node.lineno - 1].strip()
-        if line.endswith(":") and "#" not in line and len(line) < _LONGEST_SIGNATURE and node.body[0].lineno > node.lineno:
+        short = len(line) < _LONGEST_SIGNATURE and node.body[0].lineno > node.lineno
+        if short and line.endswith(":") and "#" not in line:
             return line[:-1].rstrip()
         return function_signature(node)
 
@@ -169,6 +174,10 @@ def function_signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     keyword = "async def" if isinstance(node, ast.AsyncFunctionDef) else "def"
     returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
     return f"{keyword} {node.name}({ast.unparse(arguments)}){returns}"
+
+
+def _for_type_checkers(test: ast.expr) -> bool:
+    return getattr(test, "attr", getattr(test, "id", "")) == "TYPE_CHECKING"
 
 
 def _inner_blocks(node: ast.stmt) -> Iterator[list[ast.stmt]]:

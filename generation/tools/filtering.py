@@ -40,16 +40,16 @@ class Facts:
 Found = tuple[tuple[str, str], ...]  # name and kind, in Jedi's order
 
 
-def attributes_trusted(facts: Facts, found: Found) -> bool:
+def attributes_trusted(facts: Facts, found: Found, receiver: str) -> bool:
     """Whether a name outside Jedi's list can be taken not to exist.
 
     Not when nothing was found; not when any name may be valid (``__getattr__``), or part of the members is in a
     class or module that could not be read. A function object is not trusted either: what Jedi takes for a function is
-    often one that a decorator has replaced.
+    often one that a decorator has replaced. Of ``super()`` Jedi follows the first base only.
     """
     public = any(not name.startswith("__") for name, _ in found)
     known = bool(facts.kinds) and "function" not in facts.kinds
-    return public and known and not facts.dynamic and not facts.unresolved
+    return public and known and not facts.dynamic and not facts.unresolved and not receiver.startswith("super(")
 
 
 def attribute_suggestions(
@@ -79,9 +79,7 @@ def name_suggestions(visible: Iterable[str], found: Found, at_statement_start: b
     return unique([*scope, *jedi, *usual, *(Suggestion(word, "keyword") for word in words)])
 
 
-def importable_names(
-    importable: Mapping[str, Suggestion], suggestions: Iterable[Suggestion]
-) -> dict[str, Suggestion]:
+def importable_names(importable: Mapping[str, Suggestion], suggestions: Iterable[Suggestion]) -> dict[str, Suggestion]:
     """The importable names that are not in scope already."""
     taken = {suggestion.name for suggestion in suggestions}
     return {name: suggestion for name, suggestion in importable.items() if name not in taken}

@@ -14,11 +14,12 @@ import zlib
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from generation.tools.file_facts import DefinitionFact, FileFacts, ImportFact
 from generation.tools.repository_files import FileStamp
 
-_FORMAT = f"memberwise index 1, python {sys.version_info.major}.{sys.version_info.minor}"
+_FORMAT = f"memberwise index 2, python {sys.version_info.major}.{sys.version_info.minor}"
 
 Entries = Mapping[Path, tuple[FileStamp, FileFacts]]
 
@@ -59,9 +60,9 @@ def _write_atomically(path: Path, data: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except BaseException:
-        os.unlink(temporary)
+        Path(temporary).unlink()
         raise
 
 
@@ -79,14 +80,8 @@ def _row(stamp: FileStamp, facts: FileFacts) -> list[object]:
     ]
 
 
-def _entry(row: list[object]) -> tuple[FileStamp, FileFacts]:
+def _entry(row: list[Any]) -> tuple[FileStamp, FileFacts]:
     path, mtime_ns, size_bytes, parsed, uses, definitions, bases, imports, exported = row
-    facts = FileFacts(
-        parsed,  # type: ignore[arg-type]  # the checksum vouches for the types
-        uses,  # type: ignore[arg-type]
-        [DefinitionFact(*item) for item in definitions],  # type: ignore[attr-defined]
-        bases,  # type: ignore[arg-type]
-        [ImportFact(*item) for item in imports],  # type: ignore[attr-defined]
-        exported,  # type: ignore[arg-type]
-    )
-    return FileStamp(Path(path), mtime_ns, size_bytes), facts  # type: ignore[arg-type]
+    defined = [DefinitionFact(*item) for item in definitions]
+    imported = [ImportFact(*item) for item in imports]
+    return FileStamp(Path(path), mtime_ns, size_bytes), FileFacts(parsed, uses, defined, bases, imported, exported)

@@ -30,7 +30,7 @@ def _chain_start(text: str, end: int) -> int:
     """Where the chain of names and trailers that ends at ``end`` starts."""
     start = _atom_start(text, end)
     while start is not None:
-        rest = text[:start].rstrip()
+        rest = text[:start].rstrip(" \t")  # above the line may stand a comment that ends with a dot
         if not rest.endswith(".") or rest.endswith(".."):
             return start
         end, start = start, _atom_start(text, len(rest) - 1)

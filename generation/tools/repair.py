@@ -21,7 +21,7 @@ from generation.tools.receiver import receiver_of
 DUMMY = "mw_"  # continues any unfinished word and is no keyword
 
 _HEADER = re.compile(
-    r"^([ \t]*)(?:async[ \t]+)?(def|class|if|elif|else|try|except|finally|for|while|with|match|case)\b", re.M
+    r"^([ \t]*)(?:async[ \t]+)?(def|class|if|elif|else|try|except|finally|for|while|with|match|case)\b", re.MULTILINE
 )
 _TOKEN = re.compile(
     r'"""(?:[^"\\]++|\\(?:.|\Z)|"(?!""))*+(?:"""|\Z)'
@@ -29,11 +29,11 @@ _TOKEN = re.compile(
     r'|"(?:[^"\\\n]++|\\.)*+"?'
     r"|'(?:[^'\\\n]++|\\.)*+'?"
     r"|\#[^\n]*|\\\n|\n|[()\[\]{}]",
-    re.S,
+    re.DOTALL,
 )
 _INDENT = re.compile(r"[ \t\f]*")
 _KEYWORD = re.compile(r"(?:async[ \t]+)?([^\W\d]\w*|@)?")
-_FIRST_STATEMENT = re.compile(r"^([ \t]*)(?:(\w+)|[^\s#\\])", re.M)
+_FIRST_STATEMENT = re.compile(r"^([ \t]*)(?:(\w+)|[^\s#\\])", re.MULTILINE)
 _REMAINDER = re.compile(r"[ \t]*[)\]}:,'\"][)\]}:,'\" \t]*(?:\n|\Z)")
 _CLAUSE_CONTEXTS = {  # what must stand before a clause so that it parses alone
     "elif": "if 1: pass\n",
@@ -42,6 +42,7 @@ _CLAUSE_CONTEXTS = {  # what must stand before a clause so that it parses alone
     "finally": "try: pass\n",
     "case": "match 1:\n ",
 }
+_CLAUSES = {"except": "except ", "finally": "finally: ", "try": "try: "}
 _ENDINGS = (
     "",
     ": pass",
@@ -152,14 +153,14 @@ def _scan(text: str, start: int) -> Iterator[Statement]:
     depth, code_end = 0, 0
     current = _statement_at(text, start)
     for match in _TOKEN.finditer(text, start):
-        token = match[0]
-        if token in ")]}":
+        lexeme = match[0]
+        if lexeme in ")]}":
             depth = max(0, depth - 1)
-        elif token in "([{":
+        elif lexeme in "([{":
             depth += 1
-        elif token[0] == "#":
+        elif lexeme[0] == "#":
             code_end = match.start()
-        elif token == "\n" and depth == 0:
+        elif lexeme == "\n" and depth == 0:
             if current is not None:
                 code = text[current.start : code_end if code_end > current.start else match.start()]
                 yield Statement(current.start, current.indent, current.keyword, code.rstrip().endswith(":"))
@@ -167,8 +168,8 @@ def _scan(text: str, start: int) -> Iterator[Statement]:
     if current is not None:
         yield current
     else:
-        indent = _INDENT.match(text, text.rfind("\n") + 1)
-        yield Statement(len(text), indent[0] if indent else "", "")
+        line = text[text.rfind("\n") + 1 :]
+        yield Statement(len(text), line[: len(line) - len(line.lstrip())], "")
 
 
 def _statement_at(text: str, line_start: int) -> Statement | None:
@@ -178,7 +179,8 @@ def _statement_at(text: str, line_start: int) -> Statement | None:
     if indent.end() == len(text) or text[indent.end()] in "\n#":
         return None
     word = _KEYWORD.match(text, indent.end())
-    unfinished = word is None or (word.end() == len(text) and word[0] != "@")
+    assert word is not None
+    unfinished = word.end() == len(text) and word[0] != "@"
     return Statement(indent.end(), indent[0], "" if unfinished else word[1] or "")
 
 
@@ -220,7 +222,9 @@ def _indented(
 ) -> tuple[str, Statement]:
     """Indent an empty last line so that a statement can stand there."""
     levels = [block.indent for block in blocks]
-    if above and above[-1].opens_block:
+    if above and above[-1].keyword == "@":
+        levels = [above[-1].indent]
+    elif above and above[-1].opens_block:
         levels = [above[-1].indent + ("\t" if above[-1].indent.endswith("\t") else "    ")]
         if len(current.indent) > len(above[-1].indent):
             levels = [current.indent]
@@ -275,11 +279,12 @@ def _question(text: str, keyword: str, parent: str) -> _Completed:
     """Only what is asked: the receiver and the name, in a clause where the block needs one."""
     receiver = receiver_of(text)
     prefix = f"{receiver}." if receiver and _parses(receiver) else ""
-    prefix = {"except": "except ", "finally": "finally: ", "try": "try: ", "case": "case _ if "}.get(keyword, "") + prefix
     if parent == "@":
         prefix = "@"
-    elif parent == "match" and keyword != "case":
-        prefix = "case _ if "
+    elif parent == "match":
+        prefix = "case _ if " + prefix
+    else:
+        prefix = _CLAUSES.get(keyword, "") + prefix
     suffix = ": pass" if prefix.startswith(("except", "case")) else ""
     return _Completed(prefix + DUMMY + suffix, len(prefix))
 

@@ -114,4 +114,4 @@ def _is_skipped(entry: os.DirEntry[str]) -> bool:
         return True
     if entry.name in _BUILT:
         return not is_package(Path(entry.path))
-    return os.path.exists(os.path.join(entry.path, "pyvenv.cfg"))
+    return Path(entry.path, "pyvenv.cfg").exists()

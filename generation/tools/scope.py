@@ -86,13 +86,14 @@ def function_at(buffer: RepairedBuffer) -> FunctionText | None:
     line = head.count("\n", start)
     column = len(head[head.rfind("\n") + 1 :].encode())
     function = next(node for node in ast.walk(tree) if isinstance(node, _Function))
+    own = [] if any(block.keyword == "class" for block in blocks) else [function.name]
     return FunctionText(
         start=start,
         indent=next(block.indent for block in blocks if block.keyword == "def"),
         code=head[start:],
         parameters=tuple(argument.arg for argument in _arguments(function.args)),
         bindings=tuple(sorted(_all_bindings(tree), key=lambda binding: binding.line)),
-        visible=tuple(dict.fromkeys(_visible(function, (line + 2, column)))),
+        visible=tuple(dict.fromkeys([*own, *_visible(function, (line + 2, column))])),
         statement_lines=tuple(sorted({n.lineno - 2 for n in ast.walk(function) if isinstance(n, ast.stmt)})),
     )
 
@@ -131,19 +132,23 @@ def _narrowed(call: ast.Call) -> Iterator[Binding]:
 def _bound(node: ast.AST) -> list[str]:
     """Names (dotted for attributes) that this node by itself binds."""
     match node:
-        case ast.Name(id=name, ctx=ast.Store() | ast.Del()) | ast.arg(arg=name):
-            return [name]
         case ast.Attribute(ctx=ast.Store() | ast.Del()):
             return [_path(node)]
         case ast.Subscript(value=value, ctx=ast.Store() | ast.Del()):
             return [_path(value)]
-        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-            return [name]
         case ast.alias(name=name, asname=other):
             return [other or name.partition(".")[0]]
-        case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
-            return [name]
-        case ast.MatchMapping(rest=str(name)):
+        case (
+            ast.Name(id=str(name), ctx=ast.Store() | ast.Del())
+            | ast.arg(arg=str(name))
+            | ast.FunctionDef(name=str(name))
+            | ast.AsyncFunctionDef(name=str(name))
+            | ast.ClassDef(name=str(name))
+            | ast.ExceptHandler(name=str(name))
+            | ast.MatchAs(name=str(name))
+            | ast.MatchStar(name=str(name))
+            | ast.MatchMapping(rest=str(name))
+        ):
             return [name]
     return []
 

@@ -18,6 +18,7 @@ import os
 import queue
 import sys
 import threading
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,16 @@ from jedi.api.environment import InterpreterEnvironment, InvalidPythonEnvironmen
 from jedi.inference import InferenceState
 from jedi.inference.helpers import infer_call_of_leaf
 
-STATE_QUESTIONS = 300  # memory grows with every question a state has answered
+STATE_QUESTIONS = 1000  # memory grows with every question a state has answered
 MINIMUM_JEDI = (0, 20, 1)  # older versions run an interpreter that the repository names
 
 Question = dict[str, Any]
 Answer = dict[str, Any]
+Members = tuple[list[tuple[str, str]], dict[str, Any]]
 
 
 class Session:
-    """Jedi's state for one repository."""
+    """Jedi's state for one repository. ``lists`` keeps the members of types that other files define."""
 
     def __init__(self, root: Path, environment: Any) -> None:
         self._root = root
@@ -45,7 +47,8 @@ class Session:
         self._questions_left = 0
         self._epoch = -1
         self._script: tuple[tuple[str, str], jedi.Script] | None = None
-        jedi.api.InferenceState = self._shared_state  # type: ignore[attr-defined, misc]
+        self.lists: dict[Hashable, Members] = {}
+        jedi.api.InferenceState = self._shared_state
 
     def _shared_state(self, project: Any, environment: Any = None, script_path: Path | None = None) -> Any:
         if self._questions_left <= 0:
@@ -60,6 +63,7 @@ class Session:
         """A script for a buffer; the last one again when nothing changed."""
         if epoch != self._epoch:
             self._epoch, self._questions_left, self._script = epoch, 0, None
+            self.lists.clear()
         key = (str(path), text)
         if self._script is None or self._script[0] != key:
             sibling = path.with_name(f"_memberwise_{path.stem}.py")
@@ -96,28 +100,71 @@ def answer(session: Session, question: Question) -> Answer:
     """
     script = session.script(Path(question["path"]), question["text"], question["epoch"])
     position = (question["line"], question["column"])
-    completions = script.complete(*position)
-    facts = receiver_facts(script, position, completions) if question["kind"] == "attribute" else module_facts(script)
-    names = [(c.name, _kind(c)) for c in completions if not c.name.endswith("=")]
+    if question["kind"] == "attribute":
+        names, facts = members(session, script, position)
+    else:
+        names, facts = _names(script.complete(*position)), module_facts(script)
     return {"names": names, "facts": facts, "files": session.repository_files()}
+
+
+def members(session: Session, script: jedi.Script, position: tuple[int, int]) -> Members:
+    """The members of the expression before the dot, and facts about it.
+
+    Listing the members of a class walks every name of its module, which takes Jedi a tenth of a second for ``str``; so
+    the list is kept for receivers whose type another file defines.
+    """
+    values = receiver_values(script, position)
+    keys = {_type_key(value, script) for value in values}
+    key = None if not keys or None in keys else frozenset(keys)
+    known = session.lists.get(key) if key is not None else None
+    if known is None:
+        completions = script.complete(*position)
+        known = (_names(completions), receiver_facts(values, completions))
+        if key is not None:
+            session.lists[key] = known
+    return known
+
+
+def receiver_values(script: jedi.Script, position: tuple[int, int]) -> list[Any]:
+    """What Jedi infers for the expression before the dot."""
+    dot = script._module_node.get_leaf_for_position(position, include_prefixes=True)
+    while dot is not None and dot != ".":
+        dot = dot.get_previous_leaf()
+    leaf = dot and dot.get_previous_leaf()
+    if leaf is None or leaf.search_ancestor("import_name", "import_from") is not None:
+        return []
+    script._inference_state.reset_recursion_limitations()
+    return list(infer_call_of_leaf(script._get_module_context().create_context(leaf), leaf))
+
+
+def _type_key(value: Any, script: jedi.Script) -> Hashable | None:
+    """What the members of a value depend on, or None when that is not only a definition in another file."""
+    if value.is_module():
+        names = value.string_names
+        return None if value.tree_node is script._module_node or not names else ("module", *names)
+    if not (value.is_class() or value.is_instance()):
+        return None
+    cls = value if value.is_class() else value.py__class__()
+    names, module = cls.get_qualified_names(), cls.get_root_context()
+    if names is None or module.tree_node is script._module_node or module.py__name__() is None:
+        return None
+    node = getattr(cls, "tree_node", None)
+    return (value.api_type, module.py__name__(), *names, node.start_pos if node is not None else None)
+
+
+def _names(completions: list[Any]) -> list[tuple[str, str]]:
+    return [(completion.name, _kind(completion)) for completion in completions if not completion.name.endswith("=")]
 
 
 def _kind(completion: Any) -> str:
     try:
         return str(completion._name.api_type)  # the public ``type`` follows every import
-    except Exception:
+    except Exception:  # noqa: BLE001 - Jedi raises anything, and a kind is worth less than the name
         return ""
 
 
-def receiver_facts(script: jedi.Script, position: tuple[int, int], completions: list[Any]) -> dict[str, Any]:
+def receiver_facts(values: list[Any], completions: list[Any]) -> dict[str, Any]:
     """What Jedi found the expression before the dot to be, and what could make its list incomplete."""
-    dot = script._module_node.get_leaf_for_position(position)
-    while dot is not None and dot != ".":
-        dot = dot.get_previous_leaf()
-    leaf = dot and dot.get_previous_leaf()
-    if leaf is None:
-        return {"kinds": [], "dynamic": False, "unresolved": False}
-    values = list(infer_call_of_leaf(script._get_module_context().create_context(leaf), leaf))
     return {
         "kinds": sorted({str(value.api_type) for value in values}),
         "dynamic": any(_is_dynamic(completion) for completion in completions),
@@ -190,7 +237,7 @@ def serve(session: Session, questions: queue.Queue[Question], out: Any) -> None:
         question = questions.get()
         try:
             reply = answer(session, question)
-        except Exception as problem:  # Jedi raises anything, and the next question must still be answered
+        except Exception as problem:  # noqa: BLE001 - Jedi raises anything, and the next question must still be answered
             session.forget()
             reply = {"error": f"{type(problem).__name__}: {problem}"[:200]}
         reply["id"] = question["id"]
@@ -206,6 +253,8 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not reach the protocol
     questions = read_questions(sys.stdin.buffer)
+    # A call in another file refers to the function on disk, never to the buffer's: the search would only cost time.
+    jedi.settings.dynamic_params_for_other_modules = False
     jedi.settings.auto_import_modules = []  # would be imported, that is executed
     sys.setrecursionlimit(3000)
     root, python = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None

@@ -11,10 +11,10 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -128,10 +128,8 @@ class Worker:
 
 
 def _close(stream: Any) -> None:
-    try:
+    with suppress(OSError):  # what was left in its buffer has no reader any more
         stream.close()
-    except OSError:
-        pass  # what was left in its buffer has no reader any more
 
 
 class WorkerPool:
@@ -199,8 +197,3 @@ class WorkerPool:
             self._crashes = 0 if retired or worker.answered else self._crashes + 1
             if not self._workers:
                 self._start()
-
-
-def now_ms(since_s: float) -> float:
-    """Milliseconds since a ``time.perf_counter()``."""
-    return (time.perf_counter() - since_s) * 1000.0

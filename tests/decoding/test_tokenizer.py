@@ -48,14 +48,14 @@ def joined(tokenizer: FastTokenizer, text: str) -> bytes:
     return b"".join(tokenizer.token_bytes[token_id] for token_id in tokenizer.encode(text))
 
 
-@given(st.text())
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
 def test_the_bytes_of_the_ids_are_the_text(text: str) -> None:
     assert joined(BYTE_LEVEL, text) == text.encode()
 
 
-@given(st.text(alphabet=st.characters(exclude_characters="▁")))
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="▁")))
 def test_sentencepiece_adds_nothing_but_a_leading_space(text: str) -> None:
-    assert joined(SENTENCEPIECE, text).removeprefix(b" ") == text.encode().removeprefix(b" ")
+    assert joined(SENTENCEPIECE, text) in {text.encode(), b" " + text.encode()}
 
 
 @pytest.mark.parametrize("text", ["<|endoftext|>", "x = '<COMP>'", "a<|endoftext|><COMP>b"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import random
 import weakref
@@ -150,6 +151,7 @@ def test_a_prompt_longer_than_a_chunk(family: str) -> None:
 class MaskBlindLlama(LlamaForCausalLM):
     """A model that drops 4-D masks, as some do."""
 
+    @functools.wraps(LlamaForCausalLM.forward)
     def forward(self, *args: Any, attention_mask: torch.Tensor | None = None, **kwargs: Any) -> Any:
         return super().forward(*args, attention_mask=None, **kwargs)
 

@@ -1,0 +1,49 @@
+# The two commands are `make demo` and `make test`; each sets up what it needs and may be run first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO_REPOSITORY ?= click
+DEMO_FILE ?= click/core.py
+DEMO_FUNCTION ?= Context.lookup_default
+
+.PHONY: demo test lint format bench setup model clean
+.DEFAULT_GOAL := test
+
+setup: $(STAMP)
+
+# torch comes first and by itself: what follows is then satisfied by it instead of fetching a build for GPUs.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Memberwise needs Python 3.11 or later; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	@touch $@
+
+model: $(STAMP)
+	@$(BIN)/memberwise model pull default
+
+demo: model
+	@root=$$($(BIN)/memberwise bench fetch --repos benchmark_repos/eval.txt --only $(DEMO_REPOSITORY)) && \
+	cd "$$root" && echo "\$$ memberwise generate $(DEMO_FILE)::$(DEMO_FUNCTION) --trigger dot --explain --replace" && \
+	$(CURDIR)/$(BIN)/memberwise generate "$(DEMO_FILE)::$(DEMO_FUNCTION)" --repo . --trigger dot --explain --replace
+
+test: model
+	$(BIN)/python -m pytest -q
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)
+	$(BIN)/memberwise bench tool --repos benchmark_repos/eval.txt --json bench-tool.json
+
+clean:
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist

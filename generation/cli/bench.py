@@ -1,0 +1,87 @@
+"""``memberwise bench tool``: how often the repository tool knows the true name, and how long it takes.
+
+Parses, calls ``generation.evaluation.tool_bench`` and prints. Start reading at ``run``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from generation.errors import ConfigError
+from generation.evaluation.repositories import open_repositories
+from generation.evaluation.tool_bench import RepositoryResult, measure, summarize
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+_COLUMNS = {
+    "attribute_recall": "attribute recall",
+    "name_recall": "name recall",
+    "wrong_list_share": "wrong lists",
+    "p50_ms": "p50 ms",
+    "p95_ms": "p95 ms",
+    "max_ms": "max ms",
+    "cache_hit_rate": "cache hits",
+}
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add ``bench`` and its sub-commands."""
+    parser = subparsers.add_parser("bench", help="measure parts of Memberwise")
+    parser.set_defaults(run=run)
+    parts = parser.add_subparsers(dest="part", required=True, metavar="PART")
+    tool = parts.add_parser("tool", help="recall and latency of the repository tool")
+    tool.add_argument(
+        "--repos", type=Path, required=True, metavar="FILE", help="list of pinned repositories, or a folder"
+    )
+    tool.add_argument("--per-repo", type=int, default=200, metavar="N", help="positions in each repository (200)")
+    tool.add_argument("--seed", type=int, default=0, help="of the choice of functions (0)")
+    tool.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure every repository of the list; the exit code."""
+    if args.per_repo < 1:
+        raise ConfigError(f"--per-repo is {args.per_repo}; it must be at least 1")
+    roots = open_repositories(args.repos, _say)
+    report = summarize(_measure_all(roots, args.per_repo, args.seed))
+    if args.json is not None:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    _print(report)
+    return 0
+
+
+def _measure_all(roots: dict[str, Path], per_repository: int, seed: int) -> dict[str, RepositoryResult]:
+    results = {}
+    started_s = time.monotonic()
+    for number, (name, root) in enumerate(roots.items(), start=1):
+        results[name] = measure(root, name, per_repository, seed)
+        spent_s = time.monotonic() - started_s
+        left_s = spent_s / number * (len(roots) - number)
+        _say(f"{number}/{len(roots)} {name}: {len(results[name].with_index)} positions, about {left_s:.0f} s left")
+    return results
+
+
+def _print(report: dict[str, Any]) -> None:
+    table = Table("repository", *_COLUMNS.values(), box=None)
+    rows = {**report["repos"], "pooled": report["pooled"], "pooled, no index": report["pooled"]["without_index"]}
+    for name, numbers in rows.items():
+        table.add_row(name, *(_cell(numbers[column]) for column in _COLUMNS))
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def _cell(number: float | None) -> str:
+    return "–" if number is None else f"{number:.3f}" if number <= 1 else f"{number:.0f}"
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

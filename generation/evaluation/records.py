@@ -1,0 +1,117 @@
+"""One line of JSON per generated function: written as it is done, read back when a run goes on.
+
+Knows nothing of how a function is generated or judged. Start reading at ``Record``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from generation.types import Finished, FinishReason, GenerationEvent, GenerationStats, ImportNeeded, ToolCalled
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a configuration wrote for a task.
+
+    Attributes:
+        task: its id.
+        config: name of the configuration.
+        settings: hash of everything the result depends on besides the task and the configuration's name.
+        text: the generated body.
+        imports: what it needs, as ``[module, name, alias]``.
+        reason: why the generation ended; ``error`` when it failed.
+        stats: what it cost, as ``GenerationStats``.
+        calls: where the tool was asked and what came of it.
+        seconds: wall time of the generation, the prompt included.
+        error: the message when it failed.
+    """
+
+    task: str
+    config: str
+    settings: str
+    text: str
+    imports: list[list[str | None]]
+    reason: str
+    stats: dict[str, float]
+    calls: list[dict[str, Any]]
+    seconds: float
+    error: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What makes a second record of the same superfluous."""
+        return self.task, self.config, self.settings
+
+    def finished(self) -> Finished:
+        """The last event of the generation, as ``service.apply`` takes it."""
+        imports = tuple(ImportNeeded(module or "", name, alias) for module, name, alias in self.imports)
+        return Finished(FinishReason.END, self.text, imports, GenerationStats())
+
+
+def record_of(task: str, config: str, settings: str, events: list[GenerationEvent], seconds: float) -> Record:
+    """A record of a complete generation."""
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    return Record(
+        task=task,
+        config=config,
+        settings=settings,
+        text=finished.text,
+        imports=[[needed.module, needed.name, needed.alias] for needed in finished.imports],
+        reason=finished.reason.value,
+        stats=asdict(finished.stats),
+        calls=[_call(event) for event in events if isinstance(event, ToolCalled)],
+        seconds=round(seconds, 4),
+    )
+
+
+def failed_record(task: str, config: str, settings: str, error: Exception, seconds: float) -> Record:
+    """A record of a generation that ended with an error; it counts as an empty body."""
+    message = f"{type(error).__name__}: {error}"
+    return Record(task, config, settings, "", [], "error", asdict(GenerationStats()), [], round(seconds, 4), message)
+
+
+def _call(event: ToolCalled) -> dict[str, Any]:
+    return {
+        "offset": event.offset,
+        "kind": event.kind.value,
+        "receiver": event.receiver,
+        "suggestions": event.suggestions,
+        "trusted": event.trusted,
+        "chosen": event.chosen.name if event.chosen else None,
+        "model_choice": event.model_choice,
+        "elapsed_ms": round(event.elapsed_ms, 2),
+        "cached": event.cached,
+        "error": event.error,
+    }
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    """The records of a file; a last line that a killed run left half written is passed over."""
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                yield Record(**json.loads(line))
+            except (ValueError, TypeError):
+                continue
+
+
+def append_record(path: Path, record: Record) -> None:
+    """Add a line in one write, on a line of its own also after a half written one."""
+    line = json.dumps(asdict(record), ensure_ascii=False) + "\n"
+    with path.open("a+b") as stream:
+        end = stream.seek(0, 2)
+        if end and _last_byte(path, end) != b"\n":
+            line = "\n" + line
+        stream.write(line.encode("utf-8", "surrogatepass"))
+
+
+def _last_byte(path: Path, end: int) -> bytes:
+    with path.open("rb") as stream:
+        stream.seek(end - 1)
+        return stream.read(1)

@@ -1,0 +1,275 @@
+"""The composition root: picks implementations and wires them, so that nothing above has to.
+
+``load_model`` and ``build_generator`` choose; ``Session`` is a repository that can be generated in; ``apply`` puts a
+result into its file. Knows no terminal, no protocol and no editor. Start reading at ``build_generator``.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from generation import models
+from generation.cache import cache_root
+from generation.config import DecodingConfig, GeneratorConfig, SamplingConfig, Trigger
+from generation.errors import ConfigError
+from generation.interfaces import LanguageModel
+from generation.marks.context import PromptContext
+from generation.marks.prompt import build_prompt, paper_prompt
+from generation.marks.relevance import wanted
+from generation.source.files import SourceFile
+from generation.source.functions import FunctionSite, hole, replace_body
+from generation.source.imports import add_imports
+from generation.tools.checks import Problem, check
+from generation.tools.jedi_tool import JediTool
+from generation.tools.member_index import MemberIndex
+from generation.types import (
+    Definition,
+    Finished,
+    GenerationEvent,
+    GenerationRequest,
+    NameKind,
+    ToolCalled,
+    ToolQuery,
+)
+
+if TYPE_CHECKING:
+    from generation.decoding.generator import Generator
+
+
+@dataclass(frozen=True, slots=True)
+class RankedCandidate:
+    """One of several results for one function.
+
+    Attributes:
+        finished: the text, its imports and what it cost.
+        events: where the tool was asked, and what came of it.
+        problems: what is wrong with it in its file.
+    """
+
+    finished: Finished
+    events: tuple[ToolCalled, ...]
+    problems: tuple[Problem, ...]
+
+
+def load_model(config: GeneratorConfig) -> LanguageModel:
+    """The model that ``config`` names, from the cache or a folder; nothing is downloaded.
+
+    Raises:
+        ModelLoadError: it is not there, or cannot be loaded.
+        MissingExtraError: the extra ``model`` is not installed.
+    """
+    from generation.decoding import loading
+
+    return loading.load_model(models.resolve(config.model), config.dtype, config.threads)
+
+
+def build_generator(config: GeneratorConfig, root: Path, model: LanguageModel | None = None) -> Session:
+    """A session for one repository.
+
+    Args:
+        config: what to use.
+        root: the repository.
+        model: weights that are loaded already, to be shared by several sessions.
+
+    Raises:
+        ConfigError: the settings do not fit the model.
+        ModelLoadError: as ``load_model``.
+    """
+    model = model or load_model(config)
+    decoding = fit_to_model(config.decoding, model)
+    return Session(replace(config, decoding=decoding), root, model)
+
+
+def fit_to_model(decoding: DecodingConfig, model: LanguageModel) -> DecodingConfig:
+    """Settings that this model can follow.
+
+    Raises:
+        ConfigError: marks are asked of a model that has not learned to write them. The published method, which forces
+            every list, is instead asked where its marks would stand: at names that exist already.
+    """
+    if decoding.trigger is not Trigger.MARK or model.tokenizer.mark_id is not None:
+        return decoding
+    if decoding.abstain:
+        raise ConfigError(
+            f"the trigger mode mark needs a model that has learned the mark token, and {model.name} has not; "
+            "use --trigger dot, which works with any model"
+        )
+    return replace(decoding, trigger=Trigger.DOT)
+
+
+class Session:
+    """A repository, its tool, its index and a model: generates functions. A context manager; one thread at a time."""
+
+    def __init__(self, config: GeneratorConfig, root: Path, model: LanguageModel) -> None:
+        self.config = config
+        self.root = root.absolute()
+        self.model = model
+        self.index = MemberIndex.build(self.root, cache_root() / "index")
+        decoding = config.decoding
+        self.tool = JediTool(
+            self.root, config.tool, index=self.index if decoding.index else None, repair=decoding.repair
+        )
+        self.warnings: tuple[str, ...] = self.tool.environment.warnings
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the tool's processes."""
+        self.tool.close()
+
+    def stream(
+        self,
+        site: FunctionSite,
+        file: SourceFile,
+        *,
+        seed: int | None = None,
+        cancel: threading.Event | None = None,
+        deadline_s: float | None = None,
+    ) -> Iterator[GenerationEvent]:
+        """Generate the body of one function.
+
+        Args:
+            site: the function.
+            file: the file it is in, as read.
+            seed: of the sampler; the configured one when None.
+            cancel: ends the generation when set.
+            deadline_s: ends the generation after this many seconds.
+        """
+        chosen_seed = self.config.sampling.seed if seed is None else seed
+        yield from self._stream(self.request(site, file, chosen_seed), self.config.sampling, cancel, deadline_s)
+
+    def candidates(
+        self,
+        site: FunctionSite,
+        file: SourceFile,
+        count: int,
+        report: Callable[[int], None] = lambda done: None,
+    ) -> list[RankedCandidate]:
+        """Several results, best first: those with fewer problems, then those with more probability per token.
+
+        The first is greedy unless a temperature is set; the others are sampled with the seeds that follow.
+        """
+        found = []
+        for number in range(count):
+            found.append(self._candidate(site, file, number))
+            report(number + 1)
+        distinct = {candidate.finished.text: candidate for candidate in reversed(found)}
+        return sorted(distinct.values(), key=_rank)
+
+    def problems(self, site: FunctionSite, file: SourceFile, finished: Finished) -> tuple[Problem, ...]:
+        """What is wrong with a result in its file."""
+        text = apply(file, site, finished, self.first_party)
+        start = text.find(finished.text.rstrip(), max(0, site.header_end)) if finished.text.strip() else site.body_start
+        start = max(start, 0)
+        span = (start, start + len(finished.text))
+        return check(self.root, file.path.absolute(), text, span, self.tool)
+
+    @property
+    def first_party(self) -> Collection[str]:
+        """Packages of the repository."""
+        return self.index.first_party
+
+    def request(self, site: FunctionSite, file: SourceFile, seed: int) -> GenerationRequest:
+        """The hole of a function, with its prompt."""
+        before, after = hole(file.text, site)
+        path = file.path.absolute()
+        self.tool.prefetch(ToolQuery(self.root, path, before + site.body_indent, after, NameKind.NAME))
+        return GenerationRequest(
+            self.root,
+            path,
+            before,
+            after,
+            self._prompt(path, before, after, ".".join(site.class_path)),
+            site.body_indent,
+            self.config.max_tokens,
+            seed,
+        )
+
+    def _prompt(self, path: Path, before: str, after: str, owner: str) -> str:
+        if not self.config.decoding.context:
+            return paper_prompt(before)
+        context = prompt_context(self.index, path, before, after, owner)
+        budget = min(self.config.decoding.prompt_tokens, self.model.context_tokens - self.config.max_tokens - 64)
+        return build_prompt(context, lambda text: len(self.model.tokenizer.encode(text)), budget)
+
+    def _candidate(self, site: FunctionSite, file: SourceFile, number: int) -> RankedCandidate:
+        sampling = self.config.sampling
+        if number and sampling.temperature <= 0:
+            sampling = replace(sampling, temperature=0.8)
+        events = list(self._stream(self.request(site, file, sampling.seed + number), sampling, None, None))
+        finished = events[-1]
+        assert isinstance(finished, Finished)
+        calls = tuple(event for event in events if isinstance(event, ToolCalled))
+        return RankedCandidate(finished, calls, self.problems(site, file, finished))
+
+    def _stream(
+        self,
+        request: GenerationRequest,
+        sampling: SamplingConfig,
+        cancel: threading.Event | None,
+        deadline_s: float | None,
+    ) -> Iterator[GenerationEvent]:
+        yield from self._generator(sampling).stream(request, cancel, deadline_s)
+
+    def _generator(self, sampling: SamplingConfig) -> Generator:
+        from generation.decoding.drafting import PromptLookupDrafter
+        from generation.decoding.generator import Generator
+
+        drafter = PromptLookupDrafter() if self.config.decoding.draft_tokens else None
+        return Generator(self.model, self.tool, drafter, self.config.decoding, sampling)
+
+
+def prompt_context(index: MemberIndex, path: Path, before: str, after: str, owner: str) -> PromptContext:
+    """The hole, with what the repository's index knows of the names around it.
+
+    Args:
+        index: of the repository.
+        path: the file.
+        before: its text up to the hole.
+        after: its text behind the hole.
+        owner: qualified name of the class that the function is a method of, or "".
+    """
+    relative = path.relative_to(index.root).as_posix() if path.is_relative_to(index.root) else path.name
+    module = index.module_of(path)
+    members = tuple(index.class_members(module, owner)) if owner else ()
+    bare = PromptContext(relative, before, after, class_members=members, module=module)
+    asked = wanted(bare)
+    definitions: list[Definition] = index.definitions(asked.names)
+    for name in asked.modules:
+        definitions += index.module_definitions(name)
+    for definition in index.definitions(asked.classes):
+        if definition.kind == "class":
+            definitions += index.class_members(definition.module, definition.qualname)
+    return replace(bare, definitions=definitions)
+
+
+def apply(file: SourceFile, site: FunctionSite, finished: Finished, first_party: Collection[str] = ()) -> str:
+    """The file's text with the body and the imports of a result; unchanged where nothing was generated.
+
+    Args:
+        file: as it was read.
+        site: the function in it.
+        finished: the result.
+        first_party: packages of the repository, for the order of imports (``Session.first_party``).
+    """
+    if not finished.text.strip():
+        return file.text
+    text = replace_body(file.text, site, finished.text, file.newline)
+    return add_imports(text, finished.imports, first_party)
+
+
+def _rank(candidate: RankedCandidate) -> tuple[int, float]:
+    stats = candidate.finished.stats
+    if not candidate.finished.text.strip():
+        return len(candidate.problems) + 1, math.inf
+    return len(candidate.problems), -stats.logprob / max(1, stats.generated_tokens)

@@ -1,0 +1,214 @@
+"""What is certainly wrong with generated code in its file: syntax, undefined names, unknown members, wrong arguments.
+
+A false alarm costs a good candidate its place, so whatever is not certain is not reported. The text may be broken
+outside the generated part; that is not the fault of the part. Runs nothing of the text. Start at ``check``.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyflakes.checker import Checker
+from pyflakes.messages import UndefinedLocal, UndefinedName
+
+from generation.errors import TargetError
+from generation.interfaces import CompletionTool
+from generation.source.tolerant import TolerantTree, parse_tolerant
+from generation.tools.arity import call_sites, misfit
+from generation.tools.file_facts import read_facts
+from generation.tools.member_index import MemberIndex
+from generation.tools.repository_modules import Module, RepositoryModules
+from generation.types import NameKind, ToolQuery
+
+SYNTAX, UNDEFINED, MEMBER, ARGUMENTS = "syntax", "undefined-name", "no-member", "arguments"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong.
+
+    Attributes:
+        kind: ``syntax``, ``undefined-name``, ``no-member`` or ``arguments``.
+        line: 0-based, in the text that was checked.
+        name: the name at fault; empty for a syntax error.
+        message: for people.
+    """
+
+    kind: str
+    line: int
+    name: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The generated part of a text that parses. Offsets are code points."""
+
+    text: str
+    start: int
+    end: int
+    tolerant: TolerantTree
+
+    def holds(self, line: int, column_bytes: int) -> bool:
+        """A position of the tree lies in the part."""
+        return self.start <= self.tolerant.offset(line, column_bytes) < self.end
+
+    def line_of(self, line: int) -> int:
+        """0-based line in the text of a 1-based line of the tree."""
+        return self.tolerant.original_row(line - 1)
+
+
+def check(
+    root: Path,
+    path: Path,
+    text: str,
+    span: tuple[int, int],
+    tool: CompletionTool | None = None,
+    index: MemberIndex | None = None,
+) -> tuple[Problem, ...]:
+    """Problems of the code at ``span`` in ``text``, in the order of lines; empty when none is certain.
+
+    Args:
+        root: the repository.
+        path: the file; need not exist.
+        text: of the whole file, the generated code included.
+        span: start and end of the generated code, code points.
+        tool: tells unknown members; without it they are not looked for.
+        index: tells signatures of other modules; without it only calls inside the file are judged.
+    """
+    start, end = span
+    syntax = _syntax(text, start, end)
+    if syntax:
+        return (syntax,)
+    try:
+        part = _Part(text, start, end, parse_tolerant(text))
+    except TargetError:
+        return ()  # the file is beyond repair elsewhere
+    found = [*_undefined(part, path), *_arguments(part, path, index)]
+    if tool:
+        found += _members(part, ToolQuery(root, path, "", "", NameKind.ATTRIBUTE), tool)
+    return tuple(sorted(found, key=lambda problem: problem.line))
+
+
+def _syntax(text: str, start: int, end: int) -> Problem | None:
+    """The syntax error that is there because of the part, not one that the rest of the file has anyway."""
+    error = _compile_error(text)
+    if error is None:
+        return None
+    indent = text[start:end][: len(text[start:end]) - len(text[start:end].lstrip(" \t"))]
+    without = (_compile_error(text[:start] + filler + text[end:]) for filler in (f"{indent}pass\n", ""))
+    if all(without):
+        error = _compile_error(f"async def _():\n{_nested(text[start:end])}")
+    if error is None:
+        return None
+    blamed = (error.lineno or 1) - 1
+    first, last = text.count("\n", 0, start), text.count("\n", 0, end)
+    return Problem(SYNTAX, min(max(blamed, first), last), "", str(error.msg))
+
+
+def _nested(part: str) -> str:
+    """The part as the body of a loop, so that whatever a block may hold is allowed."""
+    lines = [f"    {line}" for line in part.splitlines(keepends=True)]
+    return "  while True:\n" + ("".join(lines) if part[:1] in " \t" else "    " + part) + "\n    pass\n"
+
+
+def _compile_error(text: str) -> SyntaxError | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(text, "<generated>", "exec", dont_inherit=True)
+    except SyntaxError as error:
+        return error
+    except (ValueError, RecursionError, MemoryError, OverflowError) as error:
+        return SyntaxError(str(error))
+    return None
+
+
+def _undefined(part: _Part, path: Path) -> Iterator[Problem]:
+    checker = Checker(part.tolerant.tree, filename=str(path))
+    outside = part.text[: part.start] + part.text[part.end :]
+    for message in checker.messages:
+        if not isinstance(message, UndefinedName | UndefinedLocal) or not part.holds(message.lineno, message.col):
+            continue
+        name = str(message.message_args[0])
+        hidden = part.tolerant.problems and re.search(rf"\b{re.escape(name)}\b", outside)
+        if not hidden:
+            line = part.line_of(message.lineno)
+            yield Problem(UNDEFINED, line, name, message.message % message.message_args)
+
+
+def _arguments(part: _Part, path: Path, index: MemberIndex | None) -> Iterator[Problem]:
+    if part.tolerant.problems:
+        return
+    name = (index.module_of(path) if index else "") or path.stem
+    module = Module(name, path, read_facts(part.text, uses=False))
+    modules = index.modules if index else RepositoryModules([module])
+    for site in call_sites(part.tolerant.tree):
+        if part.holds(site.call.lineno, site.call.col_offset):
+            reason = misfit(site, module, modules)
+            if reason:
+                called = ast.unparse(site.call.func)
+                yield Problem(ARGUMENTS, part.line_of(site.call.lineno), called, f"call of {called}: {reason}")
+
+
+def _members(part: _Part, query: ToolQuery, tool: CompletionTool) -> Iterator[Problem]:
+    assigned = _assigned_attributes(part.tolerant.tree)
+    asked: dict[tuple[str, str], bool] = {}
+    for node in _certain_accesses(part.tolerant.tree):
+        receiver = ast.unparse(node.value)
+        line = node.end_lineno or node.lineno
+        end = part.tolerant.offset(line, node.end_col_offset or 0)
+        if not part.start < end <= part.end or (receiver, node.attr) in assigned or _is_special(node.attr):
+            continue
+        start = end - len(node.attr)
+        if part.text[start:end] != node.attr:
+            continue
+        if (receiver, node.attr) not in asked:
+            asked[receiver, node.attr] = _is_unknown(node.attr, start, end, part.text, query, tool)
+        if asked[receiver, node.attr]:
+            message = f"{receiver} has no member {node.attr!r}"
+            yield Problem(MEMBER, part.line_of(line), node.attr, message)
+
+
+def _is_unknown(name: str, start: int, end: int, text: str, query: ToolQuery, tool: CompletionTool) -> bool:
+    question = ToolQuery(query.root, query.path, text[:start], text[end:], NameKind.ATTRIBUTE)
+    answer = tool.suggest(question)
+    return answer.trusted and all(suggestion.name != name for suggestion in answer.suggestions)
+
+
+def _is_special(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
+
+
+def _assigned_attributes(tree: ast.Module) -> set[tuple[str, str]]:
+    """Receivers and attributes that the text itself assigns, or asks for with ``hasattr`` and its like."""
+    found = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(ctx=ast.Store() | ast.Del()):
+                found.add((ast.unparse(node.value), node.attr))
+            case ast.Call(func=ast.Name(id="hasattr" | "setattr"), args=[receiver, ast.Constant(value=str(name)), *_]):
+                found.add((ast.unparse(receiver), name))
+    return found
+
+
+def _certain_accesses(tree: ast.AST) -> Iterator[ast.Attribute]:
+    """Attributes that are read where no one is ready to catch their absence."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Try) and any(_catches_attribute_error(handler) for handler in node.handlers):
+            for statement in [*node.handlers, *node.orelse, *node.finalbody]:
+                yield from _certain_accesses(statement)
+            continue
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+            yield node
+        yield from _certain_accesses(node)
+
+
+def _catches_attribute_error(handler: ast.ExceptHandler) -> bool:
+    caught = ast.unparse(handler.type) if handler.type else "Exception"
+    return any(name in caught for name in ("AttributeError", "Exception", "BaseException"))

@@ -1,0 +1,114 @@
+"""A question to the tool, made ready: the repaired buffer, the function around it, and what the answer depends on.
+
+Knows nothing of processes and caches. Start reading at ``Position.of``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from generation.source.lexer import ExpectedName, Scanner
+from generation.tools.answer_cache import AnswerKey
+from generation.tools.receiver import receiver_of
+from generation.tools.repair import DUMMY, RepairedBuffer, repair, statements
+from generation.tools.scope import FunctionText, function_at
+from generation.types import NameKind, ToolQuery
+
+MOST_IMPORTS = 12  # warmed for one function
+_IMPORT = re.compile(r"^(?:import|from[ \t]+[\w.]+[ \t]+import)[ \t]+(\([^)]*\)|.+)", re.MULTILINE)
+_IMPORTED = re.compile(r"(?:[\w.]+[ \t]+as[ \t]+)?(\w+)[\w.]*[ \t]*(?:,|\Z|#|\))")
+
+Question = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a name is asked for.
+
+    Attributes:
+        path: the file, absolute.
+        buffer: the file as Jedi may see it.
+        function: the outermost function around the position, if any.
+        receiver: the expression before the dot; None at a name.
+    """
+
+    path: Path
+    buffer: RepairedBuffer
+    function: FunctionText | None
+    receiver: str | None
+
+    @classmethod
+    def of(cls, query: ToolQuery) -> Position:
+        """Repair the buffer and look at what is around the position."""
+        buffer = repair(query.before, query.after)
+        receiver = receiver_of(query.before) if query.kind is NameKind.ATTRIBUTE else None
+        return cls((query.root / query.path).absolute(), buffer, function_at(buffer), receiver)
+
+    @property
+    def head(self) -> str:
+        """The buffer up to the position."""
+        return self.buffer.text[: self.buffer.offset]
+
+    @property
+    def indent(self) -> str | None:
+        """Whitespace before the position, or None when something else stands on its line."""
+        line = self.head[self.head.rfind("\n") + 1 :]
+        return None if line.strip() else line
+
+    def key(self, expression: str) -> AnswerKey:
+        """What the answer about an expression at this position depends on; "" stands for the names of the file."""
+        text, function = self.buffer.text, self.function
+        if function is None:
+            return AnswerKey(self.path, hash(text), expression, str(self.buffer.offset))
+        around = hash((text[: function.start], text[self.buffer.end :]))
+        return AnswerKey(self.path, around, expression, function.relevant_text(expression))
+
+    def question(self, kind: NameKind) -> Question:
+        """What the worker is asked about this position."""
+        return question(self.path, self.buffer.text, self.buffer.offset, kind)
+
+    def names_question(self) -> Question:
+        """What the worker is asked for the names of the file: an empty function stands in for this one."""
+        if self.function is None:
+            return self.question(NameKind.NAME)
+        indent, text = self.function.indent, self.buffer.text
+        head = f"{text[: self.function.start]}{indent}def {DUMMY}():\n{indent}    "
+        return question(self.path, f"{head}{DUMMY}\n{text[self.buffer.end :]}", len(head), NameKind.NAME)
+
+    def expected(self) -> ExpectedName | None:
+        """What kind of name the text before the position asks for."""
+        return Scanner(self.head[statements(self.head + DUMMY)[-1].start :]).expected_name()
+
+    def warm_questions(self) -> list[tuple[AnswerKey, Question]]:
+        """Questions that are likely in this function: parameters, then what the file imports, in one buffer."""
+        questions = [(self.key(""), self.names_question())]
+        if self.function is None or self.indent is None:
+            return questions
+        imported = imported_names(self.buffer.text[: self.function.start])[:MOST_IMPORTS]
+        expressions = list(dict.fromkeys([*self.function.parameters, *imported]))
+        text, offset = self.head, 0
+        offsets = []
+        for expression in expressions:
+            text += f"{expression}."
+            offset = len(text)
+            offsets.append(offset)
+            text += f"{DUMMY}\n{self.indent}"
+        text += self.buffer.text[self.buffer.offset :]
+        asked = [question(self.path, text, offset, NameKind.ATTRIBUTE) for offset in offsets]
+        return [questions[0], *zip(map(self.key, expressions), asked, strict=True)]
+
+
+def question(path: Path, text: str, offset: int, kind: NameKind) -> Question:
+    """A position as the worker wants it: 1-based line, column in code points."""
+    line_start = text.rfind("\n", 0, offset) + 1
+    line = text.count("\n", 0, offset) + 1
+    return {"path": str(path), "text": text, "line": line, "column": offset - line_start, "kind": str(kind)}
+
+
+def imported_names(text: str) -> list[str]:
+    """Names that top-level imports bind, in order; best effort."""
+    clauses = (match[1].strip("()").replace("\n", " ") for match in _IMPORT.finditer(text))
+    return list(dict.fromkeys(name for clause in clauses for name in _IMPORTED.findall(clause.strip())))

@@ -1,0 +1,291 @@
+"""The loop, driven by a scripted model and a table of suggestions: every rule of the method in milliseconds."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from generation.config import PRESETS, DecodingConfig, SamplingConfig
+from generation.decoding.drafting import PromptLookupDrafter
+from generation.decoding.generator import Generator
+from generation.interfaces import CompletionTool, Drafter
+from generation.types import (
+    Finished,
+    FinishReason,
+    GenerationEvent,
+    GenerationRequest,
+    ImportNeeded,
+    NameKind,
+    Suggestion,
+    SuggestionSource,
+    TextDelta,
+    ToolAnswer,
+    ToolCalled,
+    ToolQuery,
+)
+from tests.decoding.scripted import ScriptedModel, writes
+
+PROMPT = "def f(self):\n"
+IMPORT_JSON = Suggestion("json", "module", SuggestionSource.IMPORT, ImportNeeded("json"))
+
+
+class TableTool:
+    """Answers from two lists and remembers the questions."""
+
+    def __init__(
+        self,
+        attributes: Sequence[str] = (),
+        names: Sequence[str] = ("self", "print", "None", "not"),
+        trusted: bool = True,
+        importable: Mapping[str, Suggestion] | None = None,
+    ) -> None:
+        self.lists = {NameKind.ATTRIBUTE: attributes, NameKind.NAME: names}
+        self.trusted = trusted
+        self.importable = importable or {}
+        self.queries: list[ToolQuery] = []
+
+    def suggest(self, query: ToolQuery) -> ToolAnswer:
+        self.queries.append(query)
+        found = tuple(Suggestion(name) for name in self.lists[query.kind])
+        importable = self.importable if query.kind is NameKind.NAME else {}
+        return ToolAnswer(found, self.trusted, importable=importable)
+
+    def prefetch(self, query: ToolQuery) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def run(
+    texts: Sequence[tuple[str, float]],
+    tool: CompletionTool | None = None,
+    config: DecodingConfig = PRESETS["dot"],
+    drafter: Drafter | None = None,
+    sampling: SamplingConfig | None = None,
+    **fields: object,
+) -> tuple[list[GenerationEvent], ScriptedModel]:
+    model = ScriptedModel(writes(PROMPT, *texts))
+    request = GenerationRequest(Path("/r"), Path("/r/m.py"), PROMPT, "", PROMPT, "    ", **fields)  # type: ignore[arg-type]
+    generator = Generator(model, tool or TableTool(), drafter, config, sampling or SamplingConfig())
+    return list(generator.stream(request)), model
+
+
+def text_of(events: Sequence[GenerationEvent]) -> str:
+    last = events[-1]
+    assert isinstance(last, Finished)
+    return last.text
+
+
+def calls(events: Sequence[GenerationEvent]) -> list[ToolCalled]:
+    return [event for event in events if isinstance(event, ToolCalled)]
+
+
+def test_off_writes_what_the_model_writes() -> None:
+    events, _ = run([("    return self.gone\n", 1)], config=PRESETS["off"])
+    assert text_of(events) == "    return self.gone\n"
+    assert not calls(events)
+
+
+def test_an_invented_member_is_replaced_by_one_that_exists() -> None:
+    tool = TableTool(attributes=["size", "name"])
+    events, _ = run([("    return self.sizes_of\n", 0.9), ("    return self.size\n", 0.1)], tool)
+    assert text_of(events) == "    return self.size\n"
+    attribute = calls(events)[-1]
+    assert (attribute.chosen, attribute.model_choice) == (Suggestion("size"), "sizes_of")
+    assert tool.queries[-1].before == PROMPT + "    return self."
+
+
+def test_a_name_that_starts_another_competes_as_a_whole() -> None:
+    tool = TableTool(attributes=["get", "get_all", "put"])
+    texts = [("    self.get()\n", 0.3), ("    self.get_all()\n", 0.25), ("    self.get_any()\n", 0.2), ("    self.put()\n", 0.25)]
+    events, _ = run(texts, tool)
+    assert text_of(events) == "    self.get()\n"
+    assert [c.name for c in calls(events)[-1].best] == ["get", "get_all"]  # put cannot win, so nobody looks
+    assert calls(events)[-1].best[0].probability == pytest.approx(0.3, abs=0.01)
+
+
+def test_the_whole_name_decides_where_the_greedy_walk_errs() -> None:
+    """`a` is the likelier letter, but no name below it is likely: x is chosen as a whole, the walk takes the a's."""
+    tool = TableTool(attributes=["aa", "ab", "x"])
+    texts = [("    self.aq()\n", 0.5), ("    self.aa()\n", 0.06), ("    self.x()\n", 0.4)]
+    whole, _ = run(texts, tool)
+    walked, _ = run(texts, tool, replace(PRESETS["dot"], whole_identifier=False, abstain=True))
+    assert text_of(whole) == "    self.x()\n"
+    assert text_of(walked).startswith("    self.aa")
+
+
+def test_after_a_chosen_name_the_identifier_cannot_go_on() -> None:
+    tool = TableTool(attributes=["size"])
+    events, _ = run([("    return self.size_total\n", 0.9), ("    return self.size\n", 0.1)], tool)
+    assert text_of(events) == "    return self.size\n"
+
+
+def test_without_boundary_it_goes_on() -> None:
+    tool = TableTool(attributes=["size"])
+    events, _ = run([("    return self.size_total\n", 1)], tool, replace(PRESETS["paper"], trigger=PRESETS["dot"].trigger))
+    assert text_of(events) == "    return self.size_total\n"
+
+
+def test_an_unlikely_untrusted_list_is_declined() -> None:
+    texts = [("    return self.width\n", 0.99), ("    return self.size\n", 0.01)]
+    untrusted, _ = run(texts, TableTool(attributes=["size"], trusted=False))
+    trusted, _ = run(texts, TableTool(attributes=["size"], trusted=True))
+    assert text_of(untrusted) == "    return self.width\n"
+    assert calls(untrusted)[-1].chosen is None
+    assert text_of(trusted) == "    return self.size\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "    total = 1\n    print(total)\n",
+        "    print(end=self)\n",
+        "    return [item for item in self]\n",
+        "    print(print(item) for item in self)\n",
+        "    self.fresh = 1\n",
+        "    first, second = self\n",
+        "    for item in self:\n        pass\n",
+    ],
+)
+def test_new_names_are_not_forced_into_the_list(body: str) -> None:
+    tool = TableTool(attributes=["size"], names=["self", "print", "total"])
+    events, _ = run([(body, 0.9), (body.replace("item", "self"), 0.05)], tool)
+    assert text_of(events) == body
+
+
+def test_an_undefined_name_is_replaced() -> None:
+    events, _ = run([("    return selves\n", 0.9), ("    return self\n", 0.1)])
+    assert text_of(events) == "    return self\n"
+
+
+def test_a_name_that_needs_an_import_brings_it() -> None:
+    tool = TableTool(attributes=["dumps"], importable={"json": IMPORT_JSON})
+    events, _ = run([("    return json.dumps(self)\n", 1)], tool)
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert (last.text, last.imports) == ("    return json.dumps(self)\n", (ImportNeeded("json"),))
+
+
+def test_strings_and_comments_ask_nothing_but_fields_do() -> None:
+    tool = TableTool(attributes=["size"])
+    events, _ = run([("    # self.gone\n    return 'self.gone' + f'{self.size}'\n", 1)], tool)
+    assert [call.kind for call in calls(events)] == [NameKind.NAME, NameKind.ATTRIBUTE]
+
+
+def test_the_block_ends_where_code_leaves_it() -> None:
+    events, _ = run([("    pass\n\n    print(1)\ndef g(): pass\n", 1)])
+    assert text_of(events) == "    pass\n\n    print(1)\n"
+    shown = "".join(event.text for event in events if isinstance(event, TextDelta))
+    assert shown == "    pass\n\n    print(1)"
+
+
+def test_a_block_is_never_empty() -> None:
+    events, _ = run([("", 0.9), ("    pass\n", 0.1)])
+    assert text_of(events) == "    pass\n"
+
+
+def test_a_limit_ends_at_a_complete_statement() -> None:
+    events, _ = run([("    print(1)\n    print(self\n", 1)], max_tokens=22)
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert (last.reason, last.text) == (FinishReason.LIMIT, "    print(1)\n")
+
+
+def test_marks_ask_and_never_show() -> None:
+    tool = TableTool(attributes=["size"])
+    texts = [("    return self.<COMP>sizes\n", 0.9), ("    return self.<COMP>size\n", 0.1)]
+    events, _ = run(texts, tool, PRESETS["mark"])
+    assert text_of(events) == "    return self.size\n"
+    assert all("COMP" not in event.text for event in events if isinstance(event, TextDelta))
+    assert len(calls(events)) == 1
+
+
+def test_a_doubtful_mark_asks_nothing_in_the_published_method() -> None:
+    tool = TableTool(attributes=["size"])
+    texts = [("    return self.<COMP>size\n", 0.4), ("    return self.width\n", 0.3), ("    return self.height\n", 0.3)]
+    events, _ = run(texts, tool, PRESETS["paper"])
+    assert not calls(events)
+
+
+def test_modes_without_marks_never_write_one() -> None:
+    texts = [("    return self.<COMP>size\n", 0.9), ("    return self.size\n", 0.1)]
+    events, model = run(texts, config=PRESETS["off"])
+    assert text_of(events) == "    return self.size\n"
+    assert model.states[-1].token_ids.count(256) == 0
+
+
+def test_cancel_and_deadline_end_with_what_is_there() -> None:
+    model = ScriptedModel(writes(PROMPT, ("    print(1)\n    print(2)\n", 1)))
+    request = GenerationRequest(Path("/r"), Path("/r/m.py"), PROMPT, "", PROMPT, "    ")
+    generator = Generator(model, None, None, PRESETS["off"], SamplingConfig())
+    cancel = threading.Event()
+    events = []
+    for event in generator.stream(request, cancel):
+        events.append(event)
+        if isinstance(event, TextDelta) and event.text.endswith("p") and len(events) > 8:
+            cancel.set()
+    assert isinstance(events[-1], Finished)
+    assert (events[-1].reason, events[-1].text) == (FinishReason.CANCELLED, "    print(1)\n")
+    late = list(generator.stream(request, deadline_s=0.0))[-1]
+    assert isinstance(late, Finished)
+    assert late.reason is FinishReason.DEADLINE
+    assert all(state.closed for state in model.states)
+
+
+def test_closing_the_stream_closes_the_state() -> None:
+    model = ScriptedModel(writes(PROMPT, ("    print(1)\n", 1)))
+    request = GenerationRequest(Path("/r"), Path("/r/m.py"), PROMPT, "", PROMPT, "    ")
+    stream = Generator(model, None, None, PRESETS["off"], SamplingConfig()).stream(request)
+    next(stream)
+    stream.close()
+    assert model.states[-1].closed
+
+
+class GarbageDrafter:
+    def __init__(self, guesses: Sequence[int]) -> None:
+        self.guesses = guesses
+
+    def propose(self, token_ids: Sequence[int], limit: int) -> Sequence[int]:
+        return self.guesses[:limit]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 255), max_size=8), st.integers(0, 16))
+def test_greedy_text_does_not_depend_on_drafts(guesses: list[int], width: int) -> None:
+    body = "    self.size = self.size + 1\n    self.size = self.size + 2\n    return self.size\n"
+    tool = TableTool(attributes=["size", "sizes"])
+    config = replace(PRESETS["dot"], draft_tokens=width)
+    plain, _ = run([(body, 1)], tool, config)
+    for drafter in (PromptLookupDrafter(), GarbageDrafter(guesses), GarbageDrafter(list(b" = self."))):
+        drafted, _ = run([(body, 1)], tool, config, drafter)
+        assert text_of(drafted) == text_of(plain) == body
+
+
+def test_drafts_save_forwards() -> None:
+    body = "    x = 'one two three, one two three, one two three, one two three'\n"
+    _, plain = run([(body, 1)])
+    _, drafted = run([(body, 1)], drafter=PromptLookupDrafter())
+    assert drafted.forwards < plain.forwards * 0.6
+
+
+def test_forced_tokens_cost_no_forward_each() -> None:
+    tool = TableTool(attributes=["a_very_long_member_name"])
+    texts = [("    self.b()\n", 0.9), ("    self.a_very_long_member_name()\n", 0.1)]
+    events, model = run(texts, tool)
+    assert text_of(events) == "    self.a_very_long_member_name()\n"
+    assert model.forwards < len("    self.a_very_long_member_name()")
+
+
+def test_sampling_repeats_by_seed_and_draws_by_weight() -> None:
+    tool = TableTool(attributes=["one", "two"])
+    texts = [("    self.one()\n", 0.5), ("    self.two()\n", 0.5)]
+    sampling = SamplingConfig(temperature=1.0)
+    drawn = [text_of(run(texts, tool, sampling=sampling, seed=seed)[0]) for seed in range(30)]
+    again = [text_of(run(texts, tool, sampling=sampling, seed=seed)[0]) for seed in range(30)]
+    assert drawn == again
+    assert {"    self.one()\n", "    self.two()\n"} <= set(drawn)

@@ -1,0 +1,145 @@
+"""Model folders that load, and folders that cannot, with the error that says why."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from generation.decoding.loading import load_model
+from generation.errors import ModelLoadError
+from generation.types import Draft
+
+
+@pytest.fixture(autouse=True)
+def same_threads() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A tiny random Llama with tied embeddings and a vocabulary of bytes."""
+    torch.manual_seed(0)
+    alphabet = {character: index for index, character in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    tokenizer = Tokenizer(models.BPE(alphabet, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    path = tmp_path / "tiny"
+    config = LlamaConfig(
+        vocab_size=260, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=128, tie_word_embeddings=True, rope_parameters={"rope_theta": 5e4, "rope_type": "default"},
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(path)
+    tokenizer.save(str(path / "tokenizer.json"))
+    return path
+
+
+def test_a_loaded_model_computes_what_was_saved(folder: Path) -> None:
+    model = load_model(folder, dtype="float32", threads=1)
+    ids = model.tokenizer.encode("def f(x):")
+    state = model.start(ids)
+    reference = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    with torch.inference_mode():
+        expected = reference(torch.tensor([ids])).logits[0, -1]
+    torch.testing.assert_close(state.next_logits, expected, atol=1e-5, rtol=1e-5)
+    assert (model.name, model.context_tokens, len(model.tokenizer.token_bytes)) == ("tiny", 128, 260)
+
+
+def test_rotary_frequencies_survive_loading(folder: Path) -> None:
+    """They are no weights but computed from the configuration, and loading starts from empty tensors."""
+    state = load_model(folder, dtype="bfloat16", threads=1).start([1, 2, 3])
+    rotary = state._scorer._network.model.rotary_emb.inv_freq  # type: ignore[union-attr]
+    torch.testing.assert_close(rotary, 5e4 ** -(torch.arange(0, 8, 2) / 8), check_dtype=False)
+
+
+@pytest.mark.parametrize(("dtype", "expected"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_the_dtype_is_what_was_asked_for(folder: Path, dtype: str, expected: torch.dtype) -> None:
+    network = load_model(folder, dtype=dtype, threads=1).start([1])._scorer._network  # type: ignore[union-attr]
+    assert network.dtype == expected
+
+
+def test_auto_picks_a_dtype_and_threads(folder: Path) -> None:
+    state = load_model(folder).start([1])
+    assert state.score(Draft((1,), (-1,))).shape == (1, 260)
+    assert torch.get_num_threads() >= 1
+
+
+def test_threads_are_set(folder: Path) -> None:
+    load_model(folder, threads=1)
+    assert torch.get_num_threads() == 1
+
+
+def test_nothing_is_printed(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    load_model(folder, threads=1)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_unknown_dtype(folder: Path) -> None:
+    with pytest.raises(ModelLoadError, match="unknown dtype 'int3'; choose one of auto, float32, bfloat16"):
+        load_model(folder, dtype="int3")
+
+
+def test_a_folder_without_a_configuration(tmp_path: Path) -> None:
+    with pytest.raises(ModelLoadError, match=r"not a model folder: it has no config\.json"):
+        load_model(tmp_path)
+
+
+def test_an_unknown_architecture(folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps({"model_type": "nonesuch"}))
+    with pytest.raises(ModelLoadError, match="cannot load the model in"):
+        load_model(folder)
+
+
+def test_a_folder_without_weights(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ModelLoadError, match="cannot load the model in"):
+        load_model(folder)
+
+
+def test_weights_cut_short(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(ModelLoadError, match="cannot load the model in"):
+        load_model(folder)
+
+
+def test_a_missing_weight_is_not_filled_with_noise(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelLoadError, match=r"lacks 1 weights, such as model\.layers\.1\.mlp\.up_proj\.weight"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("package", ["torch", "transformers", "tokenizers"])
+def test_a_missing_extra_names_the_command(package: str) -> None:
+    script = (
+        f"import sys; sys.modules[{package!r}] = None\n"
+        "from pathlib import Path\n"
+        "from generation.decoding.loading import load_model\n"
+        "load_model(Path('anywhere'))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert f"{package} is not installed; it comes with: pip install 'memberwise[model]'" in done.stderr
+
+
+@pytest.mark.model
+def test_the_default_model_loads_within_two_seconds() -> None:
+    from generation.models import resolve
+
+    path = resolve("default")
+    load_model(path, threads=1)  # imports, and the disk
+    start_s = time.perf_counter()
+    load_model(path, threads=1)
+    assert time.perf_counter() - start_s < 2.0
