@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_REPOSITORY ?= click
 DEMO_FILE ?= click/core.py
-DEMO_FUNCTION ?= Context.lookup_default
+DEMO_FUNCTION ?= Context.get_help
 
 .PHONY: demo test lint format bench setup model clean
 .DEFAULT_GOAL := test

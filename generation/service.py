@@ -120,7 +120,9 @@ class Session:
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -153,7 +155,7 @@ class Session:
         site: FunctionSite,
         file: SourceFile,
         count: int,
-        report: Callable[[int], None] = lambda done: None,
+        report: Callable[[int], None] | None = None,
     ) -> list[RankedCandidate]:
         """Several results, best first: those with fewer problems, then those with more probability per token.
 
@@ -162,7 +164,8 @@ class Session:
         found = []
         for number in range(count):
             found.append(self._candidate(site, file, number))
-            report(number + 1)
+            if report is not None:
+                report(number + 1)
         distinct = {candidate.finished.text: candidate for candidate in reversed(found)}
         return sorted(distinct.values(), key=_rank)
 

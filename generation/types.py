@@ -33,7 +33,7 @@ class SuggestionSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImportNeeded:
-    """An import that makes a name valid: ``from module import name`` or, without a name, ``import module [as alias]``."""
+    """An import that makes a name valid: ``from module import name``, or without a name ``import module``."""
 
     module: str
     name: str | None = None

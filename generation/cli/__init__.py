@@ -1,1 +1,3 @@
-"""The command ``memberwise``: parse, call, print. One module per sub-command; ``main`` puts them together."""
+"""The command ``memberwise``: parse, call what is below, print. Decides nothing. Start reading at ``main.main``."""
+
+from __future__ import annotations

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from generation.errors import ConfigError
-from generation.evaluation.repositories import open_repositories
+from generation.evaluation.repositories import fetch, open_repositories, read_manifest
 from generation.evaluation.tool_bench import RepositoryResult, measure, summarize
 
 if TYPE_CHECKING:
@@ -36,8 +36,11 @@ _COLUMNS = {
 def add_parser(subparsers: Subparsers) -> None:
     """Add ``bench`` and its sub-commands."""
     parser = subparsers.add_parser("bench", help="measure parts of Memberwise")
-    parser.set_defaults(run=run)
     parts = parser.add_subparsers(dest="part", required=True, metavar="PART")
+    fetch = parts.add_parser("fetch", help="download repositories of a list and print where they are")
+    fetch.add_argument("--repos", type=Path, required=True, metavar="FILE", help="list of pinned repositories")
+    fetch.add_argument("--only", metavar="NAME", help="one of them")
+    fetch.set_defaults(run=run_fetch)
     tool = parts.add_parser("tool", help="recall and latency of the repository tool")
     tool.add_argument(
         "--repos", type=Path, required=True, metavar="FILE", help="list of pinned repositories, or a folder"
@@ -45,6 +48,17 @@ def add_parser(subparsers: Subparsers) -> None:
     tool.add_argument("--per-repo", type=int, default=200, metavar="N", help="positions in each repository (200)")
     tool.add_argument("--seed", type=int, default=0, help="of the choice of functions (0)")
     tool.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
+    tool.set_defaults(run=run)
+
+
+def run_fetch(args: argparse.Namespace) -> int:
+    """Fetch repositories and print their folders; the exit code."""
+    wanted = [one for one in read_manifest(args.repos) if args.only in (None, one.name)]
+    if not wanted:
+        raise ConfigError(f"{args.repos} has no repository called {args.only}")
+    for root in fetch(wanted, progress=_say).values():
+        print(root)
+    return 0
 
 
 def run(args: argparse.Namespace) -> int:

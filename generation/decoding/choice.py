@@ -1,9 +1,9 @@
 """Choosing one name among suggestions by what the model thinks of them.
 
-``IdentifierSearch`` finds the names with the highest probability *as whole identifiers*, their end included: the trie is
-scored best first, a few tokens wide, until no name that is still open can beat the best one that is complete. A prefix is
-at least as probable as any name it starts, so stopping there is exact. ``walk_greedily`` is the published alternative,
-which takes the best token at every node and so can end in a name that is unlikely as a whole.
+``IdentifierSearch`` finds the names with the highest probability *as whole identifiers*, their end included: the trie
+is scored best first, a few tokens wide, until no name that is still open can beat the best one that is complete. A
+prefix is at least as probable as any name it starts, so stopping there is exact. ``walk_greedily`` is the published
+alternative, which takes the best token at every node and so can end in a name that is unlikely as a whole.
 
 Beside the suggestions the search follows the *free path*: what the model writes without the tool. In most cases both
 agree, and then the search costs no more forwards than writing.
@@ -200,7 +200,7 @@ class IdentifierSearch:
         return [node for node in below if node not in self._reached and nodes[node].names]
 
     def _plan(self, open_nodes: Sequence[int]) -> list[int]:
-        """Which nodes to score next: best first, children guessed to share their parent's probability by their names."""
+        """Nodes to score next, best first. Children are guessed to share their parent's probability by their names."""
         heap = [(-self._bound(node), node) for node in open_nodes]
         heapq.heapify(heap)
         planned: list[int] = []

@@ -1,8 +1,8 @@
 """The loop: a model writes, the tool is asked where a name is needed, a name is chosen, text streams out.
 
 ``Generator`` holds what lasts (model, tool, drafter, settings); ``_Run`` is one generation. Everything the loop does to
-the model is *score a tree, commit a path*: a plain step is a tree of one token, a speculative step a chain, a choice among
-suggestions a trie. Knows nothing of files, editors or prompts, and no implementation of the protocols.
+the model is *score a tree, commit a path*: a plain step is a tree of one token, a speculative step a chain, a choice
+among suggestions a trie. Knows nothing of files, editors or prompts, and no implementation of the protocols.
 
 Start reading at ``Generator.stream``.
 """
@@ -28,6 +28,7 @@ from generation.interfaces import CompletionTool, DecodingState, Drafter, Langua
 from generation.source.body import BlockReader, clean, complete_statements
 from generation.source.lexer import ExpectedName
 from generation.types import (
+    Candidate,
     Draft,
     Finished,
     FinishReason,
@@ -145,7 +146,9 @@ class _Run:
 
     # ------------------------------------------------------------------------------------------ the loop
 
-    def stop_reason(self, cancel: threading.Event | None, started: float, deadline_s: float | None) -> FinishReason | None:
+    def stop_reason(
+        self, cancel: threading.Event | None, started: float, deadline_s: float | None
+    ) -> FinishReason | None:
         """Why the generation must end now, if it must."""
         if self.ended:
             return FinishReason.END
@@ -395,7 +398,7 @@ class _Run:
         offset: int,
         point: TriggerPoint,
         answer: ToolAnswer,
-        best: tuple,
+        best: tuple[Candidate, ...],
         chosen: Suggestion | None,
         free_name: str | None,
     ) -> ToolCalled:

@@ -3,7 +3,7 @@
     # pkg/mod.py                        the path
     imports of the file                 only those the code below no longer shows
     stubs of definitions                by module, without bodies
-    the code above the target           cut from the top at a statement; classes and functions that were cut through
+    the code above the target           cut from the top at a statement; blocks that were cut through
                                         keep their header, the enclosing class one line per member out of sight as well
 
 What changes least comes first, so that two prompts of one file share a long prefix. All of it is Python as a model has
@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from generation.marks.context import PromptContext, Surroundings
-from generation.marks.outline import blocks_of, first_line, indent_of
+from generation.marks.outline import first_line, indent_of
 from generation.types import Definition
 
-Scope = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+Definer = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+Block = Definer | ast.If | ast.For | ast.AsyncFor | ast.While | ast.With | ast.AsyncWith | ast.Try
 ImportStatement = ast.Import | ast.ImportFrom
 
 
@@ -37,10 +38,10 @@ class Stub:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A line the code above the target may start at, and the classes and functions it cuts through, outermost first."""
+    """A line the code above the target may start at, and the blocks it cuts through, outermost first."""
 
     line: int
-    scopes: tuple[Scope, ...] = ()
+    scopes: tuple[Block, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +124,14 @@ def is_shown(stub: Stub, start: int, around: Surroundings) -> bool:
 
 
 def header_lines(around: Surroundings, cut: Cut, stubs: Sequence[str]) -> list[str]:
-    """Headers of what ``cut`` goes through, with stubs (of the enclosing class) or ``...`` for what is missing."""
+    """Headers of the blocks that are cut, with stubs (of the enclosing class) or ``...`` for what a definition lost."""
     lines: list[str] = []
     for scope in cut.scopes:
         is_owner = around.owner is not None and around.owner.line == first_line(scope)
-        first = scope.body[0]
-        lines += around.lines[scope.lineno - 1 : max(first.lineno - 1, scope.lineno)]
-        lines += [" " * first.col_offset + text for text in (stubs if is_owner and stubs else ["..."])]
+        body_line = first_line(scope.body[0])
+        lines += around.lines[scope.lineno - 1 : max(body_line, scope.lineno)]
+        missing = stubs if is_owner and stubs else ["..."] if isinstance(scope, Definer) else []
+        lines += [indent_of(around.lines[body_line]) + text for text in missing]
         lines += [""] if isinstance(scope, ast.ClassDef) else []
     return lines
 
@@ -137,10 +139,10 @@ def header_lines(around: Surroundings, cut: Cut, stubs: Sequence[str]) -> list[s
 def cuts(around: Surroundings, most_lines: int) -> list[Cut]:
     """Where the code may start, latest first: at any statement, comments above it included.
 
-    Functions and classes that end more than ``most_lines`` above the target are not looked into.
+    Blocks that end more than ``most_lines`` above the target are not looked into.
     """
     found = {0: Cut(0), around.head_line: Cut(around.head_line, _scopes_of(around))}
-    waiting: list[tuple[Sequence[ast.stmt], tuple[Scope, ...]]] = [(around.tree.body, ())]
+    waiting: list[tuple[Sequence[ast.stmt], tuple[Block, ...]]] = [(around.tree.body, ())]
     while waiting:
         body, scopes = waiting.pop()
         for node in body:
@@ -148,19 +150,18 @@ def cuts(around: Surroundings, most_lines: int) -> list[Cut]:
                 break
             line = _first_comment(around.lines, line)
             found.setdefault(line, Cut(line, scopes))
-            if (node.end_lineno or 0) > around.head_line - most_lines:
-                inner = (*scopes, node) if isinstance(node, Scope) else scopes
-                waiting += [(block, inner) for block in blocks_of(node)]
+            if isinstance(node, Block) and (node.end_lineno or 0) > around.head_line - most_lines:
+                waiting.append((node.body, (*scopes, node)))
     return sorted(found.values(), key=lambda cut: -cut.line)
 
 
-def _scopes_of(around: Surroundings) -> tuple[Scope, ...]:
-    """The classes and functions the target stands in, outermost first."""
-    scopes: list[Scope] = []
+def _scopes_of(around: Surroundings) -> tuple[Block, ...]:
+    """The blocks the target stands in, outermost first."""
+    scopes: list[Block] = []
     body: Sequence[ast.stmt] = around.tree.body
     line = around.head_line
     while inner := next((node for node in body if first_line(node) < line < (node.end_lineno or 0)), None):
-        scopes += [inner] if isinstance(inner, Scope) else []
+        scopes += [inner] if isinstance(inner, Block) else []
         body = getattr(inner, "body", ())
     return tuple(scopes)
 

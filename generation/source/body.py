@@ -122,7 +122,7 @@ def drop_what_stands_below(text: str, after: str) -> str:
 
 
 def _parse(text: str, indent: str) -> ast.Module | None:
-    """The statements of a block; None when it is not complete. The lines of the tree are those of ``text``, plus one."""
+    """The statements of a block; None when it is not complete. Lines of the tree are those of ``text``, plus one."""
     header = "async def _():\n" if indent else "if True:\n"
     body = text if indent else textwrap.indent(text, " ")
     try:

@@ -86,7 +86,7 @@ def write_source(file: SourceFile, text: str) -> None:
         raise TargetError(f"{file.path} is read-only; nothing was written (chmod u+w makes it writable)")
     try:
         if file.target.read_bytes() != file.content:
-            raise TargetError(f"{file.path} changed while the function was generated; nothing was written, run it again")
+            raise TargetError(f"{file.path} changed in the meantime, so nothing was written; run it again")
         _replace(file, content)
     except OSError as error:
         raise TargetError(f"{file.path} cannot be written: {error.strerror}; it is unchanged") from error

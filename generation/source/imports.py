@@ -138,7 +138,7 @@ def _joined(layout: _Layout, statement: ast.ImportFrom, needed: ImportNeeded) ->
 
 
 def _name_order(name: str) -> tuple[int, str]:
-    """isort's order of names by type: constants, classes, the rest."""
+    """Order names by type as isort does: constants, classes, the rest."""
     kind = 0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2
     return kind, name
 

@@ -141,7 +141,8 @@ def _repair(rows: list[_Row], error: SyntaxError) -> bool:
     if missing:
         _add_block(rows, int(missing[1]) - 1, error)
         return True
-    while number >= 0 and not rows[number].text.strip():
+    is_blamed = _is_try if "'except' or 'finally'" in error.msg else str.strip
+    while number >= 0 and not is_blamed(rows[number].text):
         number -= 1
     if number < 0:
         return False
@@ -178,6 +179,10 @@ def _harmless(rows: Sequence[_Row], number: int, error: SyntaxError) -> str:
 def _opens_block(rows: Sequence[_Row], number: int) -> bool:
     following = next((row.text for row in rows[number + 1 :] if row.text.strip()), "")
     return len(indentation(following)) > len(indentation(rows[number].text))
+
+
+def _is_try(line: str) -> bool:
+    return re.match(r"\s*try\s*:", line) is not None
 
 
 def _line_end(line: str) -> str:

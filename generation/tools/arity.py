@@ -199,12 +199,14 @@ def _bound_in(function: _Function) -> set[str]:
 
 def _rebinds_self(functions: Sequence[_Function]) -> bool:
     """``self`` is not the first parameter of the outermost function, or some function inside has its own."""
-    method = functions[0]
+    method, *inner = functions
     first = [*method.args.posonlyargs, *method.args.args][:1]
-    if [argument.arg for argument in first] != ["self"] or method.decorator_list and _is_static(method):
+    if [argument.arg for argument in first] != ["self"] or _is_static(method):
         return True
-    return any(argument.arg == "self" for inner in functions[1:] for argument in ast.walk(inner.args) if isinstance(argument, ast.arg))
+    arguments = (node for function in inner for node in ast.walk(function.args))
+    return any(isinstance(node, ast.arg) and node.arg == "self" for node in arguments)
 
 
 def _is_static(method: _Function) -> bool:
-    return any(isinstance(item, ast.Name) and item.id in ("staticmethod", "classmethod") for item in method.decorator_list)
+    names = (item.id for item in method.decorator_list if isinstance(item, ast.Name))
+    return any(name in ("staticmethod", "classmethod") for name in names)

@@ -62,8 +62,13 @@ def scan_pieces(text: str) -> list[Mapping[str, Mapping[str, int]]]:
     return found
 
 
-def pieces(text: str) -> Iterator[Piece]:
+@lru_cache(maxsize=8)
+def pieces(text: str) -> tuple[Piece, ...]:
     """``text`` cut at its headers, in order, without gaps."""
+    return tuple(_cut(text))
+
+
+def _cut(text: str) -> Iterator[Piece]:
     start, owner = 0, ""
     bases: tuple[str, ...] = ()
     classes: list[tuple[int, str, tuple[str, ...]]] = []

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from generation.tools import index_cache
-from generation.tools.attribute_uses import Piece, Uses, pieces, receiver_key, scan_pieces
+from generation.tools.attribute_uses import Piece, Uses, pieces, receiver_key, scan, scan_pieces
 from generation.tools.file_facts import FileFacts, read_facts
 from generation.tools.importable import importable_names
 from generation.tools.repository_files import (
@@ -54,7 +54,7 @@ class MemberIndex:
         """The index of ``root``. Files that have not changed since the last time are taken from ``cache_dir``."""
         root = root.resolve()
         known = index_cache.load_entries(cache_dir, root) if cache_dir else {}
-        entries = {stamp.path: _entry(stamp, known) for stamp in python_files(root)}
+        entries = {stamp.path: _entry(root, stamp, known) for stamp in python_files(root)}
         if cache_dir and entries != known:
             index_cache.save_entries(cache_dir, root, entries)
         return cls(root, entries)
@@ -174,7 +174,7 @@ class MemberIndex:
             self._count(old.uses, -1)
         stamp = file_stamp(path)
         if stamp and path.suffix in (".py", ".pyi") and path.is_relative_to(self.root):
-            self._entries[path] = _entry(stamp, {})
+            self._entries[path] = _entry(self.root, stamp, {})
             self._count(self._entries[path][1].uses, 1)
         self._forget()
 
@@ -213,12 +213,14 @@ class MemberIndex:
             self.__dict__.pop(name, None)
 
 
-def _entry(stamp: FileStamp, known: Mapping[Path, tuple[FileStamp, FileFacts]]) -> tuple[FileStamp, FileFacts]:
+def _entry(root: Path, stamp: FileStamp, known: Mapping[Path, tuple[FileStamp, FileFacts]]) -> tuple[FileStamp, FileFacts]:
     if stamp.path in known and known[stamp.path][0] == stamp:
         return known[stamp.path]
     text = read_source(stamp.path) if stamp.size_bytes <= MAX_FILE_BYTES else None
     if text is None:
         return stamp, FileFacts(False)
+    if not is_for_import(root, stamp.path):
+        return stamp, FileFacts(True, scan(text))  # half of a large repository is tests; parsing is what takes long
     return stamp, read_facts(text, uses=stamp.path.suffix == ".py")
 
 

@@ -113,14 +113,18 @@ class RepositoryModules:
         if imported is None:
             return None
         target, name = imported
-        return self.origin(target, rest) if rest and not name else (target, f"{name}.{rest}" if rest else name)
+        if name or not rest:
+            return target, f"{name}.{rest}" if rest else name
+        owner, _, last = f"{target}.{rest}".rpartition(".")
+        return self.origin(owner, last)
 
     def _imported(self, module: Module, name: str) -> tuple[str, str] | None:
         for item in module.facts.imports:
-            if item.top and item.bound_name == name and item.name not in ("", "*"):
+            if not item.top or item.bound_name != name or item.name == "*":
+                continue
+            if item.name:
                 return self.origin(module.absolute(item), item.name)
-            if item.top and item.alias == name and item.module in self.by_name:
-                return item.module, ""
+            return (item.module if item.alias else name), ""
         return None
 
     def _find_exports(self, module_name: str) -> Mapping[str, tuple[str, str]]:

@@ -102,7 +102,12 @@ def test_an_invented_member_is_replaced_by_one_that_exists() -> None:
 
 def test_a_name_that_starts_another_competes_as_a_whole() -> None:
     tool = TableTool(attributes=["get", "get_all", "put"])
-    texts = [("    self.get()\n", 0.3), ("    self.get_all()\n", 0.25), ("    self.get_any()\n", 0.2), ("    self.put()\n", 0.25)]
+    texts = [
+        ("    self.get()\n", 0.3),
+        ("    self.get_all()\n", 0.25),
+        ("    self.get_any()\n", 0.2),
+        ("    self.put()\n", 0.25),
+    ]
     events, _ = run(texts, tool)
     assert text_of(events) == "    self.get()\n"
     assert [c.name for c in calls(events)[-1].best] == ["get", "get_all"]  # put cannot win, so nobody looks
@@ -127,7 +132,9 @@ def test_after_a_chosen_name_the_identifier_cannot_go_on() -> None:
 
 def test_without_boundary_it_goes_on() -> None:
     tool = TableTool(attributes=["size"])
-    events, _ = run([("    return self.size_total\n", 1)], tool, replace(PRESETS["paper"], trigger=PRESETS["dot"].trigger))
+    events, _ = run(
+        [("    return self.size_total\n", 1)], tool, replace(PRESETS["paper"], trigger=PRESETS["dot"].trigger)
+    )
     assert text_of(events) == "    return self.size_total\n"
 
 

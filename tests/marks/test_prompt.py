@@ -94,6 +94,11 @@ def test_a_class_that_is_cut_through_keeps_its_header_and_stubs_of_what_is_gone(
     ast.parse(f"{prompt}        pass\n")
 
 
+def test_tabs_indent_the_stubs_of_a_class_that_is_cut_through() -> None:
+    prompt = build_prompt(context_of(long_class(30).replace("    ", "\t")), count_words, 400)
+    assert "\nclass Store:\n\tlimit: int\n\tdef method_0(self, value: int) -> int: ...\n" in prompt
+
+
 def test_nothing_is_said_twice() -> None:
     prompt = build_prompt(context_of(long_class(8)), count_words, AMPLE)
     assert all(prompt.count(f"def method_{n}(") == 1 for n in range(8))

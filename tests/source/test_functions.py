@@ -64,7 +64,9 @@ def test_body_span(text: str, expected: str) -> None:
     assert text.startswith(("def", "async"), site.header_start)
     new = replace_body(text, site, f"{site.body_indent}return 42")
     if "[T" not in text or sys.version_info >= (3, 12):
-        (function,) = [node for node in ast.walk(ast.parse(new)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+        (function,) = [
+            node for node in ast.walk(ast.parse(new)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        ]
         assert ast.unparse(function.body[-1]) == "return 42"
         assert ast.get_docstring(function) == ("d" if "d'" in text else None)
 
@@ -170,7 +172,13 @@ def test_locals_may_be_spelled_as_python_does() -> None:
 
 @pytest.mark.parametrize(
     ("line", "qualname"),
-    [(11, "Outer.Inner.method"), (12, "Outer.Inner.method.local"), (15, "Outer.size"), (16, "Outer.size"), (4, "choice")],
+    [
+        (11, "Outer.Inner.method"),
+        (12, "Outer.Inner.method.local"),
+        (15, "Outer.size"),
+        (16, "Outer.size"),
+        (4, "choice"),
+    ],
 )
 def test_find_at_takes_the_innermost(line: int, qualname: str) -> None:
     assert find_at(TREE, line).qualname == qualname
@@ -279,7 +287,21 @@ def test_our_own_files(path: Path) -> None:
 
 
 PIECES = st.sampled_from(
-    ["x = 1\n", "if x:\n", "    y = 2\n", "(\n", ")\n", "'''\n", "class A:\n", "\n", "  \n", "def g(a):\n", "@d\n", "else:\n", "é = '\n"]
+    [
+        "x = 1\n",
+        "if x:\n",
+        "    y = 2\n",
+        "(\n",
+        ")\n",
+        "'''\n",
+        "class A:\n",
+        "\n",
+        "  \n",
+        "def g(a):\n",
+        "@d\n",
+        "else:\n",
+        "é = '\n",
+    ]
 )
 
 

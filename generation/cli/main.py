@@ -1,0 +1,72 @@
+"""``memberwise``: the sub-commands, what an error looks like, and the exit codes.
+
+0 is success, 1 a result that is not usable, 2 an error, 130 an interruption. Knows nothing of what the sub-commands do;
+they import what is heavy when they run. Start reading at ``main``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from generation import __version__
+from generation.cli import bench, doctor, evaluate, generate, model
+from generation.errors import MemberwiseError
+
+_INTERRUPTED = 130  # what shells report for a process that SIGINT ended
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code. ``argv`` defaults to the process's arguments."""
+    _print_any_text()
+    args = parser().parse_args(argv)
+    _show_log(args.verbose)
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except MemberwiseError as error:
+        print(f"memberwise: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("memberwise: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        return _reader_left()
+    return code
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="memberwise", description="Writes Python whose members exist.")
+    top.add_argument("--version", action="version", version=f"memberwise {__version__}")
+    top.add_argument("--verbose", action="store_true", help="show the log on stderr")
+    subparsers = top.add_subparsers(required=True, metavar="COMMAND")
+    for command in (generate, model, doctor, bench, evaluate):
+        command.add_parser(subparsers)
+    return top
+
+
+def _print_any_text() -> None:
+    """A terminal that lacks a character gets its escape; output never fails for it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _show_log(verbose: bool) -> None:
+    logging.basicConfig(format="%(relativeCreated)d ms %(name)s: %(message)s")
+    logging.getLogger("generation").setLevel(logging.DEBUG if verbose else logging.CRITICAL)
+
+
+def _reader_left() -> int:
+    """The reader of our output has gone, as ``head`` does; nothing is wrong, and nothing more can be said."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the flush at exit fails again
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""Where a block ends, what of it is complete, and each filter on its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from generation.source.body import (
+    BlockReader,
+    clean,
+    complete_statements,
+    drop_leading_docstring,
+    drop_what_stands_below,
+    trim_blank_lines,
+    trim_repetition,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("    a = 1\n\ndef g():\n", "    a = 1\n\n"),
+        ("    a = 1\n  # note\n", "    a = 1\n"),
+        ("    a = (\n1,\n)\n    b = 2\n", None),
+        ("    a = '''\nx\n'''\n    b = 2\n", None),
+        ("    if a:\n        b\n    c\n", None),
+        ("    a = 1\n@d\n", "    a = 1\n"),
+    ],
+)
+def test_a_block_ends_where_code_is_indented_less(text: str, kept: str | None) -> None:
+    reader = BlockReader("    ")
+    reader.feed(text)
+    assert (text[: reader.end] if reader.end is not None else None) == kept
+
+
+def test_only_text_that_certainly_belongs_to_the_block_is_shown() -> None:
+    reader = BlockReader("    ")
+    reader.feed("    a = 1\n\n")
+    assert reader.shown == len("    a = 1")
+    reader.feed("def")
+    assert reader.shown == len("    a = 1")
+
+
+def test_comments_and_strings_are_no_statements() -> None:
+    reader = BlockReader("    ")
+    reader.feed("    # note\n    'doc'\n")
+    assert not reader.has_statement
+    reader.feed("    pass")
+    assert reader.has_statement
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("    a = 1\n    b = (\n", "    a = 1\n"),
+        ("    a = 1\n    if b:\n", "    a = 1\n"),
+        ("    a = 1\n    b = sel", "    a = 1\n"),
+        ("    try:\n        a\n", ""),
+        ("    await a\n    return b\n", "    await a\n    return b\n"),
+        ("", ""),
+    ],
+)
+def test_what_is_cut_off_ends_at_a_complete_statement(text: str, kept: str) -> None:
+    assert complete_statements(text, "    ") == kept
+
+
+def test_repetition_at_the_end_is_kept_once() -> None:
+    assert trim_repetition("    a\n" + "    b\n    c\n" * 4) == "    a\n    b\n    c\n"
+    assert trim_repetition("    a\n    b\n    b\n") == "    a\n    b\n    b\n"
+
+
+def test_what_stands_below_is_not_repeated() -> None:
+    assert drop_what_stands_below("    a = 1\n    return a\n", "    return a\n\ndef g(): ...\n") == "    a = 1\n"
+    assert drop_what_stands_below("    f(\n    )\n", "    )\n") == "    f(\n    )\n"
+
+
+def test_a_second_docstring_goes() -> None:
+    assert drop_leading_docstring('    """Doc."""\n    return 1\n', "    ") == "    return 1\n"
+    assert drop_leading_docstring('    """Only."""\n', "    ") == '    """Only."""\n'
+
+
+def test_blank_lines_around_a_block_go() -> None:
+    assert trim_blank_lines("\n\n    a  \n\n") == "    a\n"
+    assert trim_blank_lines("   \n\t\n") == ""
+
+
+def test_clean_leaves_good_text_alone() -> None:
+    text = "    if a:\n        return 1\n    return 2\n"
+    assert clean(text, "    ", "\ndef g(): ...\n") == text
