@@ -10,22 +10,23 @@ import json
 import math
 import re
 import sys
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.text import Text
 
 from generation.cli import display
 from generation.config import PRESETS, GeneratorConfig, SamplingConfig, ToolConfig
 from generation.errors import ConfigError, TargetError
-from generation.source.files import SourceFile, read_source, write_source
-from generation.source.functions import FunctionSite, find_at, find_function, hole, replace_body
+from generation.service import RankedCandidate, Session, apply, build_generator
+from generation.source.files import SourceFile, read_source, require_writable, write_source
+from generation.source.functions import FunctionSite, find_at, find_function
 from generation.types import Finished, TextDelta, ToolCalled
 
 if TYPE_CHECKING:
-    from generation.service import RankedCandidate, Session
-
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 _POSITION = re.compile(r"(?P<file>.+?):(?P<line>\d+)(?::(?P<column>\d+))?")
@@ -71,7 +72,9 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 def _add_method(parser: argparse.ArgumentParser) -> None:
     default, sampling = GeneratorConfig(), SamplingConfig()
-    parser.add_argument("--trigger", choices=sorted(PRESETS), default="dot", help="when the tool is asked (%(default)s)")
+    parser.add_argument(
+        "--trigger", choices=sorted(PRESETS), default="dot", help="when the tool is asked (%(default)s)"
+    )
     parser.add_argument("--model", metavar="M", default=default.model, help="a cached model, a folder or a GGUF file")
     parser.add_argument("--candidates", type=int, metavar="N", default=1, help="write several, take the best")
     parser.add_argument("--max-tokens", type=int, metavar="N", default=default.max_tokens, help="(%(default)s)")
@@ -90,13 +93,17 @@ def run(args: argparse.Namespace) -> int:
     """Generate, show and, where asked, write; 1 when nothing was generated."""
     config = configuration(args)
     target = find_target(args.target, args.repo, replace_body=args.replace)
+    if args.write:
+        require_writable(target.file)
     _warn(target.site.warnings)
-    from generation.service import build_generator
-
     with build_generator(config, target.root) as session:
         _warn(session.warnings)
         result = _generate(session, target, args)
-        _show(session, target, result, args)
+        new = apply(target.file, target.site, result.finished, session.first_party)
+    _show(target, result, new, args)
+    if args.write and new != target.file.text:
+        write_source(target.file, new)
+        print(f"wrote {target.file.path}")
     return 0 if result.finished.text.strip() else 1
 
 
@@ -173,33 +180,75 @@ def _checked_repo(repo: Path, path: Path) -> Path:
 
 
 def _generate(session: Session, target: Target, args: argparse.Namespace) -> RankedCandidate:
+    quiet = args.diff or args.json
     if args.candidates > 1:
-        return session.candidates(target.site, target.file, args.candidates, _report(args.candidates))[0]
-    return _stream(session, target, args.deadline, quiet=args.diff or args.json)
+        return session.candidates(target.site, target.file, args.candidates, None if quiet else _say_done)[0]
+    return _stream(session, target, args.deadline, quiet=quiet)
+
+
+def _say_done(done: int) -> None:
+    print(f"candidate {done} is written", file=sys.stderr, flush=True)
 
 
 def _stream(session: Session, target: Target, deadline_s: float | None, *, quiet: bool) -> RankedCandidate:
     """One result, its text shown as it comes."""
-    from generation.service import RankedCandidate
-
-    console, calls, finished = Console(highlight=False), [], None
+    console, calls, finished = Console(highlight=False), list[ToolCalled](), None
     for event in session.stream(target.site, target.file, deadline_s=deadline_s):
-        match event:
-            case TextDelta(text=text) if not quiet:
-                console.print(display.visible(text), end="", style="cyan", markup=False, soft_wrap=True)
-            case ToolCalled():
-                calls.append(event)
-            case Finished():
-                finished = event
+        if isinstance(event, TextDelta) and not quiet:
+            console.print(Text(display.visible(event.text), "cyan"), end="", soft_wrap=True)
+            console.file.flush()
+        elif isinstance(event, ToolCalled):
+            calls.append(event)
+        elif isinstance(event, Finished):
+            finished = event
     assert finished is not None
     if not quiet:
         console.print("\n")
     return RankedCandidate(finished, tuple(calls), session.problems(target.site, target.file, finished))
 
 
-def _report(count: int) -> _Progress:
-    return _Progress(count)
+def _show(target: Target, result: RankedCandidate, new: str, args: argparse.Namespace) -> None:
+    """Print what was asked for."""
+    diff = display.unified_diff(target.file.text, new, _name_in_repository(target))
+    if args.json:
+        print(json.dumps(_answer(target, result, args, new), ensure_ascii=False))
+    elif args.diff:
+        print(diff, end="")
+    else:
+        _print_for_people(target, result, diff, args)
 
 
-def _show(session: Session, target: Target, result: RankedCandidate, args: argparse.Namespace) -> None:
-    pass
+def _print_for_people(target: Target, result: RankedCandidate, diff: str, args: argparse.Namespace) -> None:
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    console.print(display.styled_diff(diff) if diff else "nothing was generated", soft_wrap=True)
+    if args.explain:
+        first_line = target.file.text.count("\n", 0, target.site.body_start) + 1
+        console.print(display.explain_table(result.events, result.finished.text, first_line))
+        console.print()
+    console.print(display.summary(result.finished), markup=False)
+    for problem in result.problems:
+        console.print(f"line {problem.line}: {problem.message} ({problem.kind})", markup=False, soft_wrap=True)
+
+
+def _answer(target: Target, result: RankedCandidate, args: argparse.Namespace, new_text: str) -> dict[str, object]:
+    """The object that ``--json`` prints; offsets are code points into the file as it was read."""
+    return {
+        "file": str(target.file.path),
+        "function": target.site.qualname,
+        "model": args.model,
+        "trigger": args.trigger,
+        "seed": args.seed,
+        **display.as_json(result.finished, result.events),
+        "edits": [asdict(edit) for edit in display.edits(target.file.text, new_text)],
+        "problems": [asdict(problem) for problem in result.problems],
+    }
+
+
+def _name_in_repository(target: Target) -> str:
+    path = target.file.path.resolve()
+    return path.relative_to(target.root).as_posix() if path.is_relative_to(target.root) else path.name
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        print(f"memberwise: warning: {warning}", file=sys.stderr)

@@ -90,7 +90,7 @@ def build_report(
     """
     by_key = {(record.task, record.config): record for record in records}
     rows: dict[str, list[Result]] = {}
-    for (task, config), verdict in sorted(verdicts.items()):
+    for (task, config), verdict in verdicts.items():
         rows.setdefault(config, []).append(Result(verdict, by_key.get((task, config))))
     return Report(about=dict(about), configs={config: _row(results, seed) for config, results in rows.items()})
 

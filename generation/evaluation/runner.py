@@ -197,7 +197,8 @@ def judge(
         kept = KeptNames(root)
         checks[root] = [c for task in tasks for c in _checks(root, task, kept, by_task.get(task.id, []))]
     verdicts = judge_all(checks, plan.out / "pylint", done=done)
-    return {(check.task, check.config): verdicts[check] for listed in checks.values() for check in listed}
+    asked = [check for listed in checks.values() for check in listed]
+    return {(check.task, check.config): verdicts[check] for check in sorted(asked, key=lambda c: c.config == TRUE)}
 
 
 def _checks(root: Path, task: Task, kept: KeptNames, records: Sequence[Record]) -> Iterator[Check]:

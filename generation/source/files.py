@@ -81,15 +81,24 @@ def write_source(file: SourceFile, text: str) -> None:
     Raises:
         TargetError: the file is read-only, changed since it was read, or cannot hold the text.
     """
+    require_writable(file)
     content = _encode(file, text)
-    if not file.mode & 0o222 or not os.access(file.target, os.W_OK):
-        raise TargetError(f"{file.path} is read-only; nothing was written (chmod u+w makes it writable)")
     try:
         if file.target.read_bytes() != file.content:
             raise TargetError(f"{file.path} changed in the meantime, so nothing was written; run it again")
         _replace(file, content)
     except OSError as error:
         raise TargetError(f"{file.path} cannot be written: {error.strerror}; it is unchanged") from error
+
+
+def require_writable(file: SourceFile) -> None:
+    """Say early what ``write_source`` would say after a long generation.
+
+    Raises:
+        TargetError: the file is read-only. Its mode counts also for a user whom the system lets write anything.
+    """
+    if not file.mode & 0o222 or not os.access(file.target, os.W_OK):
+        raise TargetError(f"{file.path} is read-only; nothing was written (chmod u+w makes it writable)")
 
 
 def dominant_newline(text: str) -> str:

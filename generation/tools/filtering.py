@@ -52,6 +52,11 @@ def attributes_trusted(facts: Facts, found: Found, receiver: str) -> bool:
     return public and known and not facts.dynamic and not facts.unresolved and not receiver.startswith("super(")
 
 
+def names_trusted(facts: Facts, found: Found) -> bool:
+    """The same for the names of a file: it was read, and no star import in it stayed unresolved."""
+    return bool(found) and not facts.unresolved
+
+
 def attribute_suggestions(
     found: Found, assigned: Iterable[str], indexed: Iterable[str], receiver: str, code: str
 ) -> tuple[Suggestion, ...]:

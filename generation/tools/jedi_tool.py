@@ -133,12 +133,12 @@ class JediTool:
 
     def _name(self, position: Position, started_s: float) -> ToolAnswer:
         pending = self._ask(position.key(""), position.names_question())
-        expected = position.expected()
         visible = position.function.visible if position.function else ()
         importable = self._index.importable(position.path) if self._index else {}
         answer, error = self._wait(pending, started_s)
         suggestions = filtering.name_suggestions(visible, answer.found, position.indent is not None)
-        trusted = expected is not None and not expected.may_bind and bool(answer.found) and not answer.facts.unresolved
+        later = position.function is None or position.function.nested or position.may_bind
+        trusted = filtering.names_trusted(answer.facts, answer.found) and not later
         others = filtering.importable_names(importable, suggestions)
         return ToolAnswer(suggestions, trusted, importable=others, cached=_is_known(pending), error=error)
 
@@ -210,7 +210,5 @@ def _is_known(pending: JediAnswer | Future[Answer]) -> bool:
 
 def _may_add(position: Position) -> bool:
     """A method assigns to its own object here, or may be about to."""
-    if position.function is None or position.receiver not in position.function.parameters[:1]:
-        return False
-    expected = position.expected()
-    return expected is None or expected.may_bind
+    function = position.function
+    return function is not None and position.receiver in function.parameters[:1] and position.may_bind

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -77,22 +77,22 @@ class MemberIndex:
         for key in keys:
             counts.subtract(on_disk.get(key, {}))
         for uses in scan_pieces(text):
-            for key in keys & uses.keys():
-                counts.update(uses[key])
+            for key in keys:
+                counts.update(uses.get(key, {}))
         counts.update(dict.fromkeys(classes, 0))
         used = [name for name, count in counts.most_common() if count > 0]
         return used + sorted(classes - set(used))
 
-    def _keys(self, receiver: str, path: Path, text: str, offset: int) -> tuple[set[str], set[str]]:
-        """The keys to count under, and names that are members although nobody may use them."""
+    def _keys(self, receiver: str, path: Path, text: str, offset: int) -> tuple[list[str], set[str]]:
+        """The keys to count under, nearest first, and names that are members although nobody may use them."""
         if receiver.strip() not in ("self", "cls") and receiver.replace(" ", "") != "super()":
-            return {receiver_key(receiver)} - {""}, set()
+            return [receiver_key(receiver)], set()
         piece = _piece_at(text, offset)
         own = [] if receiver.lstrip().startswith("super") else [piece.owner]
-        owners = {*own, *self._all_bases(piece.bases)} - {""}
+        owners = [owner for owner in dict.fromkeys([*own, *self._all_bases(piece.bases)]) if owner]
         defined = (item for owner in owners for item in self._class_facts.get(owner, ()))
         members = {item.name for item in defined if item.path != path} | _methods(text, owners)
-        return {f"self@{owner}" for owner in owners}, members
+        return [f"self@{owner}" for owner in owners], members
 
     def _all_bases(self, names: Iterable[str]) -> list[str]:
         """Class names that ``names`` inherit from in the repository, by simple name, themselves first."""
@@ -138,9 +138,8 @@ class MemberIndex:
         return RepositoryModules([Module(name, path, facts) for name, path, facts in named if name])
 
     def definitions(self, names: Iterable[str]) -> list[Definition]:
-        """Definitions with one of these simple names, methods and attributes too; those outside tests first."""
-        found = [definition for name in names for definition in self.modules.named(name)]
-        return sorted(found, key=lambda definition: not is_for_import(self.root, definition.path))
+        """Definitions with one of these simple names, methods and attributes too; those in tests do not count."""
+        return [definition for name in names for definition in self.modules.named(name)]
 
     def module_definitions(self, module: str) -> list[Definition]:
         """What ``module`` defines at its top level, in order; empty when there is no such module."""
@@ -213,7 +212,7 @@ class MemberIndex:
             self.__dict__.pop(name, None)
 
 
-def _entry(root: Path, stamp: FileStamp, known: Mapping[Path, tuple[FileStamp, FileFacts]]) -> tuple[FileStamp, FileFacts]:
+def _entry(root: Path, stamp: FileStamp, known: index_cache.Entries) -> tuple[FileStamp, FileFacts]:
     if stamp.path in known and known[stamp.path][0] == stamp:
         return known[stamp.path]
     text = read_source(stamp.path) if stamp.size_bytes <= MAX_FILE_BYTES else None
@@ -233,7 +232,7 @@ def _piece_at(text: str, offset: int) -> Piece:
     return here
 
 
-def _methods(text: str, owners: set[str]) -> set[str]:
+def _methods(text: str, owners: Collection[str]) -> set[str]:
     """Names of the methods that ``text``, which may be broken, gives to the classes ``owners``."""
     headers = (_METHOD.match(piece.text) for piece in pieces(text) if piece.owner in owners)
     return {header[1] for header in headers if header}

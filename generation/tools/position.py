@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from generation.source.lexer import ExpectedName, Scanner
+from generation.source.lexer import Scanner
 from generation.tools.answer_cache import AnswerKey
 from generation.tools.receiver import receiver_of
 from generation.tools.repair import DUMMY, RepairedBuffer, repair, statements
@@ -78,9 +78,11 @@ class Position:
         head = f"{text[: self.function.start]}{indent}def {DUMMY}():\n{indent}    "
         return question(self.path, f"{head}{DUMMY}\n{text[self.buffer.end :]}", len(head), NameKind.NAME)
 
-    def expected(self) -> ExpectedName | None:
-        """What kind of name the text before the position asks for."""
-        return Scanner(self.head[statements(self.head + DUMMY)[-1].start :]).expected_name()
+    @property
+    def may_bind(self) -> bool:
+        """A name that does not exist yet may stand here, because it is bound here or further on."""
+        expected = Scanner(self.head[statements(self.head + DUMMY)[-1].start :]).expected_name()
+        return expected is None or expected.may_bind
 
     def warm_questions(self) -> list[tuple[AnswerKey, Question]]:
         """Questions that are likely in this function: parameters, then what the file imports, in one buffer."""

@@ -20,8 +20,10 @@ from generation.tools.receiver import receiver_of
 
 DUMMY = "mw_"  # continues any unfinished word and is no keyword
 
-_HEADER = re.compile(
-    r"^([ \t]*)(?:async[ \t]+)?(def|class|if|elif|else|try|except|finally|for|while|with|match|case)\b", re.MULTILINE
+_HEADER = re.compile(  # a line inside brackets can start with `if` too, but does not end with a colon
+    r"^([ \t]*)(?:async[ \t]+)?"
+    r"(?:(def|class)\b|(if|elif|else|try|except|finally|for|while|with|match|case)\b(?=[^\n]*:[ \t]*(?:\#[^\n]*)?$))",
+    re.MULTILINE,
 )
 _TOKEN = re.compile(
     r'"""(?:[^"\\]++|\\(?:.|\Z)|"(?!""))*+(?:"""|\Z)'
@@ -42,7 +44,12 @@ _CLAUSE_CONTEXTS = {  # what must stand before a clause so that it parses alone
     "finally": "try: pass\n",
     "case": "match 1:\n ",
 }
-_CLAUSES = {"except": "except ", "finally": "finally: ", "try": "try: "}
+_CLAUSES = {  # the shortest clause that holds a name
+    "except": ("except ", ": pass"),
+    "finally": ("finally: ", ""),
+    "try": ("try: ", ""),
+    "@": ("@", ""),
+}
 _ENDINGS = (
     "",
     ": pass",
@@ -106,7 +113,7 @@ def repair(before: str, after: str) -> RepairedBuffer:
     *above, current = statements(before)
     blocks = open_blocks(above)
     if current.start == len(before):
-        before, current = _indented(before, current, blocks, above)
+        before, current = _indented(before, current, blocks, above, _first_indent(after))
     inserted = _handlers(blocks, current.indent, current.keyword)
     enclosing = [block for block in blocks if len(block.indent) < len(current.indent)]
     decorated = bool(above) and above[-1].keyword == "@" and current.keyword not in ("def", "class", "@")
@@ -126,8 +133,9 @@ def statements(text: str) -> list[Statement]:
     """
     headers = list(_HEADER.finditer(text))
     for index in range(len(headers) - 1, -1, -1):
-        if headers[index][2] in ("def", "class") and _is_code(text, headers[index].start()):
-            return [*_around(text, headers[:index], headers[index][1]), *_scan(text, headers[index].start())]
+        header = headers[index]
+        if header[2] and header.end() < len(text) and _is_code(text, header.start()):
+            return [*_around(text, headers[:index], header[1]), *_scan(text, header.start())]
     return list(_scan(text, 0))
 
 
@@ -142,7 +150,7 @@ def _around(text: str, headers: list[re.Match[str]], indent: str) -> list[Statem
     for match in reversed(headers):
         if len(match[1]) < len(indent) and _is_code(text, match.start()):
             indent = match[1]
-            found.append(Statement(match.end(1), indent, match[2], opens_block=True))
+            found.append(Statement(match.end(1), indent, match[2] or match[3], opens_block=True))
         if not indent:
             break
     return found[::-1]
@@ -218,9 +226,9 @@ def open_blocks(above: list[Statement]) -> list[Statement]:
 
 
 def _indented(
-    before: str, current: Statement, blocks: list[Statement], above: list[Statement]
+    before: str, current: Statement, blocks: list[Statement], above: list[Statement], following: str
 ) -> tuple[str, Statement]:
-    """Indent an empty last line so that a statement can stand there."""
+    """Indent an empty last line so that a statement can stand there; without any, the last block goes on."""
     levels = [block.indent for block in blocks]
     if above and above[-1].keyword == "@":
         levels = [above[-1].indent]
@@ -230,9 +238,15 @@ def _indented(
             levels = [current.indent]
     elif above:
         levels.append(above[-1].indent)
-    indent = next((level for level in levels if len(level) >= len(current.indent)), levels[-1] if levels else "")
+    wanted = max(len(current.indent), len(following)) if current.indent else len(before)
+    indent = next((level for level in levels if len(level) >= wanted), levels[-1] if levels else "")
     before = before[: len(before) - len(current.indent)] + indent
     return before, Statement(len(before), indent, "")
+
+
+def _first_indent(after: str) -> str:
+    following = _FIRST_STATEMENT.search(after)
+    return following[1] if following else ""
 
 
 def _handlers(blocks: list[Statement], indent: str, keyword: str) -> str:
@@ -262,30 +276,32 @@ def _tail(current: Statement, decorated: bool, enclosing: list[Statement], after
 def _candidates(text: str, current: Statement, parent: str) -> Iterator[_Completed]:
     """The statement with a name at its end and whatever it lacks, then the bare question, which always parses."""
     if parent == "@" or (parent == "match" and current.keyword != "case"):
-        yield _question(text, current.keyword, parent)
+        yield _question(text, current, parent)
     context = _CLAUSE_CONTEXTS.get(current.keyword, "")
-    handler = "\nfinally: pass" if current.keyword == "try" else ""
+    following = {"try": "\nfinally: pass", "@": "\ndef f(): pass"}.get(current.keyword, "")
     closers = Scanner(text + DUMMY).closers
     for filler in (DUMMY, "", " " + DUMMY):
         for ending in _ENDINGS:
             candidate = text + filler + closers + ending
-            if _parses(context + candidate.replace("{indent}", "") + handler):
+            if _parses(context + candidate.replace("{indent}", "") + following):
                 cursor = len(text) + len(filler) - len(DUMMY) if filler else len(text)
                 yield _Completed(candidate.replace("{indent}", current.indent), cursor)
-    yield _question(text, current.keyword, parent)
+    yield _question(text, current, parent)
 
 
-def _question(text: str, keyword: str, parent: str) -> _Completed:
+def _question(text: str, current: Statement, parent: str) -> _Completed:
     """Only what is asked: the receiver and the name, in a clause where the block needs one."""
     receiver = receiver_of(text)
-    prefix = f"{receiver}." if receiver and _parses(receiver) else ""
+    prefix, suffix = f"{receiver}." if receiver and _parses(receiver) else "", ""
     if parent == "@":
         prefix = "@"
     elif parent == "match":
-        prefix = "case _ if " + prefix
-    else:
-        prefix = _CLAUSES.get(keyword, "") + prefix
-    suffix = ": pass" if prefix.startswith(("except", "case")) else ""
+        prefix, suffix = "case _ if " + prefix, ": pass"
+    elif current.keyword in ("def", "class"):  # decorators may stand above
+        prefix, suffix = "@" + prefix, f"\n{current.indent}def {DUMMY}(): pass"
+    elif current.keyword in _CLAUSES:
+        clause, suffix = _CLAUSES[current.keyword]
+        prefix = clause + prefix
     return _Completed(prefix + DUMMY + suffix, len(prefix))
 
 

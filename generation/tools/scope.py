@@ -40,6 +40,7 @@ class FunctionText:
         parameters: of this function, in order.
         bindings: everything it binds, in order of lines.
         visible: names bound in it that can be used at the cursor.
+        nested: the cursor is in a function inside it, which may use what is bound only later.
         statement_lines: lines on which statements start.
     """
 
@@ -49,6 +50,7 @@ class FunctionText:
     parameters: tuple[str, ...]
     bindings: tuple[Binding, ...]
     visible: tuple[str, ...]
+    nested: bool
     statement_lines: tuple[int, ...]
 
     def relevant_text(self, expression: str) -> str:
@@ -94,6 +96,7 @@ def function_at(buffer: RepairedBuffer) -> FunctionText | None:
         parameters=tuple(argument.arg for argument in _arguments(function.args)),
         bindings=tuple(sorted(_all_bindings(tree), key=lambda binding: binding.line)),
         visible=tuple(dict.fromkeys([*own, *_visible(function, (line + 2, column))])),
+        nested=sum(block.keyword == "def" for block in blocks) > 1,
         statement_lines=tuple(sorted({n.lineno - 2 for n in ast.walk(function) if isinstance(n, ast.stmt)})),
     )
 

@@ -144,7 +144,9 @@ NAMES = st.sampled_from(["a", "b", "c", "d"])
 
 
 @given(
-    imports=st.lists(st.tuples(st.sampled_from(["import {}", "from m import {}", "import {}.x", "{} = 1"]), NAMES), max_size=5),
+    imports=st.lists(
+        st.tuples(st.sampled_from(["import {}", "from m import {}", "import {}.x", "{} = 1"]), NAMES), max_size=5
+    ),
     inside=st.lists(NAMES, min_size=1, max_size=4),
     outside=st.lists(NAMES, max_size=3),
 )

@@ -127,7 +127,7 @@ def test_self_knows_its_class_and_bases_and_no_other(index: MemberIndex, root: P
     names = index.members("self", root / "new.py", text)
     assert {"rows", "session", "store", "save", "total", "color", "g"} <= set(names)
     assert "foreign" not in names
-    assert names[0] == "rows"  # the only one that is used twice
+    assert names[0] == "rows"  # used twice like `name`, but by a nearer class
 
 
 def test_self_at_an_offset(index: MemberIndex, root: Path) -> None:
@@ -218,10 +218,12 @@ def test_definitions(index: MemberIndex, root: Path) -> None:
     assert (limit.kind, limit.signature) == ("variable", "LIMIT = 3")
 
 
-def test_definitions_outside_tests_come_first(write: Callable[[str, str], Path], root: Path) -> None:
-    write("a/tests/twin.py", "def twin(): ...\n")
+def test_tests_count_as_uses_but_define_nothing(write: Callable[[str, str], Path], root: Path) -> None:
+    write("a/tests/twin.py", "def twin(twins): twins.born()\n")
     write("z.py", "def twin(): ...\n")
-    assert [item.module for item in MemberIndex.build(root).definitions(["twin"])] == ["z", "a.tests.twin"]
+    index = MemberIndex.build(root)
+    assert [item.module for item in index.definitions(["twin"])] == ["z"]
+    assert index.members("twins", root / "new.py", "") == ["born"]
 
 
 def test_module_definitions(index: MemberIndex) -> None:

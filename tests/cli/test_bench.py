@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from generation.cli import bench
+from generation.errors import ConfigError
+
+TINY = Path(__file__).parents[2] / "benchmark_repos" / "tiny"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMBERWISE_CACHE", str(tmp_path / "cache"))
+
+
+def memberwise(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    bench.add_parser(parser.add_subparsers())
+    args = parser.parse_args(["bench", *arguments])
+    return int(args.run(args))
+
+
+def test_the_numbers_are_written_and_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "new" / "tool.json"
+    assert memberwise("tool", "--repos", str(TINY), "--per-repo", "12", "--json", str(out)) == 0
+    report = json.loads(out.read_text())
+    wanted = "attribute_recall name_recall wrong_list_share p50_ms p95_ms max_ms cache_hit_rate"
+    for numbers in (report["pooled"], report["repos"]["tiny"], report["pooled"]["without_index"]):
+        assert set(wanted.split()) <= set(numbers)
+    assert report["pooled"]["attributes"] + report["pooled"]["names"] == 12
+    printed = capsys.readouterr()
+    assert "pooled, no index" in printed.out
+    assert "1/1 tiny: 12 positions" in printed.err
+
+
+def test_a_wrong_number_is_refused() -> None:
+    with pytest.raises(ConfigError, match="--per-repo is 0"):
+        memberwise("tool", "--repos", str(TINY), "--per-repo", "0")
+
+
+def test_a_missing_list_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read the list"):
+        memberwise("tool", "--repos", str(tmp_path / "none.txt"))
