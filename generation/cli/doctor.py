@@ -97,7 +97,7 @@ def _check_model() -> list[str]:
 
 
 def _speed(model: LanguageModel) -> str:
-    import torch
+    from generation.decoding import loading
 
     prompt = (model.tokenizer.encode("def add(a, b):\n    return a + b\n\n") * _PROMPT_TOKENS)[:_PROMPT_TOKENS]
     model.start(prompt).close()
@@ -111,5 +111,5 @@ def _speed(model: LanguageModel) -> str:
     state.close()
     return (
         f"reads {_PROMPT_TOKENS / read_s:.0f} tokens/s, writes {_DECODED_TOKENS / written_s:.0f} tokens/s "
-        f"({torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()})"
+        f"({loading.cpu_dtype()}, {loading.default_threads()} thread(s))"
     )

@@ -23,7 +23,8 @@ from generation.config import PRESETS, GeneratorConfig, SamplingConfig, ToolConf
 from generation.errors import ConfigError, TargetError
 from generation.service import RankedCandidate, Session, apply, build_generator
 from generation.source.files import SourceFile, read_source, require_writable, write_source
-from generation.source.functions import FunctionSite, find_at, find_function
+from generation.source.functions import FunctionSite, find_at, find_function, hole
+from generation.source.tolerant import split_lines
 from generation.types import Finished, TextDelta, ToolCalled
 
 if TYPE_CHECKING:
@@ -209,25 +210,38 @@ def _stream(session: Session, target: Target, deadline_s: float | None, *, quiet
 
 def _show(target: Target, result: RankedCandidate, new: str, args: argparse.Namespace) -> None:
     """Print what was asked for."""
-    diff = display.unified_diff(target.file.text, new, _name_in_repository(target))
     if args.json:
-        print(json.dumps(_answer(target, result, args, new), ensure_ascii=False))
-    elif args.diff:
-        print(diff, end="")
-    else:
-        _print_for_people(target, result, diff, args)
-
-
-def _print_for_people(target: Target, result: RankedCandidate, diff: str, args: argparse.Namespace) -> None:
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-    console.print(display.styled_diff(diff) if diff else "nothing was generated", soft_wrap=True)
+        print(json.dumps(_answer(target, result, args, new)))
+        return
+    diff = diff_of(target, new)
+    if args.diff:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(diff.encode(target.file.encoding.removesuffix("-sig")))
+    console = Console(stderr=args.diff, highlight=False, width=None if sys.stdout.isatty() else 160)
+    if not args.diff:
+        console.print(display.styled_diff(diff) if diff else "nothing was generated", soft_wrap=True)
     if args.explain:
-        first_line = target.file.text.count("\n", 0, target.site.body_start) + 1
-        console.print(display.explain_table(result.events, result.finished.text, first_line))
+        console.print(display.explain_table(result.events, result.finished.text, _first_line(target, result, new)))
         console.print()
     console.print(display.summary(result.finished), markup=False)
     for problem in result.problems:
-        console.print(f"line {problem.line}: {problem.message} ({problem.kind})", markup=False, soft_wrap=True)
+        line = f"line {problem.line + 1}: {problem.message} ({problem.kind})"
+        console.print(display.visible(line), markup=False, soft_wrap=True)
+
+
+def diff_of(target: Target, new: str) -> str:
+    """The change as ``git apply`` reads it in the repository's root; a byte order mark belongs to the first line."""
+    mark = "\ufeff" if target.file.bom else ""
+    path = target.file.target
+    name = path.relative_to(target.root) if path.is_relative_to(target.root) else Path(path.name)
+    return display.unified_diff(mark + target.file.text, mark + new, name.as_posix())
+
+
+def _first_line(target: Target, result: RankedCandidate, new: str) -> int:
+    """1-based line of the new file that the body starts in; imports above it have moved it down."""
+    _, after = hole(target.file.text, target.site)
+    last = len(split_lines(new[: len(new) - len(after)]))
+    return last - len(split_lines(result.finished.text.rstrip())) + 1
 
 
 def _answer(target: Target, result: RankedCandidate, args: argparse.Namespace, new_text: str) -> dict[str, object]:
@@ -244,11 +258,6 @@ def _answer(target: Target, result: RankedCandidate, args: argparse.Namespace, n
     }
 
 
-def _name_in_repository(target: Target) -> str:
-    path = target.file.path.resolve()
-    return path.relative_to(target.root).as_posix() if path.is_relative_to(target.root) else path.name
-
-
 def _warn(warnings: Iterable[str]) -> None:
     for warning in warnings:
-        print(f"memberwise: warning: {warning}", file=sys.stderr)
+        print(f"memberwise: warning: {display.visible(warning)}", file=sys.stderr)

@@ -12,18 +12,26 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from generation import __version__
-from generation.cli import bench, doctor, evaluate, generate, model
 from generation.errors import MemberwiseError
 
+_COMMANDS = {
+    "generate": ("generation.cli.generate", "write the body of a function"),
+    "model": ("generation.cli.model", "list, fetch, inspect and remove models"),
+    "doctor": ("generation.cli.doctor", "say what is installed, how fast it is and what is missing"),
+    "bench": ("generation.cli.bench", "measure parts of Memberwise"),
+    "eval": ("generation.cli.evaluate", "generate functions of real repositories and judge them"),
+}
 _INTERRUPTED = 130  # what shells report for a process that SIGINT ended
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code. ``argv`` defaults to the process's arguments."""
     _print_any_text()
-    args = parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    args = parser(words).parse_args(words)
     _show_log(args.verbose)
     try:
         code: int = args.run(args)
@@ -39,14 +47,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
+def parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """The command line; only the command that ``words`` name is imported and knows its options."""
     top = argparse.ArgumentParser(prog="memberwise", description="Writes Python whose members exist.")
     top.add_argument("--version", action="version", version=f"memberwise {__version__}")
     top.add_argument("--verbose", action="store_true", help="show the log on stderr")
     subparsers = top.add_subparsers(required=True, metavar="COMMAND")
-    for command in (generate, model, doctor, bench, evaluate):
-        command.add_parser(subparsers)
+    named = next((word for word in words if not word.startswith("-")), None)
+    for command, (module, summary) in _COMMANDS.items():
+        if command == named:
+            import_module(module).add_parser(subparsers)
+        else:
+            subparsers.add_parser(command, help=summary)
     return top
 
 

@@ -98,14 +98,14 @@ class IdentifierSearch:
             self._followed[node] = self._sampler.choose(self._logits[node])
         return self._followed[node]
 
-    def look_ahead(self, node: int, limit: int) -> str:
-        """At most ``limit`` tokens of what the model would write after ``node``, up to the end of the line."""
+    def look_ahead(self, node: int, limit: int, until: str = "\n") -> str:
+        """At most ``limit`` tokens of what the model would write after ``node``; ends with one that holds ``until``."""
         text = ""
         for _ in range(limit):
             token_id = self.following(node)
             piece = self._vocabulary.bytes_of(token_id).decode("utf-8", errors="replace")
             text += piece
-            if "\n" in piece or not piece:
+            if until in piece or not piece:
                 break
             node = self.trie.insert([*self._tokens(node), token_id])
         return text

@@ -46,7 +46,7 @@ from generation.types import (
 )
 
 _SHOWN_CANDIDATES = 5
-_LOOK_AHEAD_TOKENS = 16
+_LOOK_AHEAD_TOKENS = 24
 _NEVER_ASKED = frozenset(keyword.kwlist)
 _NEVER_ASKED_PUBLISHED = _NEVER_ASKED | frozenset(dir(builtins))  # ToolGen puts no mark before these
 _STRING_PREFIXES = frozenset({"r", "u", "b", "f", "br", "rb", "fr", "rf"})
@@ -349,7 +349,8 @@ class _Run:
         return node, search.suggestion(node)
 
     def _binds(self, search: IdentifierSearch, point: TriggerPoint, free: int, name: str) -> bool:
-        return binds(name, point.expected, search.look_ahead(free, _LOOK_AHEAD_TOKENS))
+        until = " in" if point.expected.bracket else "\n"  # the loop of a comprehension may stand on a later line
+        return binds(name, point.expected, search.look_ahead(free, _LOOK_AHEAD_TOKENS, until))
 
     def _needing_import(
         self, search: IdentifierSearch, answer: ToolAnswer, free: int, name: str

@@ -36,8 +36,8 @@ def load_model(path: Path, dtype: str = "auto", threads: int | None = None) -> T
 
     if dtype not in DTYPES:
         raise ModelLoadError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
-    torch.set_num_threads(threads or _default_threads())
-    network = _load_network(path, _cpu_dtype() if dtype == "auto" else dtype)
+    torch.set_num_threads(threads or default_threads())
+    network = _load_network(path, cpu_dtype() if dtype == "auto" else dtype)
     tokenizer = load_tokenizer(path, network.get_output_embeddings().weight.shape[0])
     return TransformersModel(network, tokenizer, path.resolve().name)
 
@@ -50,7 +50,7 @@ def _require_libraries() -> None:
             raise MissingExtraError(package, "model") from error
 
 
-def _cpu_dtype() -> str:
+def cpu_dtype() -> str:
     """The fastest dtype: half the memory traffic in bfloat16, unless the processor has to emulate it."""
     import torch
 
@@ -58,7 +58,7 @@ def _cpu_dtype() -> str:
     return "bfloat16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "float32"
 
 
-def _default_threads() -> int:
+def default_threads() -> int:
     """Half of the cores, at least one.
 
     torch's threads wait for each other by spinning, so one that has to share its core with another program holds up

@@ -48,7 +48,7 @@ def binds(name: str, expected: ExpectedName, following: str) -> bool:
     Args:
         name: the identifier.
         expected: the position it stands at.
-        following: text after it, to the end of the line or as far as known.
+        following: text after it, to the end of the line or, in brackets, as far as known.
     """
     if not expected.may_bind:
         return False
@@ -58,4 +58,4 @@ def binds(name: str, expected: ExpectedName, following: str) -> bool:
         return False
     if not expected.bracket:
         return following.lstrip(" ").startswith((",", ":"))
-    return re.search(rf"\bfor\b[^\n]*\b{re.escape(name)}\b[^\n]*\bin\b", following) is not None
+    return re.search(rf"\bfor\b[^:]*\b{re.escape(name)}\b[^:]*\bin\b", following) is not None

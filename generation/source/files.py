@@ -81,11 +81,11 @@ def write_source(file: SourceFile, text: str) -> None:
     Raises:
         TargetError: the file is read-only, changed since it was read, or cannot hold the text.
     """
-    require_writable(file)
     content = _encode(file, text)
     try:
         if file.target.read_bytes() != file.content:
             raise TargetError(f"{file.path} changed in the meantime, so nothing was written; run it again")
+        require_writable(file)
         _replace(file, content)
     except OSError as error:
         raise TargetError(f"{file.path} cannot be written: {error.strerror}; it is unchanged") from error

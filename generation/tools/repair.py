@@ -44,6 +44,7 @@ _CLAUSE_CONTEXTS = {  # what must stand before a clause so that it parses alone
     "finally": "try: pass\n",
     "case": "match 1:\n ",
 }
+_LINE_STARTS = "([-+*'\"@"  # what could continue the line at the cursor, but also be a statement of its own
 _CLAUSES = {  # the shortest clause that holds a name
     "except": ("except ", ": pass"),
     "finally": ("finally: ", ""),
@@ -104,7 +105,8 @@ def repair(before: str, after: str) -> RepairedBuffer:
 
     Args:
         before: the file up to the cursor.
-        after: what follows the hole; the rest of a broken line is dropped when it only closes brackets.
+        after: what follows the hole. The rest of a broken line stays when the line parses with it, and is dropped when
+            it only closes brackets.
     """
     before, after = _clean(before), _clean(after)
     remainder = _REMAINDER.match(after) if _mid_line(before) else None
@@ -118,7 +120,11 @@ def repair(before: str, after: str) -> RepairedBuffer:
     enclosing = [block for block in blocks if len(block.indent) < len(current.indent)]
     decorated = bool(above) and above[-1].keyword == "@" and current.keyword not in ("def", "class", "@")
     parent = "@" if decorated else enclosing[-1].keyword if enclosing else ""
-    completed = next(_candidates(before[current.start :], current, parent))
+    text, rest = before[current.start :], after.partition("\n")[0] if _mid_line(before) else ""
+    if rest.strip() and rest.lstrip()[0] not in _LINE_STARTS and _parses(text + DUMMY + rest):
+        completed, after = _Completed(text + DUMMY + rest, len(text)), after[len(rest) + 1 :]
+    else:
+        completed = next(_candidates(text, current, parent))
     line_start = current.start - len(current.indent)
     head = before[:line_start] + inserted + current.indent
     tail = "\n" + _tail(current, decorated, enclosing, after)

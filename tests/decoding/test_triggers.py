@@ -42,6 +42,7 @@ def test_find_trigger(before: str, piece: str, glue: str | None, word: str | Non
         (NameKind.NAME, "(", "=1)", True),
         (NameKind.NAME, "(", ")", False),
         (NameKind.NAME, "[", ".name for a in b]", True),
+        (NameKind.NAME, "[", ".name\n    for b, a in c]", True),
         (NameKind.NAME, "[", " for c in b]", False),
         (NameKind.NAME, "(", " := f())", True),
         (NameKind.ATTRIBUTE, "", " = 1", True),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
 import contextlib
 import dataclasses
@@ -33,15 +32,17 @@ def functions(source: str) -> list[tuple[int, int]]:
     for line in source.splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
     nodes = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
-    return [(starts[min([n.lineno, *(d.lineno for d in n.decorator_list)]) - 1], starts[n.end_lineno or 0]) for n in nodes]
+    return [
+        (starts[min([n.lineno, *(d.lineno for d in n.decorator_list)]) - 1], starts[n.end_lineno or 0]) for n in nodes
+    ]
 
 
-@pytest.mark.parametrize("module", [json.decoder, textwrap, contextlib, dataclasses, argparse])
+@pytest.mark.parametrize("module", [json.decoder, textwrap, contextlib, dataclasses])
 def test_prefixes_of_real_functions_parse(module: ModuleType) -> None:
     source = inspect.getsource(module)
     spans = functions(source)
-    for start, end in spans[:: max(1, len(spans) // 6)]:
-        for cursor in range(start, end, max(1, (end - start) // 25)):
+    for start, end in spans[:: max(1, len(spans) // 5)]:
+        for cursor in range(start, end, max(1, (end - start) // 15)):
             buffer = repair(source[:cursor], source[end:])
             assert parses(buffer.text), source[start:cursor]
             assert buffer.text[buffer.end :] == source[end:]
@@ -85,12 +86,10 @@ class Outer(Base, metaclass=Meta):
                     total = 1 + \\
                         2
 '''
-START = SOURCE.index("        @property")
 
 
 @pytest.mark.parametrize("after", ["", "\n\nclass Next:\n    pass\n", "        def sibling(self): ...\n"])
-@pytest.mark.parametrize("tabs", [False, True])
-@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize(("tabs", "newline"), [(False, "\n"), (True, "\r\n")])
 def test_every_prefix_of_hard_code_parses(after: str, tabs: bool, newline: str) -> None:
     source = SOURCE.replace("    ", "\t") if tabs else SOURCE
     after = after.replace("    ", "\t") if tabs else after
@@ -131,6 +130,11 @@ def test_broken_line_is_closed_once() -> None:
     assert buffer.text == "def f():\n    g(a.mw_)\n    h()\n"
 
 
+def test_rest_of_a_line_stays_when_it_fits() -> None:
+    buffer = repair("def f(c):\n    x = [r.", " for r in c]\n    h()\n")
+    assert buffer.text == "def f(c):\n    x = [r.mw_ for r in c]\n    h()\n"
+
+
 def test_try_is_left_to_the_text_that_follows() -> None:
     buffer = repair("try:\n    a.", "\nexcept ValueError:\n    pass\n")
     assert buffer.text.count("except") == 1
@@ -151,7 +155,7 @@ def test_odd_texts(text: str) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.text(alphabet="ab.:()[]{}'\"\\#@,=*\n\t ifdn_€", max_size=60), st.text(alphabet="ab.:()\n \"", max_size=20))
+@given(st.text(alphabet="ab.:()[]{}'\"\\#@,=*\n\t ifdn_€", max_size=60), st.text(alphabet='ab.:()\n "', max_size=20))
 def test_never_raises(before: str, after: str) -> None:
     buffer = repair(before, after)
     assert 0 <= buffer.offset <= buffer.end <= len(buffer.text)

@@ -1,0 +1,312 @@
+"""The tool against small repositories, with real workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from generation.config import ToolConfig
+from generation.tools.jedi_tool import JediTool
+from generation.tools.member_index import MemberIndex
+from generation.types import NameKind, SuggestionSource, ToolAnswer, ToolQuery
+
+PATIENT = ToolConfig(deadline_s=30.0)
+FILES = {
+    "src/pkg/__init__.py": "from .client import Client\n",
+    "src/pkg/client.py": (
+        "from __future__ import annotations\nfrom pkg import wire\n\n\n"
+        "class Client:\n    limit = 3\n\n    def __init__(self) -> None:\n        self.session = wire.Session()\n\n"
+        "    def fetch(self, url: str, retries: int = 3) -> wire.Reply:\n        return self.session.send(url)\n"
+    ),
+    "src/pkg/wire.py": (
+        "from pkg import client  # a cycle\n\n\nclass Reply:\n    status: int\n    body: bytes\n\n\n"
+        "class Session:\n    def send(self, url: str) -> Reply:\n        return Reply()\n\n    def shut(self) -> None: ...\n\n\n"
+        "class Loose:\n    def __getattr__(self, name: str) -> int:\n        return 1\n    known = 1\n"
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def shared_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("repo"))
+
+
+@pytest.fixture(scope="module")
+def shared(shared_root: Path) -> Iterator[JediTool]:
+    tool = JediTool(shared_root, PATIENT)
+    yield tool
+    tool.close()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write(tmp_path)
+
+
+@pytest.fixture
+def tool(root: Path) -> Iterator[JediTool]:
+    tool = JediTool(root, PATIENT)
+    yield tool
+    tool.close()
+
+
+def write(root: Path) -> Path:
+    for name, text in FILES.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def query(root: Path, text: str, path: str = "src/pkg/new.py") -> ToolQuery:
+    before, _, after = text.partition("$0")
+    kind = NameKind.ATTRIBUTE if before.rstrip().endswith(".") else NameKind.NAME
+    return ToolQuery(root, root / path, before, after, kind)
+
+
+def names(answer: ToolAnswer) -> set[str]:
+    assert answer.error is None
+    return {suggestion.name for suggestion in answer.suggestions}
+
+
+BODY = "from pkg import wire\nfrom pkg.client import Client\n\n\n"
+ATTRIBUTES = [
+    ("def f(c: Client):\n    c.$0\n", {"limit", "session", "fetch"}),
+    ("def f(c: Client):\n    reply = c.fetch('u')\n    if reply.$0\n", {"status", "body"}),
+    ("def f(c: Client):\n    return [r.$0 for r in [c.fetch('u')]]\n", {"status"}),
+    ("async def f(c: Client):\n    try:\n        await g(c.session.$0\n", {"send", "shut"}),
+    (
+        "class A:\n    class B:\n        x = 1\n        @property\n        @g(1)\n        def m(self):\n            self.$0\n",
+        {"x"},
+    ),
+    ("def f(größe: Client):\n    größe.$0\n", {"fetch"}),
+    ("def f(c: Client):\n\tif c:\n\t\tc.$0\n", {"fetch"}),
+    ("def f(c: Client):\r\n    x = c\r\n    x.$0\r\n", {"fetch"}),
+    ("def f():\n    wire.$0\n", {"Session", "Reply"}),
+    ("def f():\n    wire.Session().$0\n", {"send"}),
+    ("def f():\n    ', '.$0\n", {"join"}),
+    ("def f():\n    x = '\0'\n    x.$0\n", {"join"}),
+    ("def broken(:\n\ndef f(c: Client):\n    c.$0\n", {"fetch"}),
+    ("Client.$0", {"fetch"}),
+    ("def f(c: Client):\n" + "".join("    " * i + "if c:\n" for i in range(1, 40)) + "    " * 40 + "c.$0", {"fetch"}),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), ATTRIBUTES)
+def test_members(shared: JediTool, shared_root: Path, text: str, expected: set[str]) -> None:
+    assert expected <= names(shared.suggest(query(shared_root, BODY + text)))
+
+
+NAMES = [
+    (
+        "def f(a, *b, c=1, **d):\n    e = 1\n    for g, h in a:\n        with i as j:\n            return $0",
+        set("abcdeghj"),
+    ),
+    (
+        "def f():\n    import os.path as p, json\n    try:\n        k = 1\n    except E as error:\n        g($0",
+        {"p", "json", "error"},
+    ),
+    ("def f(x):\n    return [y for y in x if $0", {"y", "x"}),
+    ("def f(x):\n    if (z := x) and $0", {"z"}),
+    ("def f(x):\n    g(key=lambda q: $0", {"q"}),
+    ("def f(x):\n    match x:\n        case {'a': b, **c} if $0", {"b", "c"}),
+    ("def f(x):\n    def inner(y):\n        pass\n    class Local: pass\n    return $0", {"inner", "Local", "f"}),
+    (
+        "def f():\n    return $0\n\ndef later(): pass\n",
+        {"later", "wire", "Client", "len", "None", "not", "await", "lambda"},
+    ),
+    ("$0", {"Client", "len"}),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), NAMES)
+def test_names(shared: JediTool, shared_root: Path, text: str, expected: set[str]) -> None:
+    assert expected <= names(shared.suggest(query(shared_root, BODY + text)))
+
+
+def test_names_that_are_not_in_scope(shared: JediTool, shared_root: Path) -> None:
+    text = "class A:\n    member = 1\n    def f(self):\n        [u for u in self]\n        def g(w): pass\n        new = $0"
+    offered = names(shared.suggest(query(shared_root, BODY + text)))
+    assert {"self", "g", "A"} <= offered
+    assert not {"member", "u", "w", "new", "f"} & offered
+
+
+def test_empty_file(shared: JediTool, shared_root: Path) -> None:
+    assert "print" in names(shared.suggest(query(shared_root, "$0")))
+
+
+@pytest.mark.parametrize(
+    ("text", "trusted"),
+    [
+        ("def f(c: Client):\n    x = c.$0", True),
+        ("def f(c: wire.Loose):\n    x = c.$0", False),
+        ("class A(Missing):\n    def f(self):\n        x = self.$0", False),
+        ("class A(Client):\n    def f(self):\n        x = self.$0", True),
+        ("class A(Client):\n    def f(self):\n        self.$0", False),  # may be a new attribute
+        ("def f(x):\n    x.$0", False),
+        ("def f(x):\n    return $0", True),
+        ("def f(x):\n    $0", False),
+        ("def f(x):\n    g($0", False),  # may be a keyword argument
+        ("from missing import *\ndef f(x):\n    return $0", False),
+        ("from pkg.wire import *\ndef f(x):\n    return $0", True),
+    ],
+)
+def test_trust(shared: JediTool, shared_root: Path, text: str, trusted: bool) -> None:
+    assert shared.suggest(query(shared_root, BODY + text)).trusted is trusted
+
+
+def test_answer_is_reused_until_the_receiver_is_bound_again(shared: JediTool, shared_root: Path) -> None:
+    start = BODY + "def reuse(c: Client):\n    c.$0"
+    assert not shared.suggest(query(shared_root, start)).cached
+    more = BODY + "def reuse(c: Client):\n    c.fetch('a')\n    # note\n    d = c\n    d.e = c.$0"
+    assert shared.suggest(query(shared_root, more)).cached
+    bound = BODY + "def reuse(c: Client):\n    c = wire.Session()\n    c.$0"
+    answer = shared.suggest(query(shared_root, bound))
+    assert not answer.cached
+    assert "shut" in names(answer)
+    elsewhere = shared.suggest(query(shared_root, BODY + "def reuse(c: wire.Session):\n    c.$0"))
+    assert not elsewhere.cached
+
+
+def test_assigned_attributes_are_offered_at_once(shared: JediTool, shared_root: Path) -> None:
+    text = BODY + "class Own:\n    def __init__(self):\n        self.first = 1\n        x = self.$0"
+    shared.suggest(query(shared_root, text))
+    more = text.replace("x = self.$0", "self.second = 2\n        x = self.$0")
+    answer = shared.suggest(query(shared_root, more))
+    assert answer.cached
+    assert {"first", "second"} <= names(answer)
+    assert "first" not in {s.name for s in answer.suggestions if s.source is SuggestionSource.INDEX}
+
+
+def test_names_cost_one_question_per_function(shared: JediTool, shared_root: Path) -> None:
+    shared.suggest(query(shared_root, BODY + "def once(c):\n    return $0"))
+    answer = shared.suggest(query(shared_root, BODY + "def once(c):\n    brand_new = 1\n    return $0"))
+    assert answer.cached
+    assert "brand_new" in names(answer)
+
+
+def test_buffer_does_not_hide_the_file_from_others(shared: JediTool, shared_root: Path) -> None:
+    """While wire.py is being edited, client.py still sees what is on disk."""
+    cut = query(shared_root, "class Reply:\n    def f(self):\n        self.$0", "src/pkg/wire.py")
+    assert names(shared.suggest(cut))
+    assert {"status", "body"} <= names(shared.suggest(query(shared_root, BODY + "x = Client().fetch('u')\nx.$0")))
+
+
+def test_changed_file_is_seen(tool: JediTool, root: Path) -> None:
+    asked = query(root, BODY + "def f(s: wire.Session):\n    s.$0")
+    assert "extra" not in names(tool.suggest(asked))
+    assert tool.suggest(asked).cached
+    wire = root / "src/pkg/wire.py"
+    wire.write_text(wire.read_text().replace("def shut", "def extra"))
+    os.utime(wire, ns=(time.time_ns(), time.time_ns() + 10**9))
+    answer = tool.suggest(asked)
+    assert not answer.cached
+    assert "extra" in names(answer)
+
+
+def test_prefetch_answers_before_the_question(tool: JediTool, root: Path) -> None:
+    start = BODY + "class A(Client):\n    def f(self, reply: wire.Reply):\n"
+    tool.prefetch(query(root, start + "$0"))
+    end = time.monotonic() + 20
+    asked = [start + "        x = 1\n        x = " + receiver + "$0" for receiver in ("self.", "reply.", "wire.", "")]
+    while not all(tool._cache.get(_key(query(root, text))) for text in asked) and time.monotonic() < end:
+        time.sleep(0.02)
+    for text in asked:
+        answer = tool.suggest(query(root, text))
+        assert answer.cached, text
+        assert answer.suggestions
+
+
+def _key(asked: ToolQuery) -> object:
+    from generation.tools.position import Position
+
+    position = Position.of(asked)
+    return position.key(position.receiver or "")
+
+
+def test_index_answers_when_jedi_is_late(root: Path) -> None:
+    tool = JediTool(root, ToolConfig(deadline_s=0.3), index=MemberIndex.build(root))
+    try:
+        asked = query(root, "def f(session):\n    session.$0\n")
+        for pid in tool._pool.pids:
+            os.kill(pid, signal.SIGSTOP)
+        started = time.perf_counter()
+        answer = tool.suggest(asked)
+        assert time.perf_counter() - started < 1.0
+        assert answer.error == "timeout"
+        assert not answer.trusted
+        assert [(s.name, s.source) for s in answer.suggestions] == [("send", SuggestionSource.INDEX)]
+    finally:
+        tool.close()
+
+
+def test_late_answer_warms_the_cache(root: Path) -> None:
+    tool = JediTool(root, ToolConfig(deadline_s=0.1))
+    try:
+        asked = query(root, BODY + "def f(c: Client):\n    c.$0\n")
+        assert tool.suggest(asked).error == "timeout"  # the process has only just been started
+        end = time.monotonic() + 20
+        while tool.suggest(asked).error and time.monotonic() < end:
+            time.sleep(0.05)
+        assert "fetch" in names(tool.suggest(asked))
+        assert tool.suggest(asked).cached
+    finally:
+        tool.close()
+
+
+def test_worker_killed_in_the_middle_of_a_question(tool: JediTool, root: Path) -> None:
+    names(tool.suggest(query(root, BODY + "wire.$0")))
+    (pid,) = tool._pool.pids
+    os.kill(pid, signal.SIGSTOP)
+    threading.Timer(0.2, os.kill, (pid, signal.SIGKILL)).start()
+    assert tool.suggest(query(root, BODY + "Client.$0")).error == "crash"
+    assert "fetch" in names(tool.suggest(query(root, BODY + "Client.$0")))
+
+
+def test_index_comes_after_jedi_and_brings_imports(root: Path) -> None:
+    tool = JediTool(root, PATIENT, index=MemberIndex.build(root))
+    try:
+        answer = tool.suggest(query(root, BODY + "def f(session: wire.Reply):\n    session.$0\n"))
+        sources = [suggestion.source for suggestion in answer.suggestions]
+        assert sources == sorted(sources, key=[SuggestionSource.JEDI, SuggestionSource.INDEX].index)
+        assert {"status", "send"} <= names(answer)
+        answer = tool.suggest(query(root, "def f():\n    return $0\n"))
+        assert "Session" not in names(answer)
+        needed = answer.importable["Session"].import_needed
+        assert needed is not None
+        assert needed.bound_name == "Session"
+    finally:
+        tool.close()
+
+
+def test_unrepaired_sees_only_the_text_before(root: Path) -> None:
+    tool = JediTool(root, PATIENT, repair=False)
+    try:
+        asked = query(root, BODY + "def f(c: Client):\n    c.$0\n\ndef later(): pass\n")
+        tool.prefetch(asked)
+        assert "fetch" in names(tool.suggest(asked))
+        assert not tool.suggest(asked).cached
+        answer = tool.suggest(query(root, BODY + "def f(c: Client):\n    return $0\n\ndef later(): pass\n"))
+        assert "later" not in names(answer)
+    finally:
+        tool.close()
+
+
+def test_large_file(tool: JediTool, root: Path) -> None:
+    filler = "".join(f"def f{i}(a):\n    return a.b\n\n\n" for i in range(5000))
+    text = filler + BODY + "def last(c: Client):\n    c.$0\n"
+    assert text.count("\n") > 20_000
+    assert "fetch" in names(tool.suggest(query(root, text)))
+
+
+def test_close_ends_everything(root: Path) -> None:
+    tool = JediTool(root, PATIENT)
+    tool.prefetch(query(root, BODY + "def f(c: Client):\n$0"))
+    tool.close()
+    assert tool._pool.pids == []
+    assert tool.suggest(query(root, BODY + "wire.$0")).error == "closed"

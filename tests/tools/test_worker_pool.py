@@ -1,0 +1,138 @@
+"""Workers that are slow, hang, crash or grow; all of it with the real process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from generation.config import ToolConfig
+from generation.tools.worker_pool import Answer, WorkerPool
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops processes by signal")
+
+Start = Callable[[ToolConfig], WorkerPool]
+SOON_S = 20.0
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    pools: list[WorkerPool] = []
+
+    def start_pool(config: ToolConfig) -> WorkerPool:
+        pools.append(WorkerPool(tmp_path, None, config))
+        return pools[-1]
+
+    yield start_pool
+    for pool in pools:
+        pool.close()
+
+
+def question(tmp_path: Path, text: str = "import os\nos.mw_\n") -> dict[str, object]:
+    return {"path": str(tmp_path / "a.py"), "text": text, "line": 2, "column": 3, "kind": "attribute", "epoch": 0}
+
+
+def ask(pool: WorkerPool, tmp_path: Path, timeout_s: float = SOON_S) -> Answer:
+    return pool.wait(pool.submit(question(tmp_path)), timeout_s)
+
+
+def until(condition: Callable[[], bool]) -> bool:
+    end = time.monotonic() + SOON_S
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    return condition()
+
+
+def test_answers(start: Start, tmp_path: Path) -> None:
+    answer = ask(start(ToolConfig()), tmp_path)
+    assert "getcwd" in dict(answer["names"])
+    assert answer["facts"] == {"kinds": ["module"], "dynamic": False, "unresolved": False}
+
+
+def test_late_answer_arrives_and_a_second_worker_stands_by(start: Start, tmp_path: Path) -> None:
+    pool = start(ToolConfig())
+    ask(pool, tmp_path)
+    (first,) = pool.pids
+    os.kill(first, signal.SIGSTOP)
+    late = pool.submit(question(tmp_path))
+    assert pool.wait(late, 0.05) == {"error": "timeout"}
+    assert len(pool.pids) == 2
+    assert "names" in ask(pool, tmp_path)  # the second one
+    os.kill(first, signal.SIGCONT)
+    assert "getcwd" in dict(late.result(SOON_S)["names"])
+
+
+def test_hung_worker_is_killed_and_replaced(start: Start, tmp_path: Path) -> None:
+    pool = start(ToolConfig(kill_after_s=4.0, workers=1))
+    ask(pool, tmp_path)
+    (first,) = pool.pids
+    os.kill(first, signal.SIGSTOP)
+    assert ask(pool, tmp_path) == {"error": "crash"}
+    assert "names" in ask(pool, tmp_path)
+    assert first not in pool.pids
+
+
+def test_worker_that_always_crashes_is_given_up(start: Start, tmp_path: Path) -> None:
+    pool = start(ToolConfig(workers=1))
+    for _ in range(3):
+        assert until(lambda: bool(pool.pids))
+        (pid,) = pool.pids
+        os.kill(pid, signal.SIGKILL)
+        assert until(lambda pid=pid: pid not in pool.pids)  # type: ignore[misc]
+    assert ask(pool, tmp_path) == {"error": "3 crashes in a row"}
+
+
+def test_large_worker_is_replaced_between_questions(start: Start, tmp_path: Path) -> None:
+    pool = start(ToolConfig(memory_bytes=1))
+    (first,) = pool.pids
+    assert "names" in ask(pool, tmp_path)
+    assert until(lambda: bool(pool.pids) and first not in pool.pids)
+    assert "names" in ask(pool, tmp_path)
+
+
+def test_close_leaves_no_process(start: Start, tmp_path: Path) -> None:
+    pool = start(ToolConfig())
+    ask(pool, tmp_path)
+    pids = pool.pids
+    pool.close()
+    assert pids
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert ask(pool, tmp_path) == {"error": "closed"}
+
+
+def test_worker_ends_with_its_client(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom generation.config import ToolConfig\n"
+        "from generation.tools.worker_pool import WorkerPool\n"
+        "pool = WorkerPool(Path(sys.argv[1]), None, ToolConfig())\nprint(pool.pids[0], flush=True)\nos._exit(1)\n"
+    )
+    project = Path(__file__).parents[2]
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=project, timeout=SOON_S, check=False)
+    pid = int(done.stdout)
+    assert until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+
+
+def test_what_a_library_prints_does_not_reach_the_protocol(start: Start, tmp_path: Path) -> None:
+    """An extension module of our own environment may print when Jedi imports it; here the interpreter does."""
+    worker = Path(__file__).parents[2] / "generation" / "tools" / "worker.py"
+    code = (
+        f"import runpy, sys\nsys.argv = ['worker.py', {str(tmp_path)!r}]\n"
+        f"names = runpy.run_path({str(worker)!r})\nreal = names['answer']\n"
+        "def noisy(*args):\n    print('noise')\n    return real(*args)\n"
+        "names['serve'].__globals__['answer'] = noisy\nnames['main']()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    out, noise = process.communicate(json.dumps({**question(tmp_path), "id": 7}) + "\n", timeout=SOON_S)
+    assert "noise" in noise
+    assert json.loads(out)["id"] == 7
