@@ -21,6 +21,7 @@ from generation.interfaces import CompletionTool
 from generation.source.tolerant import TolerantTree, parse_tolerant
 from generation.tools.arity import call_sites, misfit
 from generation.tools.file_facts import read_facts
+from generation.tools.member_accesses import certain_accesses
 from generation.tools.member_index import MemberIndex
 from generation.tools.repository_modules import Module, RepositoryModules
 from generation.types import NameKind, ToolQuery
@@ -159,58 +160,21 @@ def _arguments(part: _Part, path: Path, index: MemberIndex | None) -> Iterator[P
 
 
 def _members(part: _Part, query: ToolQuery, tool: CompletionTool) -> Iterator[Problem]:
-    assigned = _assigned_attributes(part.tolerant.tree)
     asked: dict[tuple[str, str], bool] = {}
-    for node in _certain_accesses(part.tolerant.tree):
-        receiver = ast.unparse(node.value)
+    for node in certain_accesses(part.tolerant.tree):
         line = node.end_lineno or node.lineno
         end = part.tolerant.offset(line, node.end_col_offset or 0)
-        if not part.start < end <= part.end or (receiver, node.attr) in assigned or _is_special(node.attr):
-            continue
         start = end - len(node.attr)
-        if part.text[start:end] != node.attr:
+        if not part.start <= start < end <= part.end or part.text[start:end] != node.attr:
             continue
+        receiver = ast.unparse(node.value)
         if (receiver, node.attr) not in asked:
             asked[receiver, node.attr] = _is_unknown(node.attr, start, end, part.text, query, tool)
         if asked[receiver, node.attr]:
-            message = f"{receiver} has no member {node.attr!r}"
-            yield Problem(MEMBER, part.line_of(line), node.attr, message)
+            yield Problem(MEMBER, part.line_of(line), node.attr, f"{receiver} has no member {node.attr!r}")
 
 
 def _is_unknown(name: str, start: int, end: int, text: str, query: ToolQuery, tool: CompletionTool) -> bool:
     question = ToolQuery(query.root, query.path, text[:start], text[end:], NameKind.ATTRIBUTE)
     answer = tool.suggest(question)
     return answer.trusted and all(suggestion.name != name for suggestion in answer.suggestions)
-
-
-def _is_special(name: str) -> bool:
-    return name.startswith("__") and name.endswith("__")
-
-
-def _assigned_attributes(tree: ast.Module) -> set[tuple[str, str]]:
-    """Receivers and attributes that the text itself assigns, or asks for with ``hasattr`` and its like."""
-    found = set()
-    for node in ast.walk(tree):
-        match node:
-            case ast.Attribute(ctx=ast.Store() | ast.Del()):
-                found.add((ast.unparse(node.value), node.attr))
-            case ast.Call(func=ast.Name(id="hasattr" | "setattr"), args=[receiver, ast.Constant(value=str(name)), *_]):
-                found.add((ast.unparse(receiver), name))
-    return found
-
-
-def _certain_accesses(tree: ast.AST) -> Iterator[ast.Attribute]:
-    """Attributes that are read where no one is ready to catch their absence."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.Try) and any(_catches_attribute_error(handler) for handler in node.handlers):
-            for statement in [*node.handlers, *node.orelse, *node.finalbody]:
-                yield from _certain_accesses(statement)
-            continue
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
-            yield node
-        yield from _certain_accesses(node)
-
-
-def _catches_attribute_error(handler: ast.ExceptHandler) -> bool:
-    caught = ast.unparse(handler.type) if handler.type else "Exception"
-    return any(name in caught for name in ("AttributeError", "Exception", "BaseException"))

@@ -19,7 +19,8 @@ USUAL_DUNDERS = frozenset(
     {"__class__", "__dict__", "__doc__", "__file__", "__module__", "__name__", "__qualname__", "__version__"}
 )
 MOST_INDEX_NAMES = 60
-_BUILTINS = tuple(name for name in dir(builtins) if not name.startswith("_"))
+_MODULE_DUNDERS = ("__name__", "__file__", "__doc__", "__all__", "__version__", "__import__", "__debug__")
+_BUILTINS = (*(name for name in dir(builtins) if not name.startswith("_")), *_MODULE_DUNDERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,4 +115,4 @@ def _is_explicit(receiver: str) -> bool:
 
 
 def _is_special(name: str) -> bool:
-    return name.startswith("__") and name not in ("__name__", "__file__", "__doc__", "__all__", "__version__")
+    return name.startswith("__") and name.endswith("__") and name not in _MODULE_DUNDERS

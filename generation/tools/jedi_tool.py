@@ -29,7 +29,7 @@ from generation.tools.worker_pool import Answer, WorkerPool
 from generation.types import NameKind, Suggestion, ToolAnswer, ToolQuery
 
 _log = logging.getLogger(__name__)
-_MERGE_S = 0.02  # of the deadline is kept for what comes after Jedi
+_MERGE_S = 0.05  # of the deadline is kept for what comes after Jedi
 
 
 class Index(Protocol):

@@ -121,7 +121,7 @@ def repair(before: str, after: str) -> RepairedBuffer:
     decorated = bool(above) and above[-1].keyword == "@" and current.keyword not in ("def", "class", "@")
     parent = "@" if decorated else enclosing[-1].keyword if enclosing else ""
     text, rest = before[current.start :], after.partition("\n")[0] if _mid_line(before) else ""
-    if rest.strip() and rest.lstrip()[0] not in _LINE_STARTS and _parses(text + DUMMY + rest):
+    if _continues_line(rest) and _parses(text + DUMMY + rest):
         completed, after = _Completed(text + DUMMY + rest, len(text)), after[len(rest) + 1 :]
     else:
         completed = next(_candidates(text, current, parent))
@@ -172,7 +172,7 @@ def _scan(text: str, start: int) -> Iterator[Statement]:
             depth = max(0, depth - 1)
         elif lexeme in "([{":
             depth += 1
-        elif lexeme[0] == "#":
+        elif lexeme[0] == "#" and depth == 0:
             code_end = match.start()
         elif lexeme == "\n" and depth == 0:
             if current is not None:
@@ -206,6 +206,11 @@ def _clean(text: str) -> str:
 
 def _mid_line(before: str) -> bool:
     return bool(before.rpartition("\n")[2].strip())
+
+
+def _continues_line(rest: str) -> bool:
+    """The rest of a line may belong to the statement at the cursor: it is no name and no statement of its own."""
+    return bool(rest.strip()) and not rest[0].isidentifier() and rest.lstrip()[0] not in _LINE_STARTS
 
 
 def _leave_comment(before: str) -> str:

@@ -231,15 +231,22 @@ def read_questions(stream: Any) -> queue.Queue[Question]:
     return questions
 
 
+def attempt(session: Session, question: Question) -> Answer:
+    """The answer, or what Jedi raised."""
+    try:
+        return answer(session, question)
+    except Exception as problem:  # noqa: BLE001 - Jedi raises anything, and the next question must still be answered
+        session.forget()
+        return {"error": f"{type(problem).__name__}: {problem}"[:200]}
+
+
 def serve(session: Session, questions: queue.Queue[Question], out: Any) -> None:
     """Answer until the process ends."""
     while True:
         question = questions.get()
-        try:
-            reply = answer(session, question)
-        except Exception as problem:  # noqa: BLE001 - Jedi raises anything, and the next question must still be answered
-            session.forget()
-            reply = {"error": f"{type(problem).__name__}: {problem}"[:200]}
+        reply = attempt(session, question)
+        if "error" in reply:  # another worker may have been writing the cache file that parso was reading
+            reply = attempt(session, question)
         reply["id"] = question["id"]
         out.write(json.dumps(reply).encode() + b"\n")
         out.flush()

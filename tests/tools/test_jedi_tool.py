@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from generation.config import ToolConfig
+from generation.tools.answer_cache import AnswerKey
 from generation.tools.jedi_tool import JediTool
 from generation.tools.member_index import MemberIndex
+from generation.tools.position import Position
 from generation.types import NameKind, SuggestionSource, ToolAnswer, ToolQuery
 
 PATIENT = ToolConfig(deadline_s=30.0)
@@ -115,6 +117,7 @@ NAMES = [
     ("def f(x):\n    if (z := x) and $0", {"z"}),
     ("def f(x):\n    g(key=lambda q: $0", {"q"}),
     ("def f(x):\n    match x:\n        case {'a': b, **c} if $0", {"b", "c"}),
+    ("def f(\n    a,  # note: a\n    *,\n    __b,\n):\n    return $0", {"a", "__b"}),
     ("def f(x):\n    def inner(y):\n        pass\n    class Local: pass\n    return $0", {"inner", "Local", "f"}),
     (
         "def f():\n    return $0\n\ndef later(): pass\n",
@@ -222,9 +225,7 @@ def test_prefetch_answers_before_the_question(tool: JediTool, root: Path) -> Non
         assert answer.suggestions
 
 
-def _key(asked: ToolQuery) -> object:
-    from generation.tools.position import Position
-
+def _key(asked: ToolQuery) -> AnswerKey:
     position = Position.of(asked)
     return position.key(position.receiver or "")
 

@@ -133,6 +133,11 @@ def test_what_a_library_prints_does_not_reach_the_protocol(start: Start, tmp_pat
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    out, noise = process.communicate(json.dumps({**question(tmp_path), "id": 7}) + "\n", timeout=SOON_S)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps({**question(tmp_path), "id": 7}) + "\n")
+    process.stdin.flush()
+    out = process.stdout.readline()
+    _, noise = process.communicate(timeout=SOON_S)
     assert "noise" in noise
     assert json.loads(out)["id"] == 7

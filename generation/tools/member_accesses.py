@@ -1,0 +1,97 @@
+"""Where code reads a member of something whose type does not change under its feet.
+
+A tool that infers types is easily wrong about a name that is bound twice, or whose type a test has narrowed; whoever
+catches ``AttributeError`` or asks ``hasattr`` expects the member to be missing. Such accesses are left out. Knows
+nothing of any tool. Start at ``certain_accesses``.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+
+_FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
+_NARROWING = ("isinstance", "issubclass", "hasattr", "callable", "setattr", "type")
+
+
+def certain_accesses(tree: ast.Module) -> Iterator[ast.Attribute]:
+    """Reads of ``receiver.name`` in functions, where the receiver is made of names, dots, calls and indices."""
+    assigned = {(ast.unparse(node.value), node.attr) for node in ast.walk(tree) if _is_assigned(node)}
+    for function in _outermost_functions(tree):
+        doubtful = _doubtful(function)
+        for access in _reads(function):
+            receiver = ast.unparse(access.value)
+            special = access.attr.startswith("__") and access.attr.endswith("__")
+            parts = {ast.unparse(part) for part in _receivers(access.value)}
+            if parts and not parts & doubtful and not special and (receiver, access.attr) not in assigned:
+                yield access
+
+
+def _is_assigned(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load)
+
+
+def _outermost_functions(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, _FUNCTION):
+            yield child
+        else:
+            yield from _outermost_functions(child)
+
+
+def _reads(node: ast.AST) -> Iterator[ast.Attribute]:
+    """Attributes that are read where no one is ready to catch their absence."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Try) and any(_catches_attribute_error(handler) for handler in child.handlers):
+            for statement in [*child.handlers, *child.orelse, *child.finalbody]:
+                yield from _reads(statement)
+            continue
+        if isinstance(child, ast.Attribute) and isinstance(child.ctx, ast.Load):
+            yield child
+        yield from _reads(child)
+
+
+def _catches_attribute_error(handler: ast.ExceptHandler) -> bool:
+    caught = ast.unparse(handler.type) if handler.type else "Exception"
+    return any(name in caught for name in ("AttributeError", "Exception", "BaseException"))
+
+
+def _receivers(node: ast.expr) -> Iterator[ast.expr]:
+    """``a.b().c``, ``a.b()``, ``a.b`` and ``a``; nothing when anything else is in between."""
+    found = []
+    while True:
+        found.append(node)
+        match node:
+            case ast.Name():
+                yield from found
+                return
+            case ast.Attribute(value=inner) | ast.Call(func=inner) | ast.Subscript(value=inner):
+                node = inner
+            case _:
+                return
+
+
+def _doubtful(function: ast.AST) -> set[str]:
+    """Names bound more than once in ``function``, and expressions whose type it tests."""
+    bound = Counter(name for node in ast.walk(function) for name in _bound_by(node))
+    return {name for name, count in bound.items() if count > 1} | set(_tested(function))
+
+
+def _bound_by(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.arg():
+            yield node.arg
+        case ast.Name(ctx=ast.Store() | ast.Del()):
+            yield node.id
+        case ast.ExceptHandler(name=str(name)):
+            yield name
+
+
+def _tested(function: ast.AST) -> Iterator[str]:
+    for node in ast.walk(function):
+        match node:
+            case ast.Call(func=ast.Name(id=called), args=[tested, *_]) if called in _NARROWING:
+                yield ast.unparse(tested)
+            case ast.Match():
+                yield ast.unparse(node.subject)
