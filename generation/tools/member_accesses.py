@@ -17,7 +17,8 @@ _NARROWING = ("isinstance", "issubclass", "hasattr", "callable", "setattr", "typ
 
 def certain_accesses(tree: ast.Module) -> Iterator[ast.Attribute]:
     """Reads of ``receiver.name`` in functions, where the receiver is made of names, dots, calls and indices."""
-    assigned = {(ast.unparse(node.value), node.attr) for node in ast.walk(tree) if _is_assigned(node)}
+    attributes = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+    assigned = {(ast.unparse(node.value), node.attr) for node in attributes if not isinstance(node.ctx, ast.Load)}
     for function in _outermost_functions(tree):
         doubtful = _doubtful(function)
         for access in _reads(function):
@@ -26,10 +27,6 @@ def certain_accesses(tree: ast.Module) -> Iterator[ast.Attribute]:
             parts = {ast.unparse(part) for part in _receivers(access.value)}
             if parts and not parts & doubtful and not special and (receiver, access.attr) not in assigned:
                 yield access
-
-
-def _is_assigned(node: ast.AST) -> bool:
-    return isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load)
 
 
 def _outermost_functions(node: ast.AST) -> Iterator[ast.AST]:
