@@ -175,7 +175,7 @@ class Session:
         start = text.find(finished.text.rstrip(), max(0, site.header_end)) if finished.text.strip() else site.body_start
         start = max(start, 0)
         span = (start, start + len(finished.text))
-        return check(self.root, file.path.absolute(), text, span, self.tool)
+        return check(self.root, file.path.absolute(), text, span, self.tool, self.index)
 
     @property
     def first_party(self) -> Collection[str]:

@@ -101,28 +101,21 @@ def _syntax(text: str, start: int, end: int) -> Problem | None:
     error = _compile_error(text)
     if error is None:
         return None
-    indent = text[start:end][: len(text[start:end]) - len(text[start:end].lstrip(" \t"))]
-    without = (_compile_error(text[:start] + filler + text[end:]) for filler in (f"{indent}pass\n", ""))
-    if all(without):
-        error = _compile_error(f"async def _():\n{_nested(text[start:end])}")
-    if error is None:
-        return None
-    blamed = (error.lineno or 1) - 1
+    part = text[start:end]
+    indent = part[: len(part) - len(part.lstrip(" \t"))]
     first, last = text.count("\n", 0, start), text.count("\n", 0, end)
-    return Problem(SYNTAX, min(max(blamed, first), last), "", str(error.msg))
+    blamed = (error.lineno or 1) - 1
+    if _compile_error(f"{text[:start]}{indent}pass\n{text[end:]}") and _compile_error(text[:start] + text[end:]):
+        error = _compile_error(f"if 1:\n{part}", ast.PyCF_ONLY_AST) if indent else None
+        blamed = first + (error.lineno or 2) - 2 if error else 0
+    return Problem(SYNTAX, min(max(blamed, first), last), "", str(error.msg)) if error else None
 
 
-def _nested(part: str) -> str:
-    """The part as the body of a loop, so that whatever a block may hold is allowed."""
-    lines = [f"    {line}" for line in part.splitlines(keepends=True)]
-    return "  while True:\n" + ("".join(lines) if part[:1] in " \t" else "    " + part) + "\n    pass\n"
-
-
-def _compile_error(text: str) -> SyntaxError | None:
+def _compile_error(text: str, flags: int = 0) -> SyntaxError | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            compile(text, "<generated>", "exec", dont_inherit=True)
+            compile(text, "<generated>", "exec", flags, dont_inherit=True)
     except SyntaxError as error:
         return error
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
@@ -131,9 +124,9 @@ def _compile_error(text: str) -> SyntaxError | None:
 
 
 def _undefined(part: _Part, path: Path) -> Iterator[Problem]:
-    outside = part.text[: part.start] + part.text[part.end :]
-    if "globals()" in outside:
+    if "globals()" in part.text:
         return  # the module may bind names in ways that cannot be seen
+    outside = part.text[: part.start] + part.text[part.end :]
     checker = Checker(part.tolerant.tree, filename=str(path))
     for message in checker.messages:
         if not isinstance(message, UndefinedName | UndefinedLocal) or not part.holds(message.lineno, message.col):
