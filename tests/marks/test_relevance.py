@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from generation.marks.context import PromptContext, look_around
@@ -75,11 +74,3 @@ def test_a_definition_given_twice_is_ranked_once() -> None:
 def test_order_of_candidates_does_not_matter() -> None:
     candidates = [define(name, f"pkg.m{number}") for number in range(3) for name in ("Session", "Response", "prepare")]
     assert ranked(*candidates) == ranked(*reversed(candidates))
-
-
-def test_thousands_of_candidates_are_ranked_quickly() -> None:
-    candidates = [define(f"name_{number}", f"pkg.m{number % 50}") for number in range(5000)]
-    around = look_around(CONTEXT)
-    started = time.process_time()
-    rank(candidates, around, CONTEXT)
-    assert time.process_time() - started < 0.2
