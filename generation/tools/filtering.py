@@ -19,7 +19,7 @@ EXPRESSION_KEYWORDS = ("None", "True", "False", "not", "lambda", "await", "yield
 USUAL_DUNDERS = frozenset(
     {"__class__", "__dict__", "__doc__", "__file__", "__module__", "__name__", "__qualname__", "__version__"}
 )
-MOST_INDEX_NAMES = 60
+MOST_INDEX_NAMES = 200  # in large repositories the names used on one receiver are many
 _MODULE_DUNDERS = ("__name__", "__file__", "__doc__", "__all__", "__version__", "__import__", "__debug__")
 _USUAL_TYPES = (str, dict, list, set, io.TextIOWrapper)
 _USUAL_METHODS = tuple(dict.fromkeys(name for kind in _USUAL_TYPES for name in vars(kind) if not name.startswith("_")))

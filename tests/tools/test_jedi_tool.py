@@ -167,6 +167,13 @@ def test_methods_of_builtin_types_where_nothing_is_known(shared: JediTool, share
     assert not {"strip", "items"} & {suggestion.name for suggestion in known.suggestions}
 
 
+def test_super_has_the_method_that_is_overridden(shared: JediTool, shared_root: Path) -> None:
+    text = "from missing import Base\n\nclass A(Base):\n    def __init__(self):\n        super()."
+    answer = shared.suggest(ToolQuery(shared_root, Path("src/pkg/new.py"), text, "\n", NameKind.ATTRIBUTE))
+    assert answer.suggestions[0].name == "__init__"
+    assert not answer.trusted
+
+
 def test_empty_file(shared: JediTool, shared_root: Path) -> None:
     assert "print" in names(shared.suggest(query(shared_root, "$0")))
 
