@@ -67,14 +67,26 @@ template <int Q, int S, class KV>
 static inline void add_values(const float* weights, size_t weights_stride, const KV* values, int size, int from, int to, const int* slots, f32x8 (&sums)[Q][S]) {
     for (int position = from; position < to; position++) {
         const KV* value = values + (size_t)(slots ? slots[position - from] : position) * size;
-        f32x8 part[S];
-#pragma GCC unroll 8
-        for (int s = 0; s < S; s++) part[s] = load8(value + 8 * s);
+        if constexpr (Q < S) {  // the smaller set is held in registers while the other passes
+            f32x8 weight[Q];
 #pragma GCC unroll 6
-        for (int q = 0; q < Q; q++) {
-            const f32x8 weight = splat(weights[q * weights_stride + position]);
+            for (int q = 0; q < Q; q++) weight[q] = splat(weights[q * weights_stride + position]);
 #pragma GCC unroll 8
-            for (int s = 0; s < S; s++) sums[q][s] = fma(part[s], weight, sums[q][s]);
+            for (int s = 0; s < S; s++) {
+                const f32x8 part = load8(value + 8 * s);
+#pragma GCC unroll 6
+                for (int q = 0; q < Q; q++) sums[q][s] = fma(part, weight[q], sums[q][s]);
+            }
+        } else {
+            f32x8 part[S];
+#pragma GCC unroll 8
+            for (int s = 0; s < S; s++) part[s] = load8(value + 8 * s);
+#pragma GCC unroll 6
+            for (int q = 0; q < Q; q++) {
+                const f32x8 weight = splat(weights[q * weights_stride + position]);
+#pragma GCC unroll 8
+                for (int s = 0; s < S; s++) sums[q][s] = fma(part[s], weight, sums[q][s]);
+            }
         }
     }
 }

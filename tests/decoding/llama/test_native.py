@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from generation.decoding.llama.native import Kernels, NoKernels, find_kernels
 
 
 @pytest.fixture(autouse=True)
-def fresh() -> None:
+def fresh() -> Iterator[None]:
+    find_kernels.cache_clear()
+    yield
     find_kernels.cache_clear()
 
 
