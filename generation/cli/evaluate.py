@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 from generation import models, service
 from generation.config import PRESETS, GeneratorConfig, SamplingConfig, ToolConfig
 from generation.errors import ConfigError
-from generation.evaluation import runner
+from generation.evaluation.running import runner
 from generation.evaluation.bare_python import bare_python
-from generation.evaluation.pylint_client import require_pylint
-from generation.evaluation.report import Report, as_markdown, build_report
+from generation.evaluation.validity.pylint_client import require_pylint
+from generation.evaluation.report.tables import Report, as_markdown, build_report
 from generation.evaluation.repositories import open_repositories
 from generation.models.manifest import read_manifest
 

@@ -18,10 +18,10 @@ from time import perf_counter
 from generation import service
 from generation.config import GeneratorConfig
 from generation.errors import MemberwiseError
-from generation.evaluation.records import Record, append_record, failed_record, read_records, record_of
+from generation.evaluation.running.records import Record, append_record, failed_record, read_records, record_of
 from generation.evaluation.sources import KeptNames
 from generation.evaluation.tasks import OpenHole, Task, collect_tasks, open_hole, sample, without_bodies
-from generation.evaluation.validity import Check, Verdict, judge_all
+from generation.evaluation.validity.verdicts import Check, Verdict, judge_all
 from generation.evaluation.working_copy import WorkingCopy, working_copy
 from generation.interfaces import LanguageModel
 from generation.source.files import SourceFile, read_source

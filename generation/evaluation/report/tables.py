@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TypedDict
 
-from generation.evaluation.records import Record
-from generation.evaluation.validity import Verdict
+from generation.evaluation.running.records import Record
+from generation.evaluation.validity.verdicts import Verdict
 
 RESAMPLES = 2000
 

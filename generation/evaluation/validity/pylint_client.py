@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from generation.errors import MissingExtraError
-from generation.evaluation.pylint_protocol import Answer, Question
+from generation.evaluation.validity.pylint_protocol import Answer, Question
 
 CHECK_TIMEOUT_S = 60.0
 _START_TIMEOUT_S = 180.0  # the first look at a repository parses what it imports
@@ -79,7 +79,7 @@ class PylintProcess:
 
     def _start(self) -> subprocess.Popen[str]:
         pipe = subprocess.PIPE
-        command = [sys.executable, "-m", "generation.evaluation.pylint_worker", str(self._root)]
+        command = [sys.executable, "-m", "generation.evaluation.validity.pylint_worker", str(self._root)]
         return subprocess.Popen(
             command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, encoding="utf-8"
         )

@@ -4,9 +4,9 @@ from dataclasses import asdict
 
 import pytest
 
-from generation.evaluation.records import Record
-from generation.evaluation.report import as_markdown, build_report, interval
-from generation.evaluation.validity import Verdict
+from generation.evaluation.running.records import Record
+from generation.evaluation.report.tables import as_markdown, build_report, interval
+from generation.evaluation.validity.verdicts import Verdict
 from generation.types import GenerationStats
 
 GOOD = Verdict(False, ())

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from generation.config import GeneratorConfig, ToolConfig
-from generation.evaluation import runner
+from generation.evaluation.running import runner
 from generation.evaluation.bare_python import bare_python
-from generation.evaluation.records import Record, read_records
+from generation.evaluation.running.records import Record, read_records
 from generation.evaluation.tasks import collect_tasks
 from tests.decoding.scripted import ScriptedModel
 
-TINY = Path(__file__).parents[2] / "benchmark_repos" / "tiny"
+TINY = Path(__file__).parents[3] / "benchmark_repos" / "tiny"
 BODIES = {  # by weight
     "available": {
         "        return self.invented_here(isbn)\n": 1.0,

@@ -21,8 +21,8 @@ from itertools import groupby
 from pathlib import Path
 
 from generation.evaluation.places import Places
-from generation.evaluation.pylint_client import PylintProcess
-from generation.evaluation.pylint_protocol import SYMBOLS, Answer, Found
+from generation.evaluation.validity.pylint_client import PylintProcess
+from generation.evaluation.validity.pylint_protocol import SYMBOLS, Answer, Found
 from generation.evaluation.sources import digest, parse
 from generation.evaluation.tasks import does_something
 
