@@ -205,9 +205,13 @@ def _dotted(leaf: Any) -> str | None:
 def _definitions(script: jedi.Script, leaf: Any) -> list[list[Any]]:
     try:
         names = script.goto(*leaf.start_pos, follow_imports=True)
-        return [[name.module_path and str(name.module_path), name.line, name.column, name.type] for name in names]
+        return [[_file(name), name.line or 1, name.column or 0, name.type] for name in names]
     except Exception:  # noqa: BLE001 - Jedi raises anything, and the other names of the span must still be answered
         return []
+
+
+def _file(name: Any) -> str | None:
+    return str(name.module_path) if name.module_path else None
 
 
 def receiver_facts(values: list[Any], completions: list[Any]) -> dict[str, Any]:
