@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from generation.cli.progress import Progress
-from generation.config import GeneratorConfig, SamplingConfig, ToolConfig
+from generation.config import GeneratorConfig, SamplingConfig
 from generation.errors import ConfigError
 from generation.evaluation import judging
-from generation.evaluation.bare_python import bare_python
+from generation.evaluation.bare_python import measured_tool
 from generation.evaluation.extras import require_extra
 from generation.evaluation.repositories import open_repositories
 from generation.evaluation.running import runner
@@ -68,13 +68,9 @@ def run(args: argparse.Namespace) -> int:
     with Progress("generated", plan.generations) as progress:
         records = runner.generate(plan, done=progress.step, known=progress.skip)
     with Progress("judged", plan.generations + 2 * tasks) as progress:
-        results = judging.judge(plan, records, _tool(), done=progress.step)
+        results = judging.judge(plan, records, measured_tool(), done=progress.step)
     _write(args, plan, results)
     return 0
-
-
-def _tool() -> ToolConfig:
-    return ToolConfig(python=bare_python())
 
 
 def _plan(args: argparse.Namespace) -> Plan:
@@ -86,14 +82,14 @@ def _plan(args: argparse.Namespace) -> Plan:
         threads=args.threads,
         max_tokens=args.max_tokens,
         sampling=SamplingConfig(seed=args.seed),
-        tool=_tool(),
+        tool=measured_tool(),
     )
     configs = {name: row.on(common) for name, row in rows.items()}
-    weights = {name: weights_hash(config) for name, config in configs.items()}
     roots = open_repositories(args.repos, _say)
     tasks = draw_tasks(roots, args.tasks, args.per_repo, args.seed)
     if not tasks:
         raise ConfigError(f"{args.repos} has no documented function of 2 to 50 lines")
+    weights = {name: weights_hash(config) for name, config in configs.items()}
     return Plan(roots, tasks, configs, args.out, weights)
 
 

@@ -21,7 +21,7 @@ _TIMEOUT_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something is defined: an absolute file, an offset into its text is not known, so line (0-based) and column."""
+    """Where something is defined: an absolute file, a line (0-based) and a column in it."""
 
     path: Path
     line: int

@@ -190,7 +190,7 @@ def references(script: jedi.Script, start: tuple[int, int], end: tuple[int, int]
 
 
 def _dotted(leaf: Any) -> str | None:
-    """``a.b.c`` where ``leaf`` is ``c``; None where more than names and dots stand before it, or it is no expression."""
+    """``a.b.c`` where ``leaf`` is ``c``; None where it is no expression, or more than names and dots."""
     parent = leaf.parent
     if parent.type != "trailer":
         is_keyword = parent.type == "argument" and parent.children[0] is leaf and parent.children[1] == "="
@@ -305,7 +305,7 @@ def serve(session: Session, questions: queue.Queue[Question], out: Any) -> None:
 
 def forgive_broken_cache_files() -> None:
     """A process that was killed while it wrote one leaves a file that parso would fail on for ever."""
-    load = parso.cache._load_from_file_system
+    load: Any = parso.cache._load_from_file_system
 
     def load_or_parse(*args: Any, **kwargs: Any) -> Any:
         try:
@@ -317,7 +317,7 @@ def forgive_broken_cache_files() -> None:
 
 
 def main() -> None:
-    """Serve one repository: ``worker.py ROOT [PYTHON [CACHE]]``; an empty word is Jedi's own interpreter or cache folder."""
+    """Serve one repository: ``worker.py ROOT [PYTHON [CACHE]]``; an empty word stands for what Jedi uses by itself."""
     version = tuple(int(part) for part in jedi.__version__.split(".")[:3])
     if version < MINIMUM_JEDI:
         sys.exit(f"jedi {jedi.__version__} is not safe; install jedi>=0.20.1")

@@ -1,8 +1,8 @@
 """What a true body takes from its repository: DepCov, by Jedi and by syntax trees.
 
-A dependency is a dotted expression (``self.app.config``, ``helper``, ``mod.func``) of the true body whose last name Jedi
-resolves to a definition inside the repository and outside the function. Parameters do not count, also not those of an
-outer function. Every node of the tree is an expression: ``self.app.config`` brings ``self.app``, if that is one.
+A dependency is a dotted expression (``self.app.config``, ``helper``, ``mod.func``) of the true body whose last name
+Jedi resolves to a definition inside the repository and outside the function. Parameters do not count, also not those
+of an outer function. Every node of the tree is an expression: ``self.app.config`` brings ``self.app``, if that is one.
 Start reading at ``dependencies``.
 """
 

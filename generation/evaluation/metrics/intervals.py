@@ -55,9 +55,7 @@ class Bootstrap:
         (point, resampled), (other, others) = self._numbers(ours, combine), self._numbers(theirs, combine)
         return _value(point - other, resampled - others)
 
-    def _numbers(
-        self, statistics: Sequence[Statistic | None], combine: Combine
-    ) -> tuple[float, NDArray[np.float64]]:
+    def _numbers(self, statistics: Sequence[Statistic | None], combine: Combine) -> tuple[float, NDArray[np.float64]]:
         width = max((len(statistic) for statistic in statistics if statistic is not None), default=0)
         if not width:
             return math.nan, np.full(len(self._weights), math.nan)

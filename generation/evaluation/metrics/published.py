@@ -59,10 +59,9 @@ def _names(text: str, span: tuple[int, int]) -> Iterator[tuple[int, str]]:
 
 def marked_names(marked: str, header: str) -> frozenset[str]:
     """The dependencies of a true body with marks; ``header`` is the function's."""
-    plain = _clean(marked.replace(MARK, ""))
-    found = (
-        (match["receiver"] or "").strip() + match["name"].strip() for match in _MARKED_NAME.finditer(_clean(marked))
-    )
+    whole = f"{header}\n{marked}"
+    plain = _clean(whole.replace(MARK, ""))
+    found = ((match["receiver"] or "") + match["name"] for match in _MARKED_NAME.finditer(_clean(whole)))
     return frozenset(name for name in found if not _is_own(name, plain, header))
 
 

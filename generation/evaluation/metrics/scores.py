@@ -111,5 +111,5 @@ METRICS: Mapping[str, Metric] = {
     ),
     "tool_calls": Metric("tool calls", _cost(lambda record: record.stats["tool_calls"])),
     "tool_ms": Metric("tool ms", _cost(lambda record: record.stats["tool_ms"]), lower_is_better=True),
-    "tool_errors": Metric("tool errors", _cost(lambda record: record.tool_errors), lower_is_better=True),
+    "late_answers": Metric("late answers", _cost(lambda record: record.late_answers), lower_is_better=True),
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -44,7 +45,7 @@ def bleu_counts(body: str, true: str) -> BleuCounts:
     return (*score.counts, *score.totals, score.sys_len, score.ref_len)
 
 
-def bleu(counts: BleuCounts) -> float:
+def bleu(counts: Sequence[float]) -> float:
     """BLEU-4 between 0 and 1 of summed counts, with sacrebleu's default smoothing."""
     from sacrebleu.metrics.bleu import BLEU
 

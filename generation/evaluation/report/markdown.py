@@ -19,7 +19,7 @@ TABLES: Mapping[str, Sequence[str]] = {
         "forwards_per_token",
         "tool_calls",
         "tool_ms",
-        "tool_errors",
+        "late_answers",
         "peak_memory_mb",
     ),
 }
@@ -43,7 +43,7 @@ def as_markdown(report: Report) -> str:
 
 
 def _table(rows: Mapping[str, Mapping[str, Value]], names: Sequence[str], *, signed: bool = False) -> list[str]:
-    shown = [name for name in names if any(row.get(name, {}).get("value") is not None for row in rows.values())]
+    shown = [name for name in names if any(name in row and row[name]["value"] is not None for row in rows.values())]
     header = ["configuration", *map(heading, shown)]
     body = [[row_name, *(cell(name, row[name], signed=signed) for name in shown)] for row_name, row in rows.items()]
     return ["| " + " | ".join(line) + " |" for line in [header, ["---"] * len(header), *body]]

@@ -42,7 +42,7 @@ def build_report(about: Mapping[str, object], results: Sequence[Result], seed: i
     statistics = {name: _statistics(row, tasks) for name, row in rows.items()}
     bootstrap = Bootstrap(len(tasks), seed)
     baseline = next((name for name in BASELINES if name in rows), None)
-    against = [name for name in rows if baseline and name != baseline and name != "true"]
+    against = [name for name in rows if baseline and name not in {baseline, "true"}]
     return Report(
         about=dict(about),
         configs={name: _row(statistics[name], rows[name], bootstrap) for name in rows},
@@ -55,9 +55,7 @@ Statistics = Mapping[str, Sequence[Statistic | None]]
 
 
 def _statistics(row: Mapping[str, Result], tasks: Sequence[str]) -> Statistics:
-    return {
-        name: [metric.of(row[task]) if task in row else None for task in tasks] for name, metric in METRICS.items()
-    }
+    return {name: [metric.of(row[task]) if task in row else None for task in tasks] for name, metric in METRICS.items()}
 
 
 def _row(statistics: Statistics, row: Mapping[str, Result], bootstrap: Bootstrap) -> dict[str, Value]:

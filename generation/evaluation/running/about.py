@@ -40,7 +40,7 @@ def about(plan: Plan, seed: int, repos: Path) -> dict[str, object]:
 def weights_hash(config: GeneratorConfig) -> str:
     """Of the model's weights and the adapter's; empty where that is not known."""
     manifest = read_manifest(models.resolve(config.model))
-    return " ".join(filter(None, (manifest and manifest.provenance.source_sha256, config.adapter)))
+    return " ".join(filter(None, (manifest.provenance.source_sha256 if manifest else "", config.adapter)))
 
 
 def _row(config: GeneratorConfig, weights: str) -> dict[str, object]:

@@ -45,22 +45,23 @@ MAIN: Mapping[str, Row] = {
     "paper": Row(PRESETS["paper"], "mark", says="trained on marked functions, the published method"),
     "paper-base": Row(PRESETS["paper"], says="base model, the published method at names that exist"),
 }
-_PARTS: Mapping[str, tuple[str, dict[str, bool]]] = {
-    "repair": ("Jedi sees the truncated buffer", {"repair": False}),
-    "index": ("no member index", {"index": False}),
-    "whole-identifier": ("names chosen token by token", {"whole_identifier": False}),
-    "boundary": ("a chosen name may go on", {"boundary": False}),
-    "abstention": ("the list is forced", {"abstain": False}),
-    "context": ("prompt of signature and docstring", {"context": False}),
-    "imports": ("no names that need an import", {"import_names": False}),
-}
 
 
 def _ablations(name: str, row: Row) -> dict[str, Row]:
     """The row with each of our parts taken away; and with reranking, which it does not have by itself."""
+    whole = row.decoding
+    without = {
+        "repair": ("Jedi sees the truncated buffer", replace(whole, repair=False)),
+        "index": ("no member index", replace(whole, index=False)),
+        "whole-identifier": ("names chosen token by token", replace(whole, whole_identifier=False)),
+        "boundary": ("a chosen name may go on", replace(whole, boundary=False)),
+        "abstention": ("the list is forced", replace(whole, abstain=False)),
+        "context": ("prompt of signature and docstring", replace(whole, context=False)),
+        "imports": ("no names that need an import", replace(whole, import_names=False)),
+    }
     rows = {
-        f"{name}-no-{part}": Row(replace(row.decoding, **changes), row.adapter, says=f"{name}: {says}")
-        for part, (says, changes) in _PARTS.items()
+        f"{name}-no-{part}": Row(decoding, row.adapter, says=f"{name}: {says}")
+        for part, (says, decoding) in without.items()
     }
     return {**rows, f"{name}-reranking": Row(row.decoding, row.adapter, 4, f"{name}: best of 4 candidates")}
 

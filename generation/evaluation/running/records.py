@@ -11,7 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from generation.config import ToolConfig
 from generation.types import Finished, FinishReason, GenerationStats, ImportNeeded, ToolCalled
+
+_DEADLINE_MS = ToolConfig().deadline_s * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +50,9 @@ class Record:
     error: str | None = None
 
     @property
-    def tool_errors(self) -> int:
-        """Questions to which the tool had no full answer, in time or at all: what may differ between two runs."""
-        return sum(call["error"] is not None for call in self.calls)
+    def late_answers(self) -> int:
+        """Questions to which the tool had no full answer within the time it has for a person, or none at all."""
+        return sum(call["error"] is not None or call["elapsed_ms"] > _DEADLINE_MS for call in self.calls)
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -71,9 +74,7 @@ class Costs:
     memory_bytes: int
 
 
-def record_of(
-    key: tuple[str, str, str], finished: Finished, calls: Sequence[ToolCalled], costs: Costs
-) -> Record:
+def record_of(key: tuple[str, str, str], finished: Finished, calls: Sequence[ToolCalled], costs: Costs) -> Record:
     """A record of a complete generation."""
     task, config, settings = key
     return Record(

@@ -96,9 +96,7 @@ class _LazyModel:
         return self._model
 
 
-def _work(
-    plan: Plan, rows: Sequence[str], ledger: Ledger, model: _LazyModel, done: Callable[[Record], None]
-) -> int:
+def _work(plan: Plan, rows: Sequence[str], ledger: Ledger, model: _LazyModel, done: Callable[[Record], None]) -> int:
     """Make every record that nobody else is making; how many."""
     made = 0
     for name, tasks in plan.tasks.items():

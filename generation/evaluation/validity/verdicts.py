@@ -19,10 +19,10 @@ from itertools import groupby
 from pathlib import Path
 
 from generation.evaluation.places import Places
-from generation.evaluation.validity.pylint_client import PylintProcess
-from generation.evaluation.validity.pylint_protocol import SYMBOLS, Answer, Found
 from generation.evaluation.sources import digest, parse, write_atomically
 from generation.evaluation.tasks import does_something
+from generation.evaluation.validity.pylint_client import PylintProcess
+from generation.evaluation.validity.pylint_protocol import SYMBOLS, Answer, Found
 
 INVALID = frozenset({"syntax-error", "no-member", "undefined-variable"})
 UNKNOWN = frozenset({"no-member", "undefined-variable"})

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from generation.evaluation.validity.pylint_client import PylintProcess
 from generation.evaluation.sources import KeptNames
 from generation.evaluation.tasks import Task, collect_tasks, open_hole
+from generation.evaluation.validity.pylint_client import PylintProcess
 from generation.evaluation.validity.verdicts import Check, Verdict, is_empty, judge_all
 
 TINY = Path(__file__).parents[3] / "benchmark_repos" / "tiny"
