@@ -95,6 +95,7 @@ def _plan(args: argparse.Namespace) -> Plan:
 
 def _write(args: argparse.Namespace, plan: Plan, results: list[Result]) -> None:
     from generation.evaluation.report.markdown import as_markdown
+    from generation.evaluation.report.page import as_html
     from generation.evaluation.report.tables import build_report
     from generation.evaluation.running.about import about
 
@@ -103,7 +104,9 @@ def _write(args: argparse.Namespace, plan: Plan, results: list[Result]) -> None:
     page = as_markdown(report)
     (args.out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     (args.out / "report.md").write_text(page, encoding="utf-8")
+    (args.out / "report.html").write_text(as_html(report, results), encoding="utf-8")
     print(page)
+    _say(f"the same with plots, and every task to look at: {args.out / 'report.html'}")
 
 
 def _say(line: str) -> None:

@@ -62,6 +62,8 @@ def judge(
             verdict=verdicts[check],
             facts=facts[check.task],
             similarity=compare(canonical(check.body), true[check.task]),
+            header=_header(check),
+            first_line=_first_line(check),
         )
         for listed in checks.values()
         for check in listed
@@ -81,6 +83,18 @@ def _checks(root: Path, tasks: Sequence[Task], by_task: dict[str, list[Record]])
         true_site = next(site for site in list_functions(file.text) if site.body_start == task.start)
         body = file.text[task.start : task.end]
         yield Check(task.id, TRUE, task.path, file.text, (true_site.header_start, task.end), body, opened.text)
+
+
+def _header(check: Check) -> str:
+    start = check.text.rfind("\n", 0, check.span[0]) + 1
+    function = check.text[start : check.span[1]].rstrip()
+    return function[: len(function) - len(check.body.rstrip())]
+
+
+def _first_line(check: Check) -> int:
+    """Of the body; it ends where the function does."""
+    last = check.text.count("\n", 0, check.span[0] + len(check.text[slice(*check.span)].rstrip())) + 1
+    return last - check.body.rstrip().count("\n")
 
 
 def _as_file(file: SourceFile, text: str) -> SourceFile:

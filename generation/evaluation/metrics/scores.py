@@ -29,6 +29,8 @@ class Result:
         verdict: what pylint says.
         facts: of the task.
         similarity: to the true body.
+        header: of the function, with its docstring, as the file has it.
+        first_line: of the body in its file, as lines of the verdict are counted.
         passed: whether the repository's tests pass with it; None where that was not asked.
     """
 
@@ -39,6 +41,8 @@ class Result:
     verdict: Verdict
     facts: Facts
     similarity: Similarity
+    header: str = ""
+    first_line: int = 1
     passed: bool | None = None
 
 
@@ -51,6 +55,7 @@ class Metric:
     combine: Combine = ratio
     is_share: bool = False
     lower_is_better: bool = False
+    has_best: bool = True
 
 
 def _mean(number: Callable[[Result], float | None]) -> Callable[[Result], Statistic | None]:
@@ -109,7 +114,7 @@ METRICS: Mapping[str, Metric] = {
     "forwards_per_token": Metric(
         "forwards / token", _pooled("forwards", lambda record: record.stats["generated_tokens"]), lower_is_better=True
     ),
-    "tool_calls": Metric("tool calls", _cost(lambda record: record.stats["tool_calls"])),
+    "tool_calls": Metric("tool calls", _cost(lambda record: record.stats["tool_calls"]), has_best=False),
     "tool_ms": Metric("tool ms", _cost(lambda record: record.stats["tool_ms"]), lower_is_better=True),
     "late_answers": Metric("late answers", _cost(lambda record: record.late_answers), lower_is_better=True),
 }
