@@ -6,7 +6,7 @@ choice among suggestions and a plain step differ only in the tree.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from generation.types import Draft, ToolAnswer, ToolQuery
@@ -53,6 +53,10 @@ class DecodingState(Protocol):
         """Logits (V,), float32, of the token after the last committed one. Valid until the next ``commit``."""
 
     @property
+    def reused_tokens(self) -> int:
+        """How many tokens of the prompt did not have to be read again."""
+
+    @property
     def room_tokens(self) -> int:
         """How many more tokens the context can hold."""
 
@@ -88,11 +92,16 @@ class LanguageModel(Protocol):
     def context_tokens(self) -> int:
         """Longest sequence."""
 
-    def start(self, prompt_ids: Sequence[int]) -> DecodingState:
+    def start(self, prompt_ids: Sequence[int], stop: Callable[[], bool] | None = None) -> DecodingState:
         """Read a prompt (at least one token).
+
+        Args:
+            prompt_ids: the prompt.
+            stop: asked again and again while reading; must not raise.
 
         Raises:
             CapacityError: the prompt does not fit into the context.
+            StoppedError: ``stop`` returned true; what was read is kept where the model can reuse it.
         """
 
 

@@ -24,6 +24,7 @@ from generation.decoding.detokenize import Detokenizer
 from generation.decoding.sampling import Sampler
 from generation.decoding.triggers import TriggerPoint, binds, find_trigger, names_argument
 from generation.decoding.vocabulary import Vocabulary
+from generation.errors import StoppedError
 from generation.interfaces import CompletionTool, DecodingState, Drafter, LanguageModel
 from generation.source.body import BlockReader, clean, complete_statements, repeated_lines
 from generation.source.lexer import ExpectedName
@@ -88,7 +89,7 @@ class Generator:
 
         Args:
             request: the hole.
-            cancel: checked before every forward.
+            cancel: checked before every forward, and while the prompt is read.
             deadline_s: seconds from now after which the generation ends with what it has.
 
         Raises:
@@ -96,11 +97,20 @@ class Generator:
         """
         started = time.perf_counter()
         prompt_ids, missing = self._prompt(request)
-        state = self.model.start(prompt_ids)
+
+        def stop() -> bool:
+            return _must_stop(cancel, started, deadline_s) is not None
+
+        try:
+            state = self.model.start(prompt_ids, stop)
+        except StoppedError:
+            yield Started(len(prompt_ids))
+            yield _unwritten(_must_stop(cancel, started, deadline_s), len(prompt_ids), started)
+            return
         try:
             run = _Run(self, request, state, missing)
             run.prefill_ms = (time.perf_counter() - started) * 1000
-            yield Started(len(prompt_ids))
+            yield Started(len(prompt_ids), state.reused_tokens)
             reason = run.stop_reason(cancel, started, deadline_s)
             while reason is None:
                 yield from run.step()
@@ -154,10 +164,8 @@ class _Run:
             return FinishReason.END
         if self._repeats:
             return FinishReason.REPETITION
-        if cancel is not None and cancel.is_set():
-            return FinishReason.CANCELLED
-        if deadline_s is not None and time.perf_counter() - started >= deadline_s:
-            return FinishReason.DEADLINE
+        if (reason := _must_stop(cancel, started, deadline_s)) is not None:
+            return reason
         room = min(self.request.max_tokens - self.written_tokens, self.state.room_tokens - self.config.tree_tokens)
         return FinishReason.LIMIT if room <= 0 else None
 
@@ -432,3 +440,18 @@ class _Run:
             cached=answer.cached,
             error=answer.error,
         )
+
+
+def _must_stop(cancel: threading.Event | None, started: float, deadline_s: float | None) -> FinishReason | None:
+    """Why the caller wants no more, if so."""
+    if cancel is not None and cancel.is_set():
+        return FinishReason.CANCELLED
+    late = deadline_s is not None and time.perf_counter() - started >= deadline_s
+    return FinishReason.DEADLINE if late else None
+
+
+def _unwritten(reason: FinishReason | None, prompt_tokens: int, started: float) -> Finished:
+    """The end of a generation whose prompt was not read to its end."""
+    elapsed_ms = (time.perf_counter() - started) * 1000
+    stats = GenerationStats(prompt_tokens=prompt_tokens, prefill_ms=elapsed_ms, total_ms=elapsed_ms)
+    return Finished(reason or FinishReason.CANCELLED, "", (), stats)

@@ -5,20 +5,30 @@ A ``Scorer`` does the computing. Knows no network. Start reading at ``SequenceSt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
 
-from generation.errors import CapacityError
+from generation.errors import CapacityError, StoppedError
 from generation.types import Draft
+
+Stop = Callable[[], bool]
 
 
 class Scorer(Protocol):
     """Computes one sequence. Logits are of the model's own dtype."""
 
-    def read(self, token_ids: Sequence[int]) -> torch.Tensor:
-        """Append tokens (at least one); logits (V,) after the last."""
+    @property
+    def reused_tokens(self) -> int:
+        """How many tokens of the prompt did not have to be read again."""
+
+    def read(self, token_ids: Sequence[int], stop: Stop | None = None) -> torch.Tensor:
+        """Append tokens (at least one); logits (V,) after the last.
+
+        Raises:
+            StoppedError: ``stop`` returned true.
+        """
 
     def score(self, draft: Draft) -> torch.Tensor:
         """Logits (K, V) after each node of a tree with at least one node; appends nothing."""
@@ -26,15 +36,21 @@ class Scorer(Protocol):
     def keep(self, path: Sequence[int]) -> None:
         """Append nodes of the draft scored last, from a root downwards."""
 
+    def close(self) -> None:
+        """Give the memory of the sequence back."""
+
 
 class SequenceState:
     """One sequence; implements ``DecodingState``. Made by the ``start`` of a model, which checks the prompt."""
 
-    def __init__(self, scorer: Scorer, prompt_ids: Sequence[int], context_tokens: int) -> None:
+    def __init__(
+        self, scorer: Scorer, prompt_ids: Sequence[int], context_tokens: int, stop: Stop | None = None
+    ) -> None:
         self._scorer: Scorer | None = scorer
         self._token_ids = list(prompt_ids)
         self._context_tokens = context_tokens
-        self._next_logits = _plain_float32(scorer.read(self._token_ids))
+        self._next_logits = _plain_float32(scorer.read(self._token_ids, stop))
+        self._reused_tokens = scorer.reused_tokens
         self._draft: Draft | None = None
         self._draft_logits = self._next_logits[:0]
 
@@ -47,6 +63,11 @@ class SequenceState:
     def next_logits(self) -> torch.Tensor:
         """Logits (V,), float32, of the token after the last committed one."""
         return self._next_logits
+
+    @property
+    def reused_tokens(self) -> int:
+        """How many tokens of the prompt did not have to be read again."""
+        return self._reused_tokens
 
     @property
     def room_tokens(self) -> int:
@@ -84,7 +105,9 @@ class SequenceState:
             self._next_logits = self._draft_logits[path[-1]]
 
     def close(self) -> None:
-        """Drop the KV rows."""
+        """Give the KV rows back."""
+        if self._scorer is not None:
+            self._scorer.close()
         self._scorer = None
 
     def _open_scorer(self) -> Scorer:
@@ -111,6 +134,16 @@ def check_prompt(prompt_ids: Sequence[int], context_tokens: int, name: str) -> N
         raise ValueError("a prompt needs at least one token")
     if len(prompt_ids) > context_tokens:
         raise CapacityError(f"the prompt has {len(prompt_ids)} tokens and {name} holds {context_tokens}; shorten it")
+
+
+def check_stop(stop: Stop | None) -> None:
+    """Ask whether to go on.
+
+    Raises:
+        StoppedError: ``stop`` returned true.
+    """
+    if stop is not None and stop():
+        raise StoppedError("stopped while a prompt was read")
 
 
 def node_depths(draft: Draft) -> list[int]:
