@@ -20,13 +20,15 @@ class NameKind(StrEnum):
 
     ATTRIBUTE = "attribute"  # after the dot of an expression
     NAME = "name"  # where an expression starts
+    ARGUMENT = "argument"  # a keyword argument in a call; its suggestions end with "="
 
 
 class SuggestionSource(StrEnum):
     """Who says that the name exists."""
 
     JEDI = "jedi"  # resolved by static analysis at this position
-    INDEX = "index"  # used on a receiver of the same name elsewhere in the repository
+    INDEX = "index"  # used on a receiver of the same name elsewhere in the repository, or of a class called like it
+    BUILTIN = "builtin"  # a method of str, dict, list, set or a file, where nothing says what the receiver is
     SCOPE = "scope"  # bound in the text above the position (parameters, locals)
     IMPORT = "import"  # exists in the repository or the standard library, valid once imported
 

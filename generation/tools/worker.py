@@ -112,6 +112,8 @@ def answer(session: Session, question: Question) -> Answer:
         return {"references": references(script, position, (question["end_line"], question["end_column"]))}
     if question["kind"] == "attribute":
         names, facts = members(session, script, position)
+    elif question["kind"] == "argument":
+        names, facts = arguments(script, position)
     else:
         names, facts = _names(script.complete(*position)), module_facts(script)
     return {"names": names, "facts": facts, "files": session.repository_files()}
@@ -133,6 +135,17 @@ def members(session: Session, script: jedi.Script, position: tuple[int, int]) ->
         if key is not None:
             session.lists[key] = known
     return known
+
+
+def arguments(script: jedi.Script, position: tuple[int, int]) -> Members:
+    """The keyword arguments, each with its ``=``, that the call around the position still takes.
+
+    ``dynamic`` says that it takes any other as well, which holds also where no signature was found.
+    """
+    parameters = [list(signature.params) for signature in script.get_signatures(*position)]
+    names = [completion.name for completion in script.complete(*position) if completion.name.endswith("=")]
+    any_name = not parameters or any(one.kind.name == "VAR_KEYWORD" for listed in parameters for one in listed)
+    return [(name, "param") for name in names], {"kinds": [], "dynamic": any_name, "unresolved": False}
 
 
 def receiver_values(script: jedi.Script, position: tuple[int, int]) -> list[Any]:
