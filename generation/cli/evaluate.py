@@ -19,7 +19,7 @@ from generation.evaluation import judging
 from generation.evaluation.bare_python import measured_tool
 from generation.evaluation.extras import require_extra
 from generation.evaluation.frozen import thaw
-from generation.evaluation.repositories import open_repositories, read_manifest
+from generation.evaluation.repositories import fetch, open_repositories, read_manifest
 from generation.evaluation.running import runner
 from generation.evaluation.running.configurations import MAIN, ROWS, choose
 from generation.evaluation.running.plan import Plan, draw_tasks
@@ -70,7 +70,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "--tests-from",
         type=Path,
         metavar="FILE",
-        help="list of pinned source distributions whose tests are run too",
+        help="pinned source distributions whose tests are run too, and wheels these tests need",
     )
     parser.add_argument("--max-tokens", type=int, default=256, metavar="N", help="per function (256)")
 
@@ -94,12 +94,19 @@ def _executed(args: argparse.Namespace, plan: Plan, records: list[Record], resul
     from generation.evaluation.execution.pass_at_1 import pass_at_1
     from generation.evaluation.execution.suites import fetch_tests
 
-    sources = {source.name.lower(): source for source in (read_manifest(args.tests_from) if args.tests_from else ())}
-    wanted = {name: sources[name.lower()] for name in plan.tasks if name.lower() in sources}
-    tests = {plan.roots[name]: folder for name, folder in fetch_tests(wanted).items()}
+    listed = read_manifest(args.tests_from) if args.tests_from else ()
+    tests = fetch_tests({one.name: one for one in listed if one.name in plan.tasks})
+    libraries = fetch([one for one in listed if one.name not in plan.roots], progress=_say).values()
     with Progress("tested", plan.generations) as progress:
         checks = judging.in_their_files(plan, records)
-        found = pass_at_1(checks, tests, plan.out / "cache" / "tests", done=progress.step)
+        found = pass_at_1(
+            checks,
+            {plan.roots[name]: folder for name, folder in tests.items()},
+            plan.out / "cache" / "tests",
+            libraries=list(libraries),
+            done=progress.step,
+            say=_say,
+        )
     tested = {key: outcome.passed for key, outcome in found.items()}
     return [replace(result, passed=tested.get((result.task, result.config))) for result in results]
 

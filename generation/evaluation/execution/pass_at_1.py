@@ -43,8 +43,10 @@ def pass_at_1(
     tests: Mapping[Path, Path],
     cache: Path,
     *,
+    libraries: Sequence[Path] = (),
     limits: Limits | None = None,
     done: Callable[[object], None] | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> dict[tuple[str, str], Trial]:
     """Results by task and row, those of the true bodies included; tasks that cannot be judged by tests are not there.
 
@@ -52,8 +54,10 @@ def pass_at_1(
         checks: bodies in their files, by the root of the repository, the true ones under ``TRUE``.
         tests: folders with tests of repositories that do not carry any.
         cache: a folder.
+        libraries: folders that the tests import from, besides their repository.
         limits: of one body's tests.
         done: is told of every body.
+        say: is given a line for people about every repository with tests.
 
     Raises:
         ConfigError: there is no sandbox.
@@ -65,20 +69,25 @@ def pass_at_1(
             if root in tests:
                 shutil.copytree(tests[root], copy.root / "tests")
             if suite_folders(copy.root):
-                repository = _Repository(copy, cache, limits or Limits())
-                found.update(repository.judge(listed, done))
+                repository = _Repository(copy, cache, limits or Limits(), libraries)
+                trials = repository.judge(listed, done)
+                found.update(trials)
+                if say is not None:
+                    judged, all_of_them = ({key[0] for key in trials}, {check.task for check in listed})
+                    say(f"{root.name}: tests judge {len(judged)} of {len(all_of_them)} tasks{repository.trouble}")
     return found
 
 
 class _Repository:
     """A copy with tests, and the sandbox around it."""
 
-    def __init__(self, copy: WorkingCopy, cache: Path, limits: Limits) -> None:
+    def __init__(self, copy: WorkingCopy, cache: Path, limits: Limits, libraries: Sequence[Path]) -> None:
         self._copy, self._cache, self._limits = copy, cache, limits
         self._scratch = copy.root.parent / "scratch"
         self._scratch.mkdir()
-        self._sandbox = Sandbox(copy.root, [_TRACER], self._scratch)
-        self._content = f"{digest(copy.root)} {sys.version}"
+        self._sandbox = Sandbox(copy.root, [_TRACER], libraries, self._scratch)
+        self._content = f"{digest(copy.root)} {sys.version} {[library.name for library in libraries]}"
+        self.trouble = ""
 
     def judge(self, checks: Sequence[Check], done: Callable[[object], None] | None) -> dict[tuple[str, str], Trial]:
         """Results of the tasks that tests can judge."""
@@ -103,16 +112,18 @@ class _Repository:
             order.setdefault(check.path, []).append(check.task)
         folders = suite_folders(self._copy.root)
         kept = self._cache / f"{_key(self._content, json.dumps([folders, spans]))}.json"
-        if not kept.exists():
-            write_atomically(kept, json.dumps(self._trace(folders, spans)))
-        ran = json.loads(kept.read_text(encoding="utf-8"))
+        ran = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else self._trace(folders, spans)
+        if any(map(any, ran.values())):
+            write_atomically(kept, json.dumps(ran))
         return {task: tests for path in ran for task, tests in zip(order[path], ran[path], strict=True)}
 
     def _trace(self, folders: Sequence[str], spans: Mapping[str, object]) -> dict[str, list[list[str]]]:
         question, answer = self._scratch / "question.json", self._scratch / "answer.json"
         question.write_text(json.dumps({"tests": folders, "spans": spans}), encoding="utf-8")
-        self._sandbox.python([str(_TRACER), str(question), str(answer)], _SUITE)
+        outcome = self._sandbox.python([str(_TRACER), str(question), str(answer)], _SUITE)
         ran: dict[str, list[list[str]]] = json.loads(answer.read_text(encoding="utf-8")) if answer.exists() else {}
+        if not any(map(any, ran.values())):
+            self.trouble = "; running them gave:\n" + outcome.output.strip()[-600:]
         return ran
 
     def _passes(self, path: str, text: str, tests: Sequence[str]) -> bool:

@@ -6,6 +6,7 @@ Bubblewrap makes it, from what the kernel offers; without it nothing is run. Kno
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -43,13 +44,16 @@ class Sandbox:
     Args:
         folder: may be read; the working directory.
         readable: may be read as well.
+        libraries: may be read, and imported by Python.
         scratch: may be written, besides a temporary folder that is gone after each command.
 
     Raises:
         ConfigError: bubblewrap or prlimit is not installed, or may not do its work here.
     """
 
-    def __init__(self, folder: Path, readable: Sequence[Path] = (), scratch: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, readable: Sequence[Path] = (), libraries: Sequence[Path] = (), scratch: Path | None = None
+    ) -> None:
         missing = [name for name in ("bwrap", "prlimit") if shutil.which(name) is None]
         if missing:
             raise ConfigError(
@@ -57,7 +61,8 @@ class Sandbox:
                 "install bubblewrap and util-linux (apt install bubblewrap util-linux)"
             )
         self._folder = folder.resolve()
-        self._readable = [Path(sys.prefix), Path(sys.base_prefix), *readable, self._folder]
+        self._libraries = [library.resolve() for library in libraries]
+        self._readable = [Path(sys.prefix), Path(sys.base_prefix), *readable, *self._libraries, self._folder]
         self._scratch = scratch.resolve() if scratch else None
         probe = self.run(["true"], Limits(wall_s=20.0))
         if probe.code != 0:
@@ -96,14 +101,10 @@ class Sandbox:
         if self._scratch is not None:
             bubble += ["--bind", str(self._scratch), str(self._scratch)]
         bubble += ["--chdir", str(self._folder)]
-        environment = {"HOME": "/tmp", "PATH": "/usr/bin:/bin", "PYTHONPATH": str(self._folder)}  # noqa: S108 - as above
-        environment |= {
-            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONHASHSEED": "0",
-            "LANG": "C.UTF-8",
-            "TZ": "UTC",
-        }
+        environment = {"HOME": "/tmp", "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": "UTC"}  # noqa: S108 - as above
+        environment["PYTHONPATH"] = os.pathsep.join(map(str, [self._folder, *self._libraries]))
+        environment |= dict.fromkeys(("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTHONDONTWRITEBYTECODE"), "1")
+        environment["PYTHONHASHSEED"] = "0"
         return bubble + [part for name, value in environment.items() for part in ("--setenv", name, value)]
 
 

@@ -45,7 +45,7 @@ def main(question: Path, answer: Path) -> None:
     tracer = coverage.Coverage(data_file=None, include=list(files), config_file=False)
     contexts = Contexts(tracer)
     tracer.start()
-    pytest.main([*OPTIONS, *asked["tests"]], plugins=[contexts])
+    pytest.main([*OPTIONS, "--continue-on-collection-errors", *asked["tests"]], plugins=[contexts])
     tracer.stop()
     data = tracer.get_data()
     found: dict[str, Any] = {}
