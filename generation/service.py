@@ -66,7 +66,7 @@ def load_model(config: GeneratorConfig) -> LanguageModel:
     """
     from generation.decoding import loading
 
-    if config.adapter is not None:
+    if config.adapter not in {None, "none"}:
         raise ModelLoadError(f"there is no adapter {config.adapter!r} for {config.model}; none ships yet")
 
     return loading.load_model(models.resolve(config.model), config.dtype, config.threads)

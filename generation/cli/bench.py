@@ -1,6 +1,6 @@
-"""``memberwise bench tool``: how often the repository tool knows the true name, and how long it takes.
+"""``memberwise bench``: what is measured on, and how often the repository tool knows the true name.
 
-Parses, calls ``generation.evaluation.tool_bench`` and prints. Start reading at ``run``.
+Parses, calls ``generation.evaluation`` and prints. Start reading at ``run``, which is ``bench tool``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from generation.errors import ConfigError
+from generation.evaluation.frozen import differences, freeze
 from generation.evaluation.repositories import PinnedRepository, fetch, open_repositories, read_manifest
+from generation.evaluation.running.plan import draw_tasks
 from generation.evaluation.tool_bench import RepositoryResult, measure, summarize
 
 if TYPE_CHECKING:
@@ -41,6 +43,14 @@ def add_parser(subparsers: Subparsers) -> None:
     fetch.add_argument("--repos", type=Path, required=True, metavar="FILE", help="list of pinned repositories")
     fetch.add_argument("--only", metavar="A,B", help="these of them")
     fetch.set_defaults(run=run_fetch)
+    tasks = parts.add_parser("tasks", help="freeze the tasks of a list in a file, or check such a file")
+    tasks.add_argument("--repos", type=Path, required=True, metavar="FILE", help="list of pinned repositories")
+    tasks.add_argument("--tasks", type=int, default=480, metavar="N", help="so many in all (480)")
+    tasks.add_argument("--seed", type=int, default=0, help="of the choice of functions (0)")
+    where = tasks.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", type=Path, metavar="FILE", help="write them there")
+    where.add_argument("--check", type=Path, metavar="FILE", help="say what differs from that file; exit code 1")
+    tasks.set_defaults(run=run_tasks)
     tool = parts.add_parser("tool", help="recall and latency of the repository tool")
     tool.add_argument(
         "--repos", type=Path, required=True, metavar="FILE", help="list of pinned repositories, or a folder"
@@ -66,6 +76,18 @@ def _wanted(args: argparse.Namespace) -> list[PinnedRepository]:
     if unknown := [name for name in names if name not in entries]:
         raise ConfigError(f"{args.repos} has no repository called {unknown[0]}; there are {', '.join(entries)}")
     return [entries[name] for name in names]
+
+
+def run_tasks(args: argparse.Namespace) -> int:
+    """Freeze tasks or check frozen ones; the exit code."""
+    tasks = draw_tasks(open_repositories(args.repos, _say), args.tasks, None, args.seed)
+    if args.out is not None:
+        freeze(tasks, args.out)
+        return 0
+    found = differences(args.check, tasks)
+    for line in found:
+        print(line)
+    return 1 if found else 0
 
 
 def run(args: argparse.Namespace) -> int:

@@ -46,12 +46,10 @@ def judge(
     cache = plan.out / "cache"
     tool = replace(tool, cache=cache.absolute() / "jedi")
     facts = gather(plan.by_root, cache / "facts", tool, done=done)
-    by_task: dict[str, list[Record]] = {}
-    for record in records:
-        by_task.setdefault(record.task, []).append(record)
-    checks = {root: list(_checks(root, tasks, by_task)) for root, tasks in plan.by_root.items()}
+    records = list(records)
+    checks = in_their_files(plan, records)
     verdicts = judge_all(checks, cache / "pylint", done=done)
-    by_key = {(record.task, record.config): record for listed in by_task.values() for record in listed}
+    by_key = {(record.task, record.config): record for record in records}
     true = {check.task: canonical(check.body) for listed in checks.values() for check in listed if check.config == TRUE}
     return [
         Result(
@@ -68,6 +66,14 @@ def judge(
         for listed in checks.values()
         for check in listed
     ]
+
+
+def in_their_files(plan: Plan, records: Iterable[Record]) -> dict[Path, list[Check]]:
+    """Every body in its file, by the root of its repository; the true bodies under ``TRUE``."""
+    by_task: dict[str, list[Record]] = {}
+    for record in records:
+        by_task.setdefault(record.task, []).append(record)
+    return {root: list(_checks(root, tasks, by_task)) for root, tasks in plan.by_root.items()}
 
 
 def _checks(root: Path, tasks: Sequence[Task], by_task: dict[str, list[Record]]) -> Iterator[Check]:

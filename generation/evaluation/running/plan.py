@@ -64,7 +64,11 @@ class Plan:
 
 
 def draw_tasks(
-    roots: Mapping[str, Path], total: int | None, per_repository: int | None, seed: int
+    roots: Mapping[str, Path],
+    total: int | None,
+    per_repository: int | None,
+    seed: int,
+    known: Mapping[str, Sequence[Task]] | None = None,
 ) -> dict[str, list[Task]]:
     """Tasks of the repositories: as many of each as of any other, as far as they have them.
 
@@ -73,8 +77,9 @@ def draw_tasks(
         total: at most so many in all.
         per_repository: at most so many of each.
         seed: of the choice; a larger number only adds tasks.
+        known: choose from these; from all tasks of the repositories when None.
     """
-    found = {name: collect_tasks(root, name) for name, root in roots.items()}
+    found = known if known is not None else {name: collect_tasks(root, name) for name, root in roots.items()}
     counts = {name: min(len(tasks), per_repository or len(tasks)) for name, tasks in found.items()}
     quotas = _quotas(counts, sum(counts.values()) if total is None else total)
     return {name: sample(tasks, name, quotas[name], seed) for name, tasks in found.items() if quotas[name]}
