@@ -1,6 +1,6 @@
-r"""Positions of the protocol to offsets into text and back.
+"""Positions of the protocol to offsets into text and back: the only place that knows UTF-8, -16 and -32 units.
 
-The only place that knows UTF-8, UTF-16 and UTF-32 units. The protocol counts lines by ``\\n``, ``\\r\\n`` and ``\\r`` alone; a form feed, which ``str.splitlines`` would split at,
+The protocol counts lines by ``\\n``, ``\\r\\n`` and ``\\r`` alone; a form feed, which ``str.splitlines`` would split at,
 stays inside a line. Everything else in Memberwise counts code points. Start reading at ``Lines``.
 """
 

@@ -1,7 +1,7 @@
 """The server as a whole: what it holds, how it starts to be ready, and what a change of settings means.
 
-The handlers of single methods are in ``handlers``, one module each. Everything here runs on the event loop; the model is
-touched on the decode thread, folders are read on another. Start reading at ``build_server`` and ``MemberwiseServer.load``.
+The handlers of single methods are in ``handlers``, one module each. Everything here runs on the event loop; the model
+is touched on the decode thread, folders are read on another. Start reading at ``MemberwiseServer.load``.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ class MemberwiseServer(LanguageServer):
             self._warned.add(message)
             self.window_show_message(types.ShowMessageParams(types.MessageType.Warning, message))
 
-    def report_server_error(self, error: Exception, source: Any) -> None:
+    def report_server_error(self, error: Exception, source: Any) -> None:  # noqa: ARG002 - pygls' signature
         """Errors outside of any request: bytes that are no message, a notification that failed. Never the content."""
         assert isinstance(self.protocol, Protocol)
         if not self.protocol.report_broken(error):

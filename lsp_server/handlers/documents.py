@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lsprotocol import types
 
 from lsp_server.server import MemberwiseServer
@@ -9,7 +11,7 @@ from lsp_server.server import MemberwiseServer
 
 def register(server: MemberwiseServer) -> None:
     """Register the handlers."""
-    handlers = {
+    handlers: dict[str, Callable[..., None]] = {
         types.TEXT_DOCUMENT_DID_OPEN: did_open,
         types.TEXT_DOCUMENT_DID_CHANGE: did_change,
         types.TEXT_DOCUMENT_DID_CLOSE: did_close,
