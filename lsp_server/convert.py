@@ -1,7 +1,7 @@
 """Positions of the protocol to offsets into text and back: the only place that knows UTF-8, -16 and -32 units.
 
-The protocol counts lines by ``\\n``, ``\\r\\n`` and ``\\r`` alone; a form feed, which ``str.splitlines`` would split at,
-stays inside a line. Everything else in Memberwise counts code points. Start reading at ``Lines``.
+The protocol counts lines by LF, CRLF and CR alone; a form feed, which ``str.splitlines`` would split at, stays inside
+a line. Everything else in Memberwise counts code points. Start reading at ``Lines``.
 """
 
 from __future__ import annotations

@@ -18,7 +18,9 @@ from pygls.uris import to_fs_path
 from generation.source.files import dominant_newline
 from lsp_server.convert import Lines
 
-LIMIT_CHARACTERS = 8_000_000
+_MOST_BEFORE, _MOST_AFTER = 200_000, 50_000  # characters around a cursor that are looked at
+_STEP = 50_000  # the start moves in steps, so that typing does not move it
+_TOP_LEVEL = re.compile(r"^(?=[^\s#)\]}])", re.MULTILINE)
 _MAGIC = re.compile(r"^[%!?]", re.MULTILINE)
 
 
@@ -63,8 +65,17 @@ class Snapshot:
         return int(self.text.startswith("\ufeff"))
 
     def around(self, offset: int) -> tuple[str, str]:
-        """The text before and after an offset as the generator wants it: line feeds only, no mark, all cells above."""
-        before, after = self.text[self.mark : max(offset, self.mark)], self.text[max(offset, self.mark) :]
+        """The text before and after an offset as the generator wants it: line feeds only, no mark, all cells above.
+
+        Of a very long document it is what lies near the offset.
+        """
+        offset = max(offset, self.mark)
+        start = self.mark
+        if offset - start > _MOST_BEFORE:
+            near = (offset - _MOST_BEFORE) // _STEP * _STEP
+            found = _TOP_LEVEL.search(self.text, near, offset)
+            start = found.start() if found else near
+        before, after = self.text[start:offset], self.text[offset : offset + _MOST_AFTER]
         return self.above + _unix(before), _unix(after)
 
 
@@ -99,7 +110,7 @@ class Documents:
 
     def open(self, uri: str, version: int, text: str) -> None:
         """A document was opened, or opened again."""
-        self._open[uri] = Snapshot(uri, version, text[:LIMIT_CHARACTERS], self.encoding)
+        self._open[uri] = Snapshot(uri, version, text, self.encoding)
 
     def change(self, uri: str, version: int, changes: Sequence[types.TextDocumentContentChangeEvent]) -> bool:
         """Apply changes in order; False when the document is not open."""

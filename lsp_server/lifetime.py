@@ -21,7 +21,7 @@ import psutil
 from lsp_server import statistics
 from lsp_server.server import LoadModel, MemberwiseServer, build_server
 
-_WATCH_S = 0.5
+_WATCH_S = 0.2
 _CLEAN_UP_S = 1.0
 _ending = threading.Lock()
 

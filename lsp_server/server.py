@@ -109,7 +109,7 @@ class MemberwiseServer(LanguageServer):
     async def load(self) -> None:
         """Load the model if there is none, then read the folders that have not been read."""
         async with self._loading:
-            if self.model is None:
+            if self.model is None and not self.failure and self.settings.enabled:
                 await self._load()
             if self.model is not None:
                 await self._read_folders(self.model)
@@ -117,7 +117,6 @@ class MemberwiseServer(LanguageServer):
 
     async def _load(self) -> None:
         settings = self.settings
-        self.failure = ""
         self.say(ServerStatus(busy=True, kind="loading", message=f"loading the model {settings.model}"))
         async with self.progress_bars.shown("Memberwise", f"loading the model {settings.model}"):
             job = self.decode.submit(lambda _stop: self._load_model(configuration(settings)))
@@ -172,14 +171,12 @@ class MemberwiseServer(LanguageServer):
         if old == new:
             return
         if _differ(old, new, _MODEL_FIELDS):
-            self.model = None
+            self.model, self.failure = None, ""
         if _differ(old, new, (*_MODEL_FIELDS, *_SESSION_FIELDS)):
             self.repositories.close_all()
         self.completions.stop()
-        if new.enabled:
-            self.start(self.load())
-        else:
-            self.say(self.idle_status)
+        self.say(self.idle_status)
+        self.start(self.load())
 
     # ------------------------------------------------------------------------------------------ telling
 
@@ -190,7 +187,9 @@ class MemberwiseServer(LanguageServer):
             return ServerStatus(busy=False, kind="paused", message="paused")
         if self.failure:
             return ServerStatus(busy=False, kind="error", message=self.failure)
-        return ServerStatus(busy=False, kind="ready", message=self.model.name if self.model else "")
+        if self.model is None:
+            return ServerStatus(busy=True, kind="loading", message="starting")
+        return ServerStatus(busy=False, kind="ready", message=self.model.name)
 
     def say(self, status: ServerStatus) -> None:
         """Tell the client what is going on, when it is something else than before."""

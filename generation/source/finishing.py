@@ -56,14 +56,18 @@ def drop_unfinished(text: str, stem: str) -> str:
 def stay_inside(text: str, stem: str, rest: str) -> str:
     """Cut where the text closes what was open at the cursor, if the rest of the line closes it anyway."""
     scanner = Scanner(stem)
-    depth, opened = scanner.depth, scanner.copy()
-    if not depth or opened.feed(rest).depth >= depth:
+    closed = scanner.depth - _lowest_depth(scanner.copy(), rest)
+    if not closed:
         return text
     for position, char in enumerate(text[len(stem) :], len(stem)):
         scanner.feed(char)
-        if scanner.depth < depth:
+        if scanner.depth < closed:
             return text[:position]
     return text
+
+
+def _lowest_depth(scanner: Scanner, text: str) -> int:
+    return min([scanner.depth, *(scanner.feed(char).depth for char in text)])
 
 
 def drop_rest_of_line(text: str, stem: str, rest: str) -> str:

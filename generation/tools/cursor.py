@@ -61,7 +61,7 @@ def find_cursor(before: str, after: str, *, invoked: bool = False) -> CursorSite
         TargetError: nothing can be completed here; the message is for the user.
     """
     rest = after.partition("\n")[0]
-    if re.match(r"\w", rest) and re.search(r"\w\Z", before):
+    if re.match(r"\w", rest) and re.match(r"\w", before[-1:]):
         raise TargetError("the cursor is inside a word")
     *above, current = statements(before)
     line_start = before.rfind("\n") + 1
@@ -78,7 +78,9 @@ def find_cursor(before: str, after: str, *, invoked: bool = False) -> CursorSite
     fresh = blank and _is_fresh(before, above, indent, after)
     block = not rest.strip() and (fresh or invoked)
     extent = Extent.BLOCK if block else Extent.LINE
-    return CursorSite(before[:start], stem + lead, lead, prefix, after, indent, extent, fresh, _owner(before, above))
+    return CursorSite(
+        before[:start], stem + lead, lead, prefix, after, indent, extent, fresh, _owner(before, above, indent)
+    )
 
 
 def _typed_name(typed: str) -> str:
@@ -110,11 +112,11 @@ def _is_fresh(before: str, above: list[Statement], indent: str, after: str) -> b
     return below is None or len(below[1]) < len(indent)
 
 
-def _owner(before: str, above: list[Statement]) -> str:
+def _owner(before: str, above: list[Statement], indent: str) -> str:
     """The classes around the cursor, up to the first function."""
     names = []
     for block in open_blocks(above):
-        if block.keyword != "class":
+        if block.keyword != "class" or len(block.indent) >= len(indent):
             break
         found = _CLASS_NAME.match(before, block.start)
         names.append(found[1] if found else "")

@@ -26,6 +26,7 @@ def register(server: MemberwiseServer) -> None:
 def did_open(ls: MemberwiseServer, params: types.DidOpenTextDocumentParams) -> None:
     """``textDocument/didOpen``."""
     item = params.text_document
+    _forget(ls, item.uri)
     ls.documents.open(item.uri, item.version, item.text)
 
 

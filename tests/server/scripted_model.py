@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from generation.config import GeneratorConfig
 from tests.decoding.scripted import EOS, MARK, SIZE, ScriptedModel, ScriptedState
 
-SLOW_S = 0.05
+SLOW_S = 0.02
 SCRIPTS = {
     "def total(self):\n": "        return self.price_of(self.count)\n",
     "def slow(self):\n": "        return self.price_of(self.count) + self.price_of(self.count)\n",
