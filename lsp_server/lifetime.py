@@ -80,7 +80,7 @@ def _clean_up(server: MemberwiseServer) -> None:
 
 
 def _protocol_streams() -> tuple[BinaryIO, BinaryIO]:
-    """Stdin and stdout for the protocol alone: whatever else prints goes to stderr, whatever else reads finds the end."""
+    """Stdin and stdout for the protocol alone: what else prints goes to stderr, what else reads gets nothing."""
     stdin, stdout = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
