@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -36,7 +37,9 @@ def test_lenses_stand_above_functions_without_a_body(shared: Client, uri: str) -
     lenses = shared.result("textDocument/codeLens", {"textDocument": {"uri": uri}})
     assert [lens["range"]["start"]["line"] for lens in lenses] == [14, 17]
     assert {lens["command"]["title"] for lens in lenses} == {"Generate body"}
-    result = shared.result(COMMAND, {"command": lenses[0]["command"]["command"], "arguments": lenses[0]["command"]["arguments"]})
+    result = shared.result(
+        COMMAND, {"command": lenses[0]["command"]["command"], "arguments": lenses[0]["command"]["arguments"]}
+    )
     assert result["applied"]
 
 
@@ -76,7 +79,7 @@ def test_a_body_is_applied_as_one_edit_with_progress_and_stream(shared: Client, 
     assert (kinds[0], kinds[-1], set(kinds[1:-1])) == ("begin", "end", {"report"})
     texts = [value["text"] for token, value in sent if token == "p1"]
     assert texts[-1].rstrip() == "        return self.price_of(self.count)"
-    assert all(later.startswith(earlier) for earlier, later in zip(texts, texts[1:], strict=False))
+    assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(texts))
 
 
 @pytest.mark.parametrize("newline", ["\r\n", "\r"])

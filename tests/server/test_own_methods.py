@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def test_a_completion_is_streamed_as_text_so_far(shared: Client, uri: str) -> No
     (item,) = shared.result("memberwise/streamInlineCompletion", params)["items"]
     texts = [p["value"]["text"] for p in shared.notifications("$/progress") if p["token"] == "s1"]
     assert len(texts) > 3
-    assert all(later.startswith(earlier) for earlier, later in zip(texts, texts[1:], strict=False))
+    assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(texts))
     assert item["insertText"].startswith(texts[-1].rstrip())
     assert item["id"] == item["command"]["arguments"][0]
     assert item["additionalTextEdits"] == []
@@ -78,7 +79,10 @@ def test_hover_knows_a_body_that_was_generated(shared: Client, uri: str) -> None
         (edit,) = params["edit"]["documentChanges"][0]["edits"]
         shared.notify(
             "textDocument/didChange",
-            {"textDocument": {"uri": uri, "version": 2}, "contentChanges": [{"range": edit["range"], "text": edit["newText"]}]},
+            {
+                "textDocument": {"uri": uri, "version": 2},
+                "contentChanges": [{"range": edit["range"], "text": edit["newText"]}],
+            },
         )
         return {"applied": True}
 
@@ -165,7 +169,10 @@ def test_settings_change_while_the_server_runs(repository: Path, uri: str) -> No
             number = client.start(INLINE, ask)  # answered with the old settings, or overtaken by the new ones
             client.answer(number)
             found = client.result(INLINE, ask)["items"]
-            assert [len(item["insertText"].splitlines()) for item in found] == [lines] * bool(lines), (configuration, since)
+            assert [len(item["insertText"].splitlines()) for item in found] == [lines] * bool(lines), (
+                configuration,
+                since,
+            )
         client.configuration = {"trusted": False, "trigger": "off"}
         client.notify("workspace/didChangeConfiguration", {"settings": None})
         client.result("memberwise/status", None)
