@@ -52,6 +52,11 @@ class DecodeThread:
         self._jobs.put(job)  # type: ignore[arg-type]  # a job of anything is run in the same way
         return job
 
+    @property
+    def busy(self) -> bool:
+        """A job is running."""
+        return self._running is not None
+
     def call(self, function: Callable[..., object], *args: object) -> None:
         """Run ``function`` on the event loop; from inside a job."""
         with contextlib.suppress(RuntimeError):  # the loop is closed: the server is going
@@ -67,6 +72,7 @@ class DecodeThread:
         while (job := self._jobs.get()) is not None:
             self._running = job
             if job.stop.is_set():
+                self._running = None
                 self.call(job.result.cancel)
                 continue
             try:

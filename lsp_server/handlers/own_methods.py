@@ -39,7 +39,7 @@ def register(server: MemberwiseServer) -> None:
     @server.feature(extensions.STATISTICS)
     def counts(_params: Any) -> dict[str, Any]:
         total = statistics.read() if server.settings.statistics else {}
-        return {"session": dict(server.records.counts), "total": dict(total)}
+        return {"session": dict(server.records.counts), "total": dict(total), "decoding": server.decode.busy}
 
     @server.feature(extensions.DID_SHOW_COMPLETION)
     def did_show(params: Any) -> None:
@@ -73,7 +73,7 @@ async def _stream(server: MemberwiseServer, params: Any) -> dict[str, Any]:
     plain = server.protocol._converter.unstructure(item, types.InlineCompletionItem)
     snapshot = opened(server, record.uri)
     edits = [server.protocol._converter.unstructure(edit) for edit in imports_of(server, record, snapshot)]
-    return {"items": [{**plain, "id": record.id, "additionalTextEdits": edits}]}
+    return {"items": [{**plain, "id": record.id, "cached": record.cached, "additionalTextEdits": edits}]}
 
 
 def imports_of(server: MemberwiseServer, record: Record, snapshot: Snapshot) -> list[types.TextEdit]:

@@ -112,12 +112,16 @@ def test_explain_tells_every_question_to_the_tool(shared: Client, uri: str) -> N
 
 def test_what_becomes_of_an_offer_is_counted_here_and_in_a_file(repository: Path, tmp_path: Path, uri: str) -> None:
     with Client(env={"MEMBERWISE_CACHE": str(tmp_path)}) as client:
-        client.initialize(repository, options={"debounceMs": 0})
+        client.initialize(repository, options={"debounceMs": 0, "statistics": True})
         identifier = accepted(client, uri)
         client.notify("memberwise/didShowCompletion", {"id": identifier})
         client.notify("memberwise/didPartiallyAcceptCompletion", {"id": identifier, "acceptedLength": 6})
         found = client.result("memberwise/statistics", None)
-        assert found == {"session": {"offered": 1, "accepted": 1, "shown": 1, "partly accepted": 1}, "total": {}}
+        assert found == {
+            "session": {"offered": 1, "accepted": 1, "shown": 1, "partly accepted": 1},
+            "total": {},
+            "decoding": False,
+        }
         client.notify("exit", None)
         client.process.wait(5)
     (file,) = tmp_path.rglob("statistics.json")
