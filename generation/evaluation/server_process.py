@@ -34,6 +34,9 @@ class ServerProcess:
         process: the server.
         seen: notifications and requests of the server, the latest last, each with the time it came ``at``.
         answers: by the id of the request, each with the time it came ``at``.
+        last_number: id of the latest request.
+        sent_at: when requests were sent, by their id.
+        first_text_at: when the first streamed text came, by its token.
         configuration: what the server gets when it asks for its settings.
         on_request: what to answer to other requests of the server, by method.
     """
@@ -53,7 +56,9 @@ class ServerProcess:
         self._errors: deque[bytes] = deque(maxlen=1000)
         self._changed = threading.Condition()
         self._writing = threading.Lock()
-        self._number = 0
+        self.last_number = 0
+        self.sent_at: dict[int, float] = {}
+        self.first_text_at: dict[int | str, float] = {}
         self._threads = [threading.Thread(target=read, daemon=True) for read in (self._read, self._read_errors)]
         for thread in self._threads:
             thread.start()
@@ -125,9 +130,10 @@ class ServerProcess:
 
     def start(self, method: str, params: Any) -> int:
         """Send a request; its id."""
-        self._number += 1
-        self.send({"id": self._number, "method": method, "params": params})
-        return self._number
+        self.last_number += 1
+        self.sent_at[self.last_number] = time.perf_counter()
+        self.send({"id": self.last_number, "method": method, "params": params})
+        return self.last_number
 
     def ask(self, method: str, params: Any, wait_s: float = WAIT_S) -> Message:
         """Send a request and wait for the answer."""
@@ -181,6 +187,7 @@ class ServerProcess:
             with self._changed:
                 if "method" in message:
                     self.seen.append(message)
+                    self._note_text(message)
                 else:
                     self.answers[message["id"]] = message
                 self._changed.notify_all()
@@ -188,8 +195,13 @@ class ServerProcess:
                 with contextlib.suppress(OSError):
                     self.send({"id": message["id"], "result": self._respond(message)})
 
+    def _note_text(self, message: Message) -> None:
+        params: Any = message.get("params")
+        if message["method"] == "$/progress" and "text" in params["value"]:
+            self.first_text_at.setdefault(params["token"], message["at"])
+
     def _respond(self, message: Message) -> Any:
-        method, params = message["method"], message.get("params")
+        method, params = message["method"], message.get("params") or {}
         if method in self.on_request:
             return self.on_request[method](params)
         if method == "workspace/configuration":
