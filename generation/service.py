@@ -26,6 +26,7 @@ from generation.source.files import SourceFile
 from generation.source.functions import FunctionSite, hole, replace_body
 from generation.source.imports import add_imports
 from generation.tools.checks import Problem, check
+from generation.tools.cursor import CursorSite
 from generation.tools.jedi_tool import JediTool
 from generation.tools.member_index import MemberIndex
 from generation.types import (
@@ -123,6 +124,7 @@ class Session:
         self.tool = JediTool(
             self.root, config.tool, index=self.index if decoding.index else None, repair=decoding.repair
         )
+        self._generators: dict[SamplingConfig, Generator] = {}  # each knows its vocabulary, which takes long to read
         self.warnings: tuple[str, ...] = self.tool.environment.warnings
 
     def __enter__(self) -> Session:
@@ -143,6 +145,7 @@ class Session:
         file: SourceFile,
         *,
         seed: int | None = None,
+        sampling: SamplingConfig | None = None,
         cancel: threading.Event | None = None,
         deadline_s: float | None = None,
     ) -> Iterator[GenerationEvent]:
@@ -152,11 +155,34 @@ class Session:
             site: the function.
             file: the file it is in, as read.
             seed: of the sampler; the configured one when None.
+            sampling: the configured one when None.
             cancel: ends the generation when set.
             deadline_s: ends the generation after this many seconds.
         """
         chosen_seed = self.config.sampling.seed if seed is None else seed
-        yield from self._stream(self.request(site, file, chosen_seed), self.config.sampling, cancel, deadline_s)
+        request = self.request(site, file, chosen_seed)
+        yield from self._stream(request, sampling or self.config.sampling, cancel, deadline_s)
+
+    def complete(
+        self,
+        site: CursorSite,
+        path: Path,
+        *,
+        max_tokens: int | None = None,
+        cancel: threading.Event | None = None,
+        deadline_s: float | None = None,
+    ) -> Iterator[GenerationEvent]:
+        """Go on at a cursor; ``Finished.text`` starts with the name that is being typed.
+
+        Args:
+            site: the cursor.
+            path: the file it is in, real or not.
+            max_tokens: the configured number when None.
+            cancel: ends the generation when set.
+            deadline_s: ends the generation after this many seconds.
+        """
+        request = self.cursor_request(site, path, max_tokens or self.config.max_tokens)
+        yield from self._stream(request, self.config.sampling, cancel, deadline_s)
 
     def candidates(
         self,
@@ -183,7 +209,11 @@ class Session:
         start = text.find(finished.text.rstrip(), max(0, site.header_end)) if finished.text.strip() else site.body_start
         start = max(start, 0)
         span = (start, start + len(finished.text))
-        return check(self.root, file.path.absolute(), text, span, self.tool, self.index)
+        return self.check(file.path.absolute(), text, span)
+
+    def check(self, path: Path, text: str, span: tuple[int, int]) -> tuple[Problem, ...]:
+        """What is wrong with a part of a file's text; needs no model."""
+        return check(self.root, path, text, span, self.tool, self.index)
 
     @property
     def first_party(self) -> Collection[str]:
@@ -204,6 +234,25 @@ class Session:
             site.body_indent,
             self.config.max_tokens,
             seed,
+        )
+
+    def cursor_request(self, site: CursorSite, path: Path, max_tokens: int) -> GenerationRequest:
+        """The hole at a cursor, with its prompt."""
+        before = site.before + site.stem
+        self.tool.prefetch(ToolQuery(self.root, path, before, site.after, NameKind.NAME))
+        return GenerationRequest(
+            self.root,
+            path,
+            site.before,
+            site.after,
+            self._prompt(path, before, site.after, site.owner),
+            site.indent,
+            max_tokens,
+            self.config.sampling.seed,
+            site.extent,
+            site.stem,
+            site.prefix,
+            may_be_empty=not site.fresh,
         )
 
     def _prompt(self, path: Path, before: str, after: str, owner: str) -> str:
@@ -233,6 +282,11 @@ class Session:
         yield from self._generator(sampling).stream(request, cancel, deadline_s)
 
     def _generator(self, sampling: SamplingConfig) -> Generator:
+        if sampling not in self._generators:
+            self._generators[sampling] = self._new_generator(sampling)
+        return self._generators[sampling]
+
+    def _new_generator(self, sampling: SamplingConfig) -> Generator:
         from generation.decoding.drafting import PromptLookupDrafter
         from generation.decoding.generator import Generator
 

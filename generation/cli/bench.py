@@ -1,5 +1,6 @@
-"""``memberwise bench``: what is measured on, and how often the repository tool knows the true name.
+"""``memberwise bench``: what is measured on, and how good and how quick the parts are.
 
+``tool``: how often the repository tool knows the true name. ``server``: how long the language server lets people wait.
 Parses, calls ``generation.evaluation`` and prints. Start reading at ``run``, which is ``bench tool``.
 """
 
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from generation.errors import ConfigError
+from generation.evaluation import server_bench
 from generation.evaluation.frozen import differences, freeze
 from generation.evaluation.repositories import PinnedRepository, fetch, open_repositories, read_manifest
 from generation.evaluation.running.plan import draw_tasks
@@ -60,6 +62,35 @@ def add_parser(subparsers: Subparsers) -> None:
     tool.add_argument("--seed", type=int, default=0, help="of the choice of functions (0)")
     tool.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
     tool.set_defaults(run=run)
+    _add_server(parts)
+
+
+def _add_server(parts: Subparsers) -> None:
+    server = parts.add_parser("server", help="latency of the language server to somebody who types")
+    server.add_argument(
+        "--repos", type=Path, required=True, metavar="FILE", help="list of pinned repositories, or a folder"
+    )
+    server.add_argument("--only", metavar="NAME", help="one of them")
+    server.add_argument("--functions", type=int, default=4, metavar="N", help="bodies typed in each repository (4)")
+    server.add_argument("--seed", type=int, default=0, help="of every random choice (0)")
+    server.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
+    server.add_argument("--model-from", metavar="FILE::FUNCTION", help=argparse.SUPPRESS)
+    server.set_defaults(run=run_server)
+
+
+def run_server(args: argparse.Namespace) -> int:
+    """Type into the server; the exit code."""
+    roots = {name: root for name, root in open_repositories(args.repos, _say).items() if args.only in (None, name)}
+    if not roots:
+        raise ConfigError(f"{args.repos} has no repository called {args.only}")
+    arguments = ["--model-from", args.model_from] if args.model_from else []
+    report = server_bench.measure(roots, args.functions, args.seed, arguments, _say)
+    text = json.dumps(report, indent=2)
+    if args.json is not None:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(text + "\n", encoding="utf-8")
+    print(text)
+    return 0
 
 
 def run_fetch(args: argparse.Namespace) -> int:

@@ -19,6 +19,7 @@ from generation.errors import MemberwiseError
 
 _COMMANDS = {
     "generate": ("generation.cli.generate", "write the body of a function"),
+    "serve": ("lsp_server.command", "the language server that editors talk to"),
     "model": ("generation.cli.model", "list, fetch, inspect and remove models"),
     "doctor": ("generation.cli.doctor", "say what is installed, how fast it is and what is missing"),
     "bench": ("generation.cli.bench", "measure parts of Memberwise"),

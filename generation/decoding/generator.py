@@ -26,11 +26,13 @@ from generation.decoding.triggers import TriggerPoint, binds, find_trigger, name
 from generation.decoding.vocabulary import Vocabulary
 from generation.errors import StoppedError
 from generation.interfaces import CompletionTool, DecodingState, Drafter, LanguageModel
-from generation.source.body import BlockReader, clean, complete_statements, repeated_lines
+from generation.source.body import BlockReader, repeated_lines
+from generation.source.finishing import finish
 from generation.source.lexer import ExpectedName
 from generation.types import (
     Candidate,
     Draft,
+    Extent,
     Finished,
     FinishReason,
     GenerationEvent,
@@ -120,11 +122,12 @@ class Generator:
             state.close()
 
     def _prompt(self, request: GenerationRequest) -> tuple[list[int], bytes]:
-        """Token ids of the prompt with the first line's indentation, and the bytes of it that no token covers."""
+        """Token ids of the prompt with what is there of the first line, and bytes that the next tokens must spell."""
         tokenizer = self.model.tokenizer
-        ids, missing = self.vocabulary.encode_stem(request.prompt + request.indent, "return")
+        text = request.prompt + request.indent if request.extent is Extent.BODY else request.prompt
+        ids, missing = self.vocabulary.encode_stem(text, request.prefix or "return")
         bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
-        return bos + ids, missing
+        return bos + ids, missing + request.prefix.encode()
 
 
 class _Run:
@@ -137,15 +140,17 @@ class _Run:
         self.request = request
         self.state = state
         self.sampler = Sampler(generator.sampling, request.seed)
-        self.block = BlockReader(request.indent)
+        self.block = BlockReader(request.indent, single=request.extent is Extent.LINE)
         self.detokenizer = Detokenizer()
-        self.block.feed(request.indent.encode()[: len(request.indent.encode()) - len(missing)].decode())
-        self.missing = missing  # bytes of the indentation that the next tokens must spell
+        there = (request.opening + request.prefix).encode()
+        self.block.feed(there[: len(there) - len(missing)].decode())
+        self.block.has_statement |= bool(request.stem.strip())
+        self.missing = missing  # bytes of what is there already that the next tokens must spell
         self.at_boundary = False  # a chosen name just ended: the next token cannot continue it
         self.after_mark = False
         self.next_id: int | None = None  # chosen, not yet committed
         self.written_tokens = 0
-        self.shown = 0
+        self.start = self.shown = len(request.stem)  # where the generated text starts in the text of the block
         self.ended = False
         self.imports: list[ImportNeeded] = []
         self.forwards = self.tool_calls = 0
@@ -175,6 +180,7 @@ class _Run:
         self.next_id = None
         if self._ends(token_id):
             self.ended = True
+            self.block.feed(self.detokenizer.feed(self.vocabulary.bytes_of(token_id)))  # `)` of a token like `)\n`
         elif token_id == self.generator.model.tokenizer.mark_id:
             yield from self._step_at_mark(token_id)
         elif point := self._trigger_point(token_id):
@@ -195,9 +201,7 @@ class _Run:
 
     def finished(self, reason: FinishReason, prompt_tokens: int, total_ms: float) -> Finished:
         """The last event: the text that is worth keeping, and what it cost."""
-        text, indent = self.block.text[: self.block.end], self.request.indent
-        if reason is not FinishReason.END:
-            text = complete_statements(text, indent)
+        text = finish(self.block.text[: self.block.end], self.request, complete=reason is FinishReason.END)
         stats = GenerationStats(
             prompt_tokens=prompt_tokens,
             generated_tokens=self.written_tokens,
@@ -208,7 +212,6 @@ class _Run:
             total_ms=total_ms,
             logprob=self.logprob,
         )
-        text = clean(text, indent, self.request.after)
         imports = tuple(i for i in dict.fromkeys(self.imports) if i.bound_name in text)
         return Finished(reason, text, imports, stats)
 
@@ -235,7 +238,8 @@ class _Run:
         """The next token. A block without a statement cannot end."""
         logits = self.state.next_logits.masked_fill(self._barred(), -torch.inf)
         token_id = self.sampler.choose(logits)
-        while not self.block.has_statement and self._ends(token_id) and logits.isfinite().sum() > 1:
+        may_end = self.request.may_be_empty or self.block.has_statement
+        while not may_end and self._ends(token_id) and logits.isfinite().sum() > 1:
             logits[token_id] = -torch.inf
             token_id = self.sampler.choose(logits)
         return token_id
@@ -249,7 +253,8 @@ class _Run:
         return ahead.end is not None
 
     def _trigger_point(self, token_id: int) -> TriggerPoint | None:
-        if self.config.trigger is not Trigger.DOT:
+        begun = self.missing and self.request.prefix  # inside a name nobody can wait for a mark
+        if self.config.trigger is not Trigger.DOT and not (begun and self.config.trigger is Trigger.MARK):
             return None
         point = find_trigger(self.block.scanner, self.detokenizer.preview(self.vocabulary.bytes_of(token_id)))
         if point is None or point.word in _NEVER_ASKED:
@@ -324,14 +329,15 @@ class _Run:
         search = IdentifierSearch(
             self.state, self.vocabulary, self.sampler, self._no_mark, self.config.tree_tokens, self.config.boundary
         )
-        free, name = search.follow_free(first_token, point.glue)
+        prefix = self.request.prefix if self.missing else ""
+        free, name = search.follow_free(first_token, point.glue, self.missing)
         if self._is_no_name(name, search, free):
             self._commit_found(search, free)
             return
         offset = len(self.block.text) + len(point.glue)
         if name and names_argument(point.expected, search.look_ahead(free, 1)):
             point, name = replace(point, expected=replace(point.expected, kind=NameKind.ARGUMENT)), f"{name}="
-        answer = self._ask(point)
+        answer = self._ask(point, prefix)
         node, chosen = self._decide(search, answer, point, free, name)
         best = tuple(candidate for candidate, _ in search.best(_SHOWN_CANDIDATES))
         self._commit_found(search, node)
@@ -408,7 +414,7 @@ class _Run:
             self._feed(token_id)
         self.forwards += search.forwards
 
-    def _ask(self, point: TriggerPoint) -> ToolAnswer:
+    def _ask(self, point: TriggerPoint, prefix: str = "") -> ToolAnswer:
         tool = self.generator.tool
         assert tool is not None
         before = self.request.before + self.block.text + point.glue
@@ -416,7 +422,7 @@ class _Run:
         answer = tool.suggest(query)
         self.tool_calls += 1
         self.tool_ms += answer.elapsed_ms
-        return answer
+        return replace(answer, suggestions=tuple(s for s in answer.suggestions if s.name.startswith(prefix)))
 
     def _called(
         self,
@@ -428,7 +434,7 @@ class _Run:
         free_name: str | None,
     ) -> ToolCalled:
         return ToolCalled(
-            offset=offset,
+            offset=offset - self.start,
             kind=point.expected.kind,
             receiver=answer.receiver,
             suggestions=len(answer.suggestions),
