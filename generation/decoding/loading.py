@@ -37,7 +37,7 @@ def load_model(path: Path, dtype: str = "auto", threads: int | None = None) -> T
     if dtype not in DTYPES:
         raise ModelLoadError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
     torch.set_num_threads(threads or default_threads())
-    network = _load_network(path, cpu_dtype() if dtype == "auto" else dtype)
+    network = load_network(path, cpu_dtype() if dtype == "auto" else dtype)
     tokenizer = load_tokenizer(path, network.get_output_embeddings().weight.shape[0])
     return TransformersModel(network, tokenizer, path.resolve().name)
 
@@ -67,7 +67,12 @@ def default_threads() -> int:
     return max(1, (os.cpu_count() or 1) // 2)
 
 
-def _load_network(path: Path, dtype: str) -> Any:
+def load_network(path: Path, dtype: str) -> Any:
+    """The causal model of transformers in ``path``, with all its weights.
+
+    Raises:
+        ModelLoadError: the folder is incomplete, damaged or of a kind that transformers does not know.
+    """
     from transformers import AutoModelForCausalLM
 
     if not (path / "config.json").is_file():

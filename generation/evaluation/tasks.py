@@ -134,7 +134,7 @@ def _indent_of(body: str) -> str:
 def _tasks_in(root: Path, path: Path, repo: str, documented: bool) -> Iterator[Task]:
     relative = PurePosixPath(path.relative_to(root).as_posix())
     text = read_text(path)
-    tree = None if text is None or _is_left_out(relative, text) else parse(text)
+    tree = None if text is None or is_left_out(relative, text) else parse(text)
     if text is None or tree is None:
         return
     for node, site in functions_of(tree, text):
@@ -155,7 +155,8 @@ def functions_of(tree: ast.Module, text: str) -> Iterator[tuple[FunctionNode, Fu
                 yield node, site
 
 
-def _is_left_out(path: PurePosixPath, text: str) -> bool:
+def is_left_out(path: PurePosixPath, text: str) -> bool:
+    """Whether a file holds tests, or code that was vendored or generated."""
     if _TEST_FILE.fullmatch(path.name) or _GENERATED_FILE.fullmatch(path.name):
         return True
     return not _SKIPPED_FOLDERS.isdisjoint(path.parts) or bool(_GENERATED_HEADER.search(text[:_HEADER_CHARACTERS]))
