@@ -16,21 +16,26 @@ if TYPE_CHECKING:
 DTYPES = ("auto", "float32", "bfloat16")
 
 
-def load_model(path: Path, dtype: str = "auto", threads: int | None = None) -> TransformersModel:
+def load_model(
+    path: Path, dtype: str = "auto", threads: int | None = None, adapter: Path | None = None
+) -> TransformersModel:
     """Load the model folder ``path`` (Hugging Face format) for the CPU.
 
     Args:
         path: the folder, as ``generation.models.resolve`` finds it.
         dtype: ``float32``, ``bfloat16``, or ``auto``: bfloat16 where the processor computes with it, else float32.
         threads: threads torch computes with, for the whole process; None is half of the cores, at least one.
+        adapter: an adapter folder, which is added to the weights.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
         ModelLoadError: the folder is incomplete, damaged or of a kind that transformers does not know.
+        AdapterMismatchError: the adapter was trained for another model.
     """
     _require_libraries()
     import torch
 
+    from generation.decoding.adapter import apply, load_adapter
     from generation.decoding.tokenizer import load_tokenizer
     from generation.decoding.transformers_model import TransformersModel
 
@@ -38,8 +43,13 @@ def load_model(path: Path, dtype: str = "auto", threads: int | None = None) -> T
         raise ModelLoadError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
     torch.set_num_threads(threads or default_threads())
     network = load_network(path, cpu_dtype() if dtype == "auto" else dtype)
-    tokenizer = load_tokenizer(path, network.get_output_embeddings().weight.shape[0])
-    return TransformersModel(network, tokenizer, path.resolve().name)
+    mark_id, name = None, path.resolve().name
+    if adapter is not None:
+        loaded = load_adapter(adapter, path)
+        apply(network, loaded)
+        mark_id, name = loaded.manifest.mark_id, f"{name}+{loaded.manifest.name}"
+    tokenizer = load_tokenizer(path, network.get_output_embeddings().weight.shape[0], mark_id)
+    return TransformersModel(network, tokenizer, name)
 
 
 def _require_libraries() -> None:

@@ -22,7 +22,9 @@ _PREFIX = "checkpoint-"
 _KEPT = 2
 
 
-def save(run: Path, step: int, tensors: Mapping[str, torch.Tensor], optimizer: Any, progress: Mapping[str, Any]) -> None:
+def save(
+    run: Path, step: int, tensors: Mapping[str, torch.Tensor], optimizer: Any, progress: Mapping[str, Any]
+) -> None:
     """Write a checkpoint and delete all but the last two; an older one stays whatever happens to this one.
 
     Raises:
@@ -72,7 +74,9 @@ def load(checkpoint: Path) -> tuple[dict[str, torch.Tensor], Any, dict[str, Any]
         optimizer = torch.load(checkpoint / "optimizer.pt", map_location="cpu", weights_only=True)
         return load_file(checkpoint / "adapter.safetensors"), optimizer, progress
     except Exception as error:
-        raise ConfigError(f"the checkpoint {checkpoint} is damaged ({error}); delete it to use the one before") from error
+        raise ConfigError(
+            f"the checkpoint {checkpoint} is damaged ({error}); delete it to use the one before"
+        ) from error
 
 
 def _checkpoints(run: Path) -> list[Path]:

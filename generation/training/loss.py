@@ -40,7 +40,7 @@ class _CrossEntropy(torch.autograd.Function):
     """Gradients exist for the hidden states and the mark's row only."""
 
     @staticmethod
-    def forward(  # noqa: D102, PLR0917 - torch's interface
+    def forward(
         ctx: Any,
         hidden: torch.Tensor,
         head: torch.Tensor,
@@ -69,7 +69,7 @@ class _CrossEntropy(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # noqa: D102
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         grad_hidden, grad_row = ctx.saved_tensors
         row = None if grad_row is None else grad_row * grad
         return (grad_hidden * grad.to(grad_hidden.dtype), None, row, None, None, None)

@@ -14,13 +14,11 @@ from typing import Any
 
 import torch
 
+from generation.decoding.adapter import MARK_EMBEDDING, MARK_HEAD
 from generation.decoding.loading import load_network as load_base
 from generation.errors import MissingExtraError, ModelLoadError
 from generation.training.examples import TrainingExample
 from generation.training.loss import cross_entropy
-
-_MARK_EMBEDDING = "mark.embedding"
-_MARK_HEAD = "mark.head"
 
 
 class AdaptedNetwork:
@@ -57,15 +55,20 @@ class AdaptedNetwork:
         return self.head.data_ptr() == self.embedding.data_ptr()
 
     @property
+    def keeps_weights_transposed(self) -> bool:
+        """Whether linear weights are (in, out), as in GPT-2."""
+        return any(type(module).__name__ == "Conv1D" for module in self.base.modules())
+
+    @property
     def device(self) -> torch.device:
         """Where the network computes."""
         return self.head.device
 
     def set_mark(self, embedding: torch.Tensor, head: torch.Tensor) -> None:
         """Give the mark's rows (D,) their first values; a tied base has one row for both."""
-        self.mark = {_MARK_EMBEDDING: torch.nn.Parameter(embedding.float().clone())}
+        self.mark = {MARK_EMBEDDING: torch.nn.Parameter(embedding.float().clone())}
         if not self.is_tied:
-            self.mark[_MARK_HEAD] = torch.nn.Parameter(head.float().clone())
+            self.mark[MARK_HEAD] = torch.nn.Parameter(head.float().clone())
 
     def parameters(self) -> list[torch.nn.Parameter]:
         """What is trained, in a fixed order."""
@@ -108,7 +111,7 @@ class AdaptedNetwork:
         weights = torch.ones(len(wanted), device=self.device)
         if self.mark_id is not None:
             weights[wanted == self.mark_id] = mark_weight
-        row = self.mark.get(_MARK_HEAD, self.mark.get(_MARK_EMBEDDING))
+        row = self.mark.get(MARK_HEAD, self.mark.get(MARK_EMBEDDING))
         mark_id = -1 if self.mark_id is None else self.mark_id
         return cross_entropy(hidden, self.head, row, mark_id, wanted, weights), len(wanted)
 
@@ -116,7 +119,7 @@ class AdaptedNetwork:
         """What the body says, (B, T, D), about ids (B, T)."""
         embedded = torch.nn.functional.embedding(ids.clamp(max=len(self.embedding) - 1), self.embedding)
         if self.mark_id is not None:
-            row = self.mark[_MARK_EMBEDDING].to(embedded.dtype)
+            row = self.mark[MARK_EMBEDDING].to(embedded.dtype)
             embedded = torch.where((ids == self.mark_id)[..., None], row, embedded)
         hidden: torch.Tensor = self.body(inputs_embeds=embedded, use_cache=False)[0]
         return hidden
@@ -184,7 +187,7 @@ def _require_peft() -> Any:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """peft calls what transformers deprecates; that is nothing a user could mend."""
+    """The library calls what transformers deprecates; that is nothing a user could mend."""
     import warnings
 
     with warnings.catch_warnings():
