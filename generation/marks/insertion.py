@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from generation.types import NameKind
 
@@ -30,4 +31,4 @@ def mark_offset(text: str, name_offset: int) -> int:
 def pieces(text: str, name_offsets: Sequence[int]) -> list[str]:
     """``text`` cut at the marks of names: between two pieces stands a mark. Joined they are ``text`` again."""
     cuts = [0, *sorted({mark_offset(text, offset) for offset in name_offsets}), len(text)]
-    return [text[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+    return [text[start:end] for start, end in pairwise(cuts)]

@@ -6,12 +6,12 @@ Tensors are kept in half precision. Knows nothing of how they were trained. Star
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from generation.adapters import (
     MANIFEST_NAME,
@@ -23,27 +23,28 @@ from generation.adapters import (
 )
 from generation.decoding.adapter import Adapter, load_adapter
 from generation.errors import AdapterMismatchError
+from generation.training.checkpoints import save_tensors
 from generation.training.network import AdaptedNetwork
-from generation.training.storage import saying_why
+from generation.training.storage import saying_why, writing
 
 
 def write_adapter(folder: Path, tensors: Mapping[str, torch.Tensor], manifest: AdapterManifest) -> None:
-    """Write an adapter folder in place of what is there, which stays until the new one is whole.
+    """Write the two files of an adapter folder, each in one step, the manifest last.
 
     Raises:
         ConfigError: the disk is full, or the folder may not be written.
     """
     halves = {name: tensor.detach().to(torch.float16).contiguous() for name, tensor in tensors.items()}
+    unfinished = folder / f".{TENSORS_NAME}.unfinished"
     with saying_why(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".adapter-", dir=folder.parent) as scratch:
-            new = Path(scratch) / "new"
-            new.mkdir()
-            save_file(halves, new / TENSORS_NAME)
-            (new / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
-            if folder.exists():
-                folder.rename(Path(scratch) / "old")
-            new.rename(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            save_tensors(halves, unfinished)
+            unfinished.replace(folder / TENSORS_NAME)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    with writing(folder / MANIFEST_NAME) as out:
+        out.write(manifest.to_json())
 
 
 def describe(network: AdaptedNetwork, name: str, base: str, model: Path, rank: int, alpha: int) -> AdapterManifest:
@@ -91,7 +92,32 @@ def start_from(network: AdaptedNetwork, folder: Path, model: Path, rank: int, al
     return manifest
 
 
-def export(folder: Path, model: Path, out: Path) -> None:
+def copy_adapter(folder: Path, out: Path) -> None:
+    """Copy the two files of an adapter folder; that of a run holds more.
+
+    Raises:
+        ConfigError: ``out`` cannot be written.
+    """
+    manifest = read_adapter(folder)
+    with saying_why(out):
+        out.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / TENSORS_NAME, out / TENSORS_NAME)
+    with writing(out / MANIFEST_NAME) as file:
+        file.write(manifest.to_json())
+
+
+def keep_measures(folder: Path, measured: Mapping[str, float | int]) -> None:
+    """Add figures to the manifest of an adapter.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    manifest = read_adapter(folder)
+    with writing(folder / MANIFEST_NAME) as file:
+        file.write(replace(manifest, measured={**manifest.measured, **measured}).to_json())
+
+
+def export_merged(folder: Path, model: Path, out: Path) -> None:
     """Write a model folder in Hugging Face format with the adapter merged into the weights.
 
     Raises:

@@ -28,7 +28,7 @@ from generation.tools.member_index import MemberIndex
 from generation.training.corpus import CorpusFile, Split, read_files
 from generation.training.examples import TrainingExample, with_ends
 from generation.training.marking import MarkedFunction, read_marked
-from generation.training.storage import read_lines, writing
+from generation.training.storage import read_lines, silent, writing
 from generation.types import Definition
 
 HOLES_NAME = "holes.jsonl"
@@ -198,7 +198,7 @@ def build_holes(
     model: Path,
     settings: HoleSettings,
     jobs: int = 1,
-    report: Callable[[int, int], None] = lambda done, total: None,
+    report: Callable[[int, int], None] = silent,
 ) -> int:
     """Write ``holes.jsonl`` for all functions that are marked, whole or not at all; how many there are.
 
@@ -270,8 +270,8 @@ class HoleSource:
         self._held_back = [hole for hole in everything if hole.split is Split.VALIDATION]
         if not self._train or not self._held_back:
             raise ConfigError(
-                f"{self.folder} has {len(self._train)} functions to learn from and {len(self._held_back)} to measure on; "
-                "it needs some of both: check that the repositories have docstrings, and run memberwise marks insert"
+                f"{self.folder} has {len(self._train)} functions to learn from and {len(self._held_back)} to measure "
+                "on; it needs both: check that the repositories have docstrings, then memberwise marks insert"
             )
 
     def example(self, number: int) -> TrainingExample:

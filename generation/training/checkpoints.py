@@ -1,7 +1,7 @@
 """Checkpoints of a run: folders that are there whole or not at all, so that a run can be killed at any moment.
 
 A run's folder holds ``settings.json``, ``log.jsonl`` (appended to), and the last two ``checkpoint-STEP``. Knows no
-network. Start reading at ``save`` and ``latest``.
+network. Start reading at ``save_checkpoint`` and ``latest``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from generation.errors import ConfigError
 from generation.training.storage import saying_why
@@ -45,16 +45,21 @@ def save(
 
 
 def _save_files(folder: Path, tensors: Mapping[str, torch.Tensor], optimizer: Any, progress: Mapping[str, Any]) -> None:
+    save_tensors(tensors, folder / "adapter.safetensors")
     try:
-        save_file(dict(tensors), folder / "adapter.safetensors")
         torch.save(optimizer, folder / "optimizer.pt")
-    except (RuntimeError, ValueError) as error:  # what torch makes of a write that failed
-        raise OSError(str(error)) from error
-    except Exception as error:
-        if type(error).__name__ != "SafetensorError":  # it derives from Exception alone
-            raise
+    except RuntimeError as error:  # what torch makes of a write that failed
         raise OSError(str(error)) from error
     (folder / "progress.json").write_text(json.dumps(progress), encoding="utf-8")
+
+
+def save_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Write tensors to a file of the safetensors format.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path.write_bytes(save(dict(tensors)))  # save_file keeps others from reading, and has errors of its own
 
 
 def latest(run: Path) -> Path | None:

@@ -20,7 +20,7 @@ from generation.evaluation.sources import parse, python_files, read_text
 from generation.evaluation.tasks import is_left_out
 from generation.marks.context import unix_newlines
 from generation.training.near_duplicates import NearDuplicates
-from generation.training.storage import read_lines, writing
+from generation.training.storage import read_lines, silent, writing
 
 FILES_NAME = "files.jsonl"
 VALIDATION = ("kombu", "rich", "Scrapy", "Werkzeug")
@@ -67,7 +67,7 @@ def build_files(
     benchmark: Iterable[Path],
     folder: Path,
     validation: Sequence[str] = VALIDATION,
-    report: Callable[[str], None] = lambda line: None,
+    report: Callable[[str], None] = silent,
 ) -> FileCounts:
     """Write ``files.jsonl`` into ``folder``, whole or not at all.
 

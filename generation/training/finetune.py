@@ -21,7 +21,7 @@ from generation.training import checkpoints
 from generation.training.examples import ExampleSource, TrainingExample
 from generation.training.network import AdaptedNetwork
 from generation.training.settings import TrainingSettings
-from generation.training.storage import saying_why
+from generation.training.storage import saying_why, silent
 
 LOG_NAME = "log.jsonl"
 
@@ -48,6 +48,7 @@ class Progress:
 
 
 Report = Callable[[dict[str, Any]], None]
+Keep = Callable[[Progress], None]
 
 
 class Run:
@@ -59,6 +60,7 @@ class Run:
         source: examples.
         settings: of the run.
         report: is given every line of the log.
+        keep: called after every checkpoint.
     """
 
     def __init__(
@@ -67,7 +69,8 @@ class Run:
         network: AdaptedNetwork,
         source: ExampleSource,
         settings: TrainingSettings,
-        report: Report = lambda line: None,
+        report: Report = silent,
+        keep: Keep = silent,
     ) -> None:
         self.folder = folder
         self.network = network
@@ -75,6 +78,7 @@ class Run:
         self.settings = settings
         self.progress = Progress()
         self._report = report
+        self._keep = keep
         self._parameters = network.parameters()
         self._optimizer = torch.optim.AdamW(self._parameters, lr=settings.learning_rate, weight_decay=0.0)
         self._validation: list[TrainingExample] | None = None
@@ -126,10 +130,11 @@ class Run:
     def save(self) -> None:
         """Write a checkpoint."""
         progress = {name: getattr(self.progress, name) for name in Progress.__slots__}
-        checkpoints.save(
+        checkpoints.save_checkpoint(
             self.folder, self.progress.step, self.network.tensors(), self._optimizer.state_dict(), progress
         )
         self._saved_s = time.monotonic()
+        self._keep(self.progress)
 
     def _is_over(self) -> bool:
         stuck = 0 < self.settings.patience <= self.progress.since_best
@@ -176,7 +181,7 @@ class Run:
         total, counted = 0.0, sum(len(example.token_ids) - max(1, example.counted_from) for example in examples)
         for batch in batches(examples, self.settings.microbatch_tokens):
             loss, _ = self.network.loss(batch, self.settings.mark_weight)
-            (loss / counted).backward()
+            torch.autograd.backward(loss / counted)
             total += float(loss.detach())
         return total / counted, counted
 

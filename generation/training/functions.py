@@ -15,7 +15,7 @@ from pathlib import Path
 from generation.evaluation.tasks import Task, collect_tasks, tasks_of
 from generation.training.corpus import CorpusFile, Split, read_files
 from generation.training.near_duplicates import NearDuplicates
-from generation.training.storage import read_lines, writing
+from generation.training.storage import read_lines, silent, writing
 
 FUNCTIONS_NAME = "functions.jsonl"
 
@@ -40,9 +40,7 @@ class FunctionCounts:
     duplicates: Mapping[str, int]
 
 
-def build_functions(
-    folder: Path, benchmark: Iterable[Path], report: Callable[[str], None] = lambda line: None
-) -> FunctionCounts:
+def build_functions(folder: Path, benchmark: Iterable[Path], report: Callable[[str], None] = silent) -> FunctionCounts:
     """Write ``functions.jsonl`` for the files that are in ``folder``, whole or not at all.
 
     Raises:

@@ -16,6 +16,7 @@ from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from generation.config import ToolConfig
 from generation.evaluation.bare_python import bare_python
@@ -28,7 +29,7 @@ from generation.tools.scope import bound_names
 from generation.tools.whole_files import AskedAttribute, WholeFileTool, WholeFunction
 from generation.training.corpus import CorpusFile, read_files
 from generation.training.functions import CorpusFunction, read_functions, shuffle_key
-from generation.training.storage import read_lines, saying_why
+from generation.training.storage import read_lines, saying_why, silent
 from generation.types import NameKind
 
 MARKED_NAME = "marked.jsonl"
@@ -85,7 +86,7 @@ def mark_all(
     roots: Mapping[str, Path],
     per_repo: int,
     jobs: int = 1,
-    report: Callable[[int, int], None] = lambda done, total: None,
+    report: Callable[[int, int], None] = silent,
 ) -> None:
     """Append to ``marked.jsonl`` what is not in it yet; may be killed and started again at any time.
 
@@ -270,11 +271,11 @@ def _end_of_lines(path: Path) -> int:
     return path.read_bytes().rfind(b"\n") + 1
 
 
-def _records(folder: Path) -> list[dict[str, object]]:
+def _records(folder: Path) -> list[dict[str, Any]]:
     path = folder / MARKED_NAME
     return list(read_lines(path)) if path.exists() else []
 
 
-def _marked(record: Mapping[str, object]) -> MarkedFunction:
-    values = {**record, "attributes": tuple(record["attributes"]), "names": tuple(record["names"])}  # type: ignore[arg-type]
-    return MarkedFunction(**values)  # type: ignore[arg-type]
+def _marked(record: Mapping[str, Any]) -> MarkedFunction:
+    values = {**record, "attributes": tuple(record["attributes"]), "names": tuple(record["names"])}
+    return MarkedFunction(**values)
