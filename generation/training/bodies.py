@@ -18,6 +18,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from generation.decoding.tokenizer import load_tokenizer
+from generation.decoding.vocabulary import encode_stem
 from generation.errors import ConfigError
 from generation.interfaces import Tokenizer
 from generation.marks.insertion import pieces
@@ -164,9 +165,8 @@ def read_holes(folder: Path, split: Split | None = None) -> Iterator[Hole]:
 def tokens_of(hole: Hole, tokenizer: Tokenizer, mark_id: int | None, length_tokens: int) -> TrainingExample:
     """The token ids of an example, as decoding would see and write them.
 
-    The prompt is tokenized together with what follows, since tokenizers merge across its end; the loss counts from the
-    first token that reaches into the hole, and from a mark that stands right at its start. What does not fit at the end
-    is cut off.
+    Tokenizers merge across the end of a prompt, so prompt and hole are tokenized together; the loss counts behind the
+    tokens that decoding starts with. What does not fit at the end is cut off.
 
     Args:
         hole: the example.
@@ -176,20 +176,19 @@ def tokens_of(hole: Hole, tokenizer: Tokenizer, mark_id: int | None, length_toke
     """
     first, *others = hole.pieces if mark_id is not None else ["".join(hole.pieces)]
     ids = tokenizer.encode(hole.prompt + first)
-    counted = _first_beyond(ids, tokenizer, len((hole.prompt + hole.indent).encode()))
+    stem, _ = encode_stem(tokenizer, hole.prompt + hole.indent, "return")
+    counted = _shared(ids, stem)
     for part in others:
         ids += [mark_id or 0, *tokenizer.encode(part)]
     ids = with_ends(tokenizer, ids)
     return TrainingExample(ids[:length_tokens], counted + (tokenizer.bos_id is not None))
 
 
-def _first_beyond(ids: Sequence[int], tokenizer: Tokenizer, length_bytes: int) -> int:
-    total = 0
-    for number, token_id in enumerate(ids):
-        total += len(tokenizer.token_bytes[token_id])
-        if total > length_bytes:
-            return number
-    return len(ids)
+def _shared(ids: Sequence[int], stem: Sequence[int]) -> int:
+    """How many tokens two sequences start with in common."""
+    return next(
+        (n for n, (one, other) in enumerate(zip(ids, stem, strict=False)) if one != other), min(len(ids), len(stem))
+    )
 
 
 def build_holes(

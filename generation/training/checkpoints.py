@@ -22,7 +22,7 @@ _PREFIX = "checkpoint-"
 _KEPT = 2
 
 
-def save(
+def save_checkpoint(
     run: Path, step: int, tensors: Mapping[str, torch.Tensor], optimizer: Any, progress: Mapping[str, Any]
 ) -> None:
     """Write a checkpoint and delete all but the last two; an older one stays whatever happens to this one.

@@ -103,7 +103,7 @@ def mark_all(
     chunks = list(plan(folder, roots, per_repo))
     total, done = sum(chunk.functions for chunk in chunks), 0
     report(done, total)
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=8) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         running: dict[Future[list[str]], Chunk] = {pool.submit(mark_chunk, chunk): chunk for chunk in chunks}
         for future in as_completed(running):
             _append(folder / MARKED_NAME, future.result())
