@@ -46,6 +46,7 @@ def add_parser(subparsers: Subparsers) -> None:
     holes.add_argument("--shares", default="0.6,0.15,0.25", help="of whole bodies, rests and middles (0.6,0.15,0.25)")
     holes.add_argument("--prompt-tokens", default="128,256,384", help="budgets of prompts, drawn (128,256,384)")
     holes.add_argument("--seed", type=int, default=0, help="of the draws (0)")
+    holes.add_argument("--per-repo", type=int, default=0, metavar="N", help="functions of each; 0 is all marked (0)")
     holes.add_argument("--jobs", type=int, default=1, help="processes (1)")
     holes.set_defaults(run=run_holes)
 
@@ -105,7 +106,9 @@ def run_holes(args: argparse.Namespace) -> int:
         raise ConfigError(f"--shares is {args.shares}; it needs {len(HoleKind)} numbers")
     settings = HoleSettings(shares, tuple(map(int, _numbers(args.prompt_tokens))), args.seed)
     with bar("holes") as report:
-        found = build_holes(args.data, repositories(args.repos), models.resolve(args.base), settings, args.jobs, report)
+        found = build_holes(
+            args.data, repositories(args.repos), models.resolve(args.base), settings, args.per_repo, args.jobs, report
+        )
     print(f"{found} holes in {args.data}")
     return 0
 

@@ -196,6 +196,7 @@ def build_holes(
     roots: Mapping[str, Path],
     model: Path,
     settings: HoleSettings,
+    per_repo: int = 0,
     jobs: int = 1,
     report: Callable[[int, int], None] = silent,
 ) -> int:
@@ -206,6 +207,7 @@ def build_holes(
         roots: repositories by name.
         model: whose tokenizer counts.
         settings: of the holes.
+        per_repo: most functions of each repository; 0 takes all.
         jobs: processes.
         report: told how many repositories are done, of how many.
 
@@ -219,7 +221,10 @@ def build_holes(
             by_repo.setdefault(file.repo, []).append((file, functions))
     found = 0
     with writing(folder / HOLES_NAME) as out, ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        work = [pool.submit(_holes_of, roots[repo], files, model, settings) for repo, files in by_repo.items()]
+        work = [
+            pool.submit(_holes_of, roots[repo], _limited(files, per_repo), model, settings)
+            for repo, files in by_repo.items()
+        ]
         for number, lines in enumerate(work, start=1):
             out.writelines(f"{line}\n" for line in lines.result())
             found += len(lines.result())
@@ -229,9 +234,20 @@ def build_holes(
     return found
 
 
-def _holes_of(
-    root: Path, files: Sequence[tuple[CorpusFile, list[MarkedFunction]]], model: Path, settings: HoleSettings
-) -> list[str]:
+Marked = Sequence[tuple[CorpusFile, Sequence[MarkedFunction]]]
+
+
+def _limited(files: Marked, most: int) -> Marked:
+    """The first functions of each file in turn, until there are ``most``."""
+    ordered = [(place, file, one) for file, functions in files for place, one in enumerate(functions)]
+    chosen = sorted(ordered, key=lambda item: item[0])[: most or None]
+    kept: dict[str, tuple[CorpusFile, list[MarkedFunction]]] = {}
+    for _, file, one in chosen:
+        kept.setdefault(file.path, (file, []))[1].append(one)
+    return list(kept.values())
+
+
+def _holes_of(root: Path, files: Marked, model: Path, settings: HoleSettings) -> list[str]:
     """Lines of ``holes.jsonl`` for one repository; runs in a process of its own."""
     tokenizer = load_tokenizer(model)
     index = MemberIndex.build(root)
