@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from generation import models
+from generation import adapters, models
 from generation.cache import cache_root
 from generation.config import DecodingConfig, GeneratorConfig, SamplingConfig, Trigger
 from generation.errors import ConfigError, ModelLoadError
@@ -63,14 +63,38 @@ def load_model(config: GeneratorConfig) -> LanguageModel:
 
     Raises:
         ModelLoadError: it is not there, or cannot be loaded; or its adapter does not exist.
+        AdapterMismatchError: the adapter that ``config`` names was trained for another model.
         MissingExtraError: the extra ``model`` is not installed.
     """
     from generation.decoding import loading
 
-    if config.adapter not in {None, "none"}:
-        raise ModelLoadError(f"there is no adapter {config.adapter!r} for {config.model}; none ships yet")
+    folder = models.resolve(config.model)
+    return loading.load_model(folder, config.dtype, config.threads, adapter_for(config, folder))
 
-    return loading.load_model(models.resolve(config.model), config.dtype, config.threads)
+
+def adapter_for(config: GeneratorConfig, model: Path) -> Path | None:
+    """The adapter folder to use with a model: the one that is named, else what ships for this model and trigger.
+
+    Without marks that is ``plain``, which was trained on the same functions as ``mark``.
+
+    Raises:
+        ModelLoadError: the adapter that ``config`` names does not exist.
+    """
+    if config.adapter is not None:
+        return None if config.adapter == adapters.NONE else adapters.resolve(config.adapter)
+    name = "mark" if config.decoding.trigger is Trigger.MARK else "plain"
+    folder = adapters.adapter_folders().get(name)
+    return folder if folder is not None and adapters.fits(adapters.read_adapter(folder), model) else None
+
+
+def usual_preset(model: str, adapter: str | None = None) -> str:
+    """The trigger mode for people who name none: ``mark`` where the adapter has learned it, else ``dot``."""
+    wanted = GeneratorConfig(model=model, adapter=adapter).with_preset("mark")
+    try:
+        folder = adapter_for(wanted, models.resolve(model))
+    except ModelLoadError:
+        return "dot"  # loading will say what is wrong
+    return "mark" if folder is not None and adapters.read_adapter(folder).mark_id is not None else "dot"
 
 
 def build_generator(

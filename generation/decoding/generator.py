@@ -195,9 +195,24 @@ class _Run:
         self.after_mark = True
         if not self.block.scanner.in_code or confidence < self.config.mark_confidence:
             return
-        kind = NameKind.ATTRIBUTE if self.block.scanner.previous == "." else NameKind.NAME
-        expected = self.block.scanner.expected_name() or ExpectedName(kind, may_bind=False, bracket="")
-        yield from self._write_name(TriggerPoint("", "", expected), self._choose())
+        first = self._choose()
+        if point := self._point_after_mark(first):
+            yield from self._write_name(point, first)
+        else:
+            self.next_id = first
+
+    def _point_after_mark(self, first_token: int) -> TriggerPoint | None:
+        """Where the name of a mark starts: at once, or behind the space that its first token brings."""
+        if self._ends(first_token):
+            return None
+        scanner = self.block.scanner
+        point = find_trigger(scanner, self.detokenizer.preview(self.vocabulary.bytes_of(first_token)))
+        if point is not None and not point.glue.strip(" "):
+            return point
+        if self.missing or self.block.text[-1:].isidentifier():
+            return None  # a name put here would grow together with the word before it
+        kind = NameKind.ATTRIBUTE if scanner.previous == "." else NameKind.NAME
+        return TriggerPoint("", "", scanner.expected_name() or ExpectedName(kind, may_bind=False, bracket=""))
 
     def finished(self, reason: FinishReason, prompt_tokens: int, total_ms: float) -> Finished:
         """The last event: the text that is worth keeping, and what it cost."""
@@ -226,6 +241,8 @@ class _Run:
         if self.missing:
             covering = torch.ones_like(barred)
             covering[self.vocabulary.covering(self.missing)] = False
+            if self.missing == b" ":
+                covering &= ~self._no_mark  # the mark of the first name stands before the space that is still to come
             barred |= covering
         return barred
 

@@ -10,7 +10,7 @@ import importlib.util
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from generation.errors import MissingExtraError, ModelLoadError
 from generation.interfaces import LanguageModel
 
 if TYPE_CHECKING:
+    from generation.decoding.adapter import Adapter
     from generation.decoding.llama.native import Kernels
     from generation.decoding.llama.packing import PackedWeights
     from generation.decoding.llama.shape import LlamaShape
@@ -42,7 +43,9 @@ class Engine:
     reason: str
 
 
-def load_model(path: Path, dtype: str = "auto", threads: int | None = None) -> LanguageModel:
+def load_model(
+    path: Path, dtype: str = "auto", threads: int | None = None, adapter: Path | None = None
+) -> LanguageModel:
     """Load the model folder ``path`` (Hugging Face format) for the CPU.
 
     Args:
@@ -50,26 +53,32 @@ def load_model(path: Path, dtype: str = "auto", threads: int | None = None) -> L
         dtype: ``int8``, ``float32``, ``bfloat16``, or ``auto``: int8 for the families that our own kernels run, else
             bfloat16 where the processor computes with it, else float32.
         threads: threads of a forward; None is half of the cores, at least one.
+        adapter: an adapter folder, which is added to the weights.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
         ModelLoadError: the folder is incomplete, damaged or of a kind that transformers does not know.
+        AdapterMismatchError: the adapter was trained for another model.
     """
     _require_libraries()
     import torch
 
+    from generation.decoding.adapter import load_adapter
     from generation.decoding.tokenizer import load_tokenizer
 
     count = threads or default_threads()
     torch.set_num_threads(count)
+    added = load_adapter(adapter, path) if adapter is not None else None
+    mark_id = added.manifest.mark_id if added else None
+    name = path.resolve().name + (f"+{added.manifest.name}" if added else "")
     engine = choose_engine(path, dtype)
     if engine.kernels is None or engine.shape is None:
-        return _transformers_model(path, engine.dtype)
+        return _transformers_model(path, engine.dtype, name, added)
     from generation.decoding.llama.model import LlamaModel
 
-    weights = load_packed(path, engine.shape, engine.dtype)
-    tokenizer = load_tokenizer(path, engine.shape.vocabulary)
-    return LlamaModel(weights, engine.kernels, tokenizer, path.resolve().name, count)
+    shape = with_mark(engine.shape, mark_id)
+    weights = load_packed(path, shape, engine.dtype, added)
+    return LlamaModel(weights, engine.kernels, load_tokenizer(path, shape.vocabulary, mark_id), name, count)
 
 
 def choose_engine(path: Path, dtype: str = "auto") -> Engine:
@@ -96,24 +105,41 @@ def choose_engine(path: Path, dtype: str = "auto") -> Engine:
     return Engine(fallback, None, None, f"transformers, because {kernels.reason}")
 
 
-def load_packed(path: Path, shape: LlamaShape, dtype: str) -> PackedWeights:
+def with_mark(shape: LlamaShape, mark_id: int | None) -> LlamaShape:
+    """Sizes of a network whose vocabulary has room for the mark."""
+    return replace(shape, vocabulary=max(shape.vocabulary, (mark_id or 0) + 1))
+
+
+def load_packed(path: Path, shape: LlamaShape, dtype: str, adapter: Adapter | None = None) -> PackedWeights:
     """Weights for our own kernels, from the user's cache or converted now."""
     from generation.decoding.llama.packed_file import load_or_pack, packed_key
     from generation.decoding.llama.packing import pack
 
     def convert() -> PackedWeights:
-        return pack(_load_network(path, "auto"), shape, int8=dtype == "int8")
+        network = _network(path, "float32" if adapter else "auto", adapter)  # what is added is small: no rounding
+        return pack(network, shape, int8=dtype == "int8")
 
-    return load_or_pack(packed_key(path, dtype), convert)
+    variant = f"{dtype}-{adapter.manifest.name}-{adapter.sha256[:16]}" if adapter else dtype
+    return load_or_pack(packed_key(path, variant), convert)
 
 
-def _transformers_model(path: Path, dtype: str) -> LanguageModel:
+def _transformers_model(path: Path, dtype: str, name: str, adapter: Adapter | None) -> LanguageModel:
     from generation.decoding.tokenizer import load_tokenizer
     from generation.decoding.transformers_model import TransformersModel
 
-    network = _load_network(path, dtype)
-    tokenizer = load_tokenizer(path, network.get_output_embeddings().weight.shape[0])
-    return TransformersModel(network, tokenizer, path.resolve().name)
+    network = _network(path, dtype, adapter)
+    mark_id = adapter.manifest.mark_id if adapter else None
+    tokenizer = load_tokenizer(path, network.get_output_embeddings().weight.shape[0], mark_id)
+    return TransformersModel(network, tokenizer, name)
+
+
+def _network(path: Path, dtype: str, adapter: Adapter | None) -> Any:
+    from generation.decoding.adapter import apply
+
+    network = load_network(path, dtype)
+    if adapter is not None:
+        apply(network, adapter)
+    return network
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -148,7 +174,12 @@ def default_threads() -> int:
     return max(1, (os.cpu_count() or 1) // 2)
 
 
-def _load_network(path: Path, dtype: str) -> Any:
+def load_network(path: Path, dtype: str) -> Any:
+    """The causal model of transformers in ``path``, with all its weights.
+
+    Raises:
+        ModelLoadError: the folder is incomplete, damaged or of a kind that transformers does not know.
+    """
     from transformers import AutoModelForCausalLM
 
     _read_config(path)
