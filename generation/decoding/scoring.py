@@ -177,7 +177,8 @@ def _logits(network: Any, token_ids: Sequence[int], rows: int, **inputs: Any) ->
             input_ids=torch.tensor([list(token_ids)]),
             **{name: value for name, value in offered.items() if name in taken},
         )
-    return output.logits[0, -rows:]  # type: ignore[no-any-return]
+    logits: torch.Tensor = output.logits[0, -rows:]
+    return logits.to(torch.float32, copy=True)  # outside of inference mode, so that callers may change it
 
 
 def _tree_mask(draft: Draft, length: int, dtype: torch.dtype) -> torch.Tensor:

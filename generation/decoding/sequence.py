@@ -17,7 +17,7 @@ Stop = Callable[[], bool]
 
 
 class Scorer(Protocol):
-    """Computes one sequence. Logits are of the model's own dtype."""
+    """Computes one sequence. Logits are float32 and belong to the caller, who may change them."""
 
     @property
     def reused_tokens(self) -> int:
@@ -49,7 +49,7 @@ class SequenceState:
         self._scorer: Scorer | None = scorer
         self._token_ids = list(prompt_ids)
         self._context_tokens = context_tokens
-        self._next_logits = _plain_float32(scorer.read(self._token_ids, stop))
+        self._next_logits = scorer.read(self._token_ids, stop)
         self._reused_tokens = scorer.reused_tokens
         self._draft: Draft | None = None
         self._draft_logits = self._next_logits[:0]
@@ -87,7 +87,7 @@ class SequenceState:
         if not draft:
             self._draft_logits = self._next_logits.new_empty((0, len(self._next_logits)))
         else:
-            self._draft_logits = _plain_float32(scorer.score(draft))
+            self._draft_logits = scorer.score(draft)
         return self._draft_logits
 
     def commit(self, path: Sequence[int]) -> None:
@@ -159,8 +159,3 @@ def _is_path(draft: Draft, path: Sequence[int]) -> bool:
         0 <= node < len(draft) and draft.parents[node] == parent
         for parent, node in zip((-1, *path), path, strict=False)
     )
-
-
-def _plain_float32(logits: torch.Tensor) -> torch.Tensor:
-    """A float32 copy that callers may change; tensors made in inference mode refuse that."""
-    return logits.to(torch.float32, copy=True)

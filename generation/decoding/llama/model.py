@@ -18,6 +18,7 @@ from generation.decoding.llama import native
 from generation.decoding.llama.cache import KVCache
 from generation.decoding.llama.packing import Array, PackedWeights
 from generation.decoding.llama.prefix_cache import PrefixCache
+from generation.decoding.llama.scored_tree import ScoredTree
 from generation.decoding.sequence import SequenceState, Stop, check_prompt
 from generation.errors import StoppedError
 from generation.interfaces import Tokenizer
@@ -93,7 +94,8 @@ class LlamaScorer:
         self._prefixes = prefixes
         self._cache = prefixes.new_cache()
         self._token_ids: list[int] = []
-        self._draft = Draft((), ())
+        self._tree = ScoredTree()
+        self._nodes: list[int] = []  # where the nodes of the draft scored last are in the tree
         self.reused_tokens = 0
 
     def read(self, token_ids: Sequence[int], stop: Stop | None = None) -> torch.Tensor:
@@ -114,14 +116,24 @@ class LlamaScorer:
         return logits[-1]
 
     def score(self, draft: Draft) -> torch.Tensor:
-        """Logits (K, V) after each node; appends nothing."""
-        self._draft = draft
-        return self._network.forward(self._cache, draft, len(draft))
+        """Logits (K, V) after each node; appends nothing. Nodes that were scored before cost nothing."""
+        self._nodes = self._tree.add(draft)
+        known = len(self._tree.logits)
+        if known < len(self._tree):
+            try:
+                rows = self._network.forward(self._cache, self._tree.as_draft(), len(self._tree) - known, first=known)
+            except Exception:
+                self._tree.drop_uncomputed()
+                raise
+            self._tree.logits += rows
+        return torch.stack([self._tree.logits[node] for node in self._nodes])
 
     def keep(self, path: Sequence[int]) -> None:
         """Append nodes of the draft scored last, from a root downwards."""
-        self._network.keep(self._cache, path)
-        self._append([self._draft.token_ids[node] for node in path])
+        nodes = [self._nodes[node] for node in path]
+        token_ids = [self._tree.token_ids[node] for node in nodes]
+        self._network.keep(self._cache, self._tree.commit(nodes))
+        self._append(token_ids)
 
     def close(self) -> None:
         """Leave the sequence to prompts that start in the same way."""
@@ -142,7 +154,9 @@ class Network:
         weakref.finalize(self, kernels.library.memberwise_destroy, self._handle)
         self._rotary: tuple[Array, Array] = (np.empty(0, np.float32), np.empty(0, np.float32))
 
-    def forward(self, cache: KVCache, draft: Draft, rows: int, stop: Stop | None = None) -> torch.Tensor:
+    def forward(
+        self, cache: KVCache, draft: Draft, rows: int, stop: Stop | None = None, first: int = 0
+    ) -> torch.Tensor:
         """Run a tree behind the committed slots of ``cache``; logits (rows, V) of its last ``rows`` nodes.
 
         Args:
@@ -150,6 +164,7 @@ class Network:
             draft: the tree, at least one node.
             rows: how many nodes need logits.
             stop: asked in every layer.
+            first: the first node to compute; those before it lie in their slots already.
 
         Raises:
             StoppedError: ``stop`` returned true; the cache is as it was.
@@ -159,7 +174,7 @@ class Network:
         cache.reserve(cache.length + len(draft))
         cosines, sines = self._rotary_tables(cache.length + len(draft))
         logits = torch.empty((rows, self.weights.shape.vocabulary), dtype=torch.float32)
-        tree = native.Tree(len(draft), _ints(draft.token_ids), _ints(draft.parents), len(draft) - rows)
+        tree = native.Tree(len(draft), first, _ints(draft.token_ids), _ints(draft.parents), rows)
         callback = native.STOP(stop) if stop else None
         stopped = self._library.memberwise_forward(
             self._handle,
@@ -175,7 +190,7 @@ class Network:
         return logits
 
     def keep(self, cache: KVCache, path: Sequence[int]) -> None:
-        """Move slots of the tree that was run last, as indices into it, behind the committed ones."""
+        """Move slots of nodes, as increasing indices into the tree that was run last, behind the committed ones."""
         self._library.memberwise_keep(self._handle, ctypes.byref(cache.as_argument()), _ints(path), len(path))
 
     def _create(self, threads: int) -> int:
