@@ -19,7 +19,7 @@ from generation.evaluation.metrics.scores import Result
 from generation.evaluation.metrics.similarity import compare
 from generation.evaluation.running.plan import Plan
 from generation.evaluation.running.records import Record
-from generation.evaluation.running.runner import site_of
+from generation.evaluation.running.workplace import site_of
 from generation.evaluation.sources import KeptNames, write_atomically
 from generation.evaluation.tasks import OpenHole, Task, open_hole
 from generation.evaluation.validity.verdicts import Check, judge_all
