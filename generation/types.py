@@ -160,6 +160,7 @@ class FinishReason(StrEnum):
     """Why a generation ended."""
 
     END = "end"  # the block is complete
+    REPETITION = "repetition"  # the same lines came for the third time; they are kept once
     LIMIT = "limit"  # max_tokens or the model's context; the text is cut after the last complete statement
     CANCELLED = "cancelled"
     DEADLINE = "deadline"

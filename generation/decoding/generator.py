@@ -25,7 +25,7 @@ from generation.decoding.sampling import Sampler
 from generation.decoding.triggers import TriggerPoint, binds, find_trigger, names_argument
 from generation.decoding.vocabulary import Vocabulary
 from generation.interfaces import CompletionTool, DecodingState, Drafter, LanguageModel
-from generation.source.body import BlockReader, clean, complete_statements
+from generation.source.body import BlockReader, clean, complete_statements, repeated_lines
 from generation.source.lexer import ExpectedName
 from generation.types import (
     Candidate,
@@ -152,6 +152,8 @@ class _Run:
         """Why the generation must end now, if it must."""
         if self.ended:
             return FinishReason.END
+        if self._repeats:
+            return FinishReason.REPETITION
         if cancel is not None and cancel.is_set():
             return FinishReason.CANCELLED
         if deadline_s is not None and time.perf_counter() - started >= deadline_s:
@@ -216,6 +218,11 @@ class _Run:
             barred |= covering
         return barred
 
+    @property
+    def _repeats(self) -> bool:
+        """A line ended, and the last ones only repeat those before them."""
+        return self.block.scanner.line_is_blank and repeated_lines(self.block.text) > 0
+
     def _choose(self) -> int:
         """The next token. A block without a statement cannot end."""
         logits = self.state.next_logits.masked_fill(self._barred(), -torch.inf)
@@ -254,7 +261,7 @@ class _Run:
         self._feed(token_id)
         accepted = 1
         barred = self._barred()
-        while accepted < len(chain):
+        while accepted < len(chain) and not self._repeats:
             self.next_id = self.sampler.choose(logits[accepted - 1].masked_fill(barred, -torch.inf))
             if self.next_id != chain[accepted] or self._is_special(self.next_id):
                 break

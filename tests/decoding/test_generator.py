@@ -219,6 +219,17 @@ def test_a_limit_ends_at_a_complete_statement() -> None:
     assert (last.reason, last.text) == (FinishReason.LIMIT, "    print(1)\n")
 
 
+def test_it_ends_when_it_only_repeats_itself() -> None:
+    events, _ = run([("    self.a()\n" + 50 * "    print(self)\n    print(print)\n", 1)], TableTool(["a"]))
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert (last.reason, last.text) == (
+        FinishReason.REPETITION,
+        "    self.a()\n    print(self)\n    print(print)\n",
+    )
+    assert last.stats.generated_tokens < 120
+
+
 def test_marks_ask_and_never_show() -> None:
     tool = TableTool(attributes=["size"])
     texts = [("    return self.<COMP>sizes\n", 0.9), ("    return self.<COMP>size\n", 0.1)]
