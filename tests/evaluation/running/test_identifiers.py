@@ -23,7 +23,7 @@ Found = dict[tuple[str, str], tuple[Identifier, ...]]
 def preferences(text: str) -> dict[str, float]:
     """Thinks that every object has ``finder``, and a little less that it has ``find``."""
     after = text.rpartition(".")[2]
-    if after and not "finder(".startswith(after):
+    if after == "finder(" or (after and not "finder(".startswith(after)):
         return {"(": 1.0}
     return {"finder("[len(after)]: 1.0, **({"(": 0.5} if after == "find" else {})}
 
