@@ -12,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock
+
 from generation.cli.progress import Progress
 from generation.config import GeneratorConfig, SamplingConfig
 from generation.errors import ConfigError
@@ -86,17 +88,21 @@ def run(args: argparse.Namespace) -> int:
     """Generate, judge, report; the exit code."""
     require_extra()  # better now than after an hour
     plan = _plan(args)
-    tasks = sum(map(len, plan.tasks.values()))
     with Progress("generated", plan.generations) as progress:
         records = runner.generate(plan, done=progress.step, known=progress.skip)
-    with Progress("judged", plan.generations + 2 * tasks) as progress:
+    with FileLock(plan.out / "locks" / "judging.lock"):  # a second process finds what the first has kept
+        _judge(args, plan, records)
+    return 0
+
+
+def _judge(args: argparse.Namespace, plan: Plan, records: list[Record]) -> None:
+    with Progress("judged", plan.generations + 2 * sum(map(len, plan.tasks.values()))) as progress:
         results = judging.judge(plan, records, measured_tool(), done=progress.step)
     if args.identifiers:
         results = _identified(args, plan, results)
     if args.execute:
         results = _executed(args, plan, records, results)
     _write(args, plan, results)
-    return 0
 
 
 def _identified(args: argparse.Namespace, plan: Plan, results: list[Result]) -> list[Result]:
