@@ -40,6 +40,7 @@ from generation.types import (
 )
 
 if TYPE_CHECKING:
+    from generation.decoding.forcing import NextName
     from generation.decoding.generator import Generator
 
 
@@ -226,6 +227,12 @@ class Session:
                 report(number + 1)
         distinct = {candidate.finished.text: candidate for candidate in reversed(found)}
         return sorted(distinct.values(), key=_rank)
+
+    def next_name(self, site: FunctionSite, file: SourceFile, written: str) -> NextName:
+        """The name that would be written after ``written``, the body so far; for measuring."""
+        from generation.decoding.forcing import next_name
+
+        return next_name(self._generator(self.config.sampling), self.request(site, file, 0), written)
 
     def problems(self, site: FunctionSite, file: SourceFile, finished: Finished) -> tuple[Problem, ...]:
         """What is wrong with a result in its file."""

@@ -12,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock
+
 from generation.cli.progress import Progress
 from generation.config import GeneratorConfig, SamplingConfig
 from generation.errors import ConfigError
@@ -64,6 +66,13 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--model", default="default", help="as for generate")
     parser.add_argument("--threads", type=int, metavar="N", help="of the model")
     parser.add_argument(
+        "--identifiers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="measure recall at the first N repository names of each true body, teacher-forced (0: do not)",
+    )
+    parser.add_argument(
         "--execute", action="store_true", help="run the repositories' tests with the bodies, in a sandbox (pass@1)"
     )
     parser.add_argument(
@@ -79,15 +88,30 @@ def run(args: argparse.Namespace) -> int:
     """Generate, judge, report; the exit code."""
     require_extra()  # better now than after an hour
     plan = _plan(args)
-    tasks = sum(map(len, plan.tasks.values()))
     with Progress("generated", plan.generations) as progress:
         records = runner.generate(plan, done=progress.step, known=progress.skip)
-    with Progress("judged", plan.generations + 2 * tasks) as progress:
+    with FileLock(plan.out / "locks" / "judging.lock"):  # a second process finds what the first has kept
+        _judge(args, plan, records)
+    return 0
+
+
+def _judge(args: argparse.Namespace, plan: Plan, records: list[Record]) -> None:
+    with Progress("judged", plan.generations + 2 * sum(map(len, plan.tasks.values()))) as progress:
         results = judging.judge(plan, records, measured_tool(), done=progress.step)
+    if args.identifiers:
+        results = _identified(args, plan, results)
     if args.execute:
         results = _executed(args, plan, records, results)
     _write(args, plan, results)
-    return 0
+
+
+def _identified(args: argparse.Namespace, plan: Plan, results: list[Result]) -> list[Result]:
+    from generation.evaluation.running.identifiers import measure
+
+    facts = {result.task: result.facts for result in results}
+    with Progress("asked for names", plan.generations) as progress:
+        found = measure(plan, facts, args.identifiers, done=progress.step)
+    return [replace(result, identifiers=found.get((result.task, result.config))) for result in results]
 
 
 def _executed(args: argparse.Namespace, plan: Plan, records: list[Record], results: list[Result]) -> list[Result]:
