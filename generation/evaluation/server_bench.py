@@ -26,6 +26,7 @@ from generation.evaluation.tasks import Task, collect_tasks
 DEBOUNCE_MS = 75
 MOST_KEYS = 120  # of one body
 _KEY_S, _PAUSE_S = (0.05, 0.12), (0.4, 1.2)
+_PATIENCE_S = 2.0  # longer than that nobody looks
 _SLIP = 0.03
 _PAUSES = 0.06  # share of keys after which somebody stops and looks
 _PROBES = 12
@@ -244,8 +245,11 @@ class _Typist:
         self.hover()
         assert self.pending is not None
         with contextlib.suppress(TimeoutError):
-            self.server.answer(self.pending, max(pause_s, 5.0))
+            self.server.answer(self.pending, max(pause_s, _PATIENCE_S))
         time.sleep(max(0.0, pause_s - (time.perf_counter() - started_s)))
+        if self.pending not in self.server.answers:
+            self.cancel_pending()
+            return 0
         number, self.pending = self.pending, None
         items = self.settle(number)
         text = items[0]["insertText"] if items else ""
