@@ -62,6 +62,8 @@ def measure(
     seed: int,
     arguments: Sequence[str] = (),
     say: Callable[[str], None] = lambda _: None,
+    *,
+    keys: int = MOST_KEYS,
 ) -> dict[str, Any]:
     """Type ``functions`` bodies of each repository into one server a repository.
 
@@ -71,6 +73,7 @@ def measure(
         seed: of every random choice.
         arguments: further ones of ``memberwise serve``.
         say: is told how it goes.
+        keys: most keys of one body.
     """
     times = Times()
     for number, (name, root) in enumerate(roots.items(), start=1):
@@ -79,7 +82,7 @@ def measure(
             typist = _Typist(server, root, times, random.Random(f"{seed}{name}"))
             typist.warm_up()
             for task in _chosen(root, name, functions, seed):
-                typist.write(task)
+                typist.write(task, keys)
             typist.probe_cancel()
             typist.probe_overhead()
             times.rss_mb = max(times.rss_mb, memory_mb(server))
@@ -163,11 +166,11 @@ class _Typist:
 
     # ------------------------------------------------------------------------------------------ writing a body
 
-    def write(self, task: Task) -> None:
-        """Type the body of a function."""
+    def write(self, task: Task, keys: int) -> None:
+        """Type the body of a function, as far as ``keys`` go."""
         text = read_text(self.root / task.path)
         assert text is not None
-        body = text[task.start : task.end].rstrip()[:MOST_KEYS]
+        body = text[task.start : task.end].rstrip()[:keys]
         self.open(task.path, text[: task.start], text[task.end :])
         before_s = _cpu_s(self.server)
         written = 0
