@@ -23,12 +23,14 @@ from lsp_server.server import LoadModel, MemberwiseServer, build_server
 
 _WATCH_S = 0.2
 _CLEAN_UP_S = 1.0
+_SWITCH_S = 0.0005  # the event loop waits so long for the decode thread, several times a message; 5 ms by default
 _ending = threading.Lock()
 
 
 def serve(load_model: LoadModel, *, verbose: bool = False) -> int:
     """Talk to a client over stdin and stdout until it goes; does not return, the process ends."""
     _quiet_logs(verbose)
+    sys.setswitchinterval(_SWITCH_S)
     stdin, stdout = _protocol_streams()
     server = build_server(load_model)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

@@ -1,7 +1,7 @@
 """``memberwise bench``: what is measured on, and how good and how quick the parts are.
 
 ``tool``: how often the repository tool knows the true name. ``server``: how long the language server lets people wait.
-Parses, calls ``generation.evaluation`` and prints. Start reading at ``run``, which is ``bench tool``.
+``soak``: whether it lasts. Parses, calls ``generation.evaluation`` and prints. Start reading at ``run`` (``bench tool``).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from generation.errors import ConfigError
-from generation.evaluation import server_bench
+from generation.evaluation import server_bench, server_soak
 from generation.evaluation.frozen import differences, freeze
 from generation.evaluation.repositories import PinnedRepository, fetch, open_repositories, read_manifest
 from generation.evaluation.running.plan import draw_tasks
@@ -72,10 +72,18 @@ def _add_server(parts: Subparsers) -> None:
     )
     server.add_argument("--only", metavar="NAME", help="one of them")
     server.add_argument("--functions", type=int, default=4, metavar="N", help="bodies typed in each repository (4)")
+    server.add_argument("--keys", type=int, default=120, metavar="N", help="most keys of one body (120)")
     server.add_argument("--seed", type=int, default=0, help="of every random choice (0)")
     server.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
     server.add_argument("--model-from", metavar="FILE::FUNCTION", help=argparse.SUPPRESS)
     server.set_defaults(run=run_server)
+    soak = parts.add_parser("soak", help="whether the language server lasts")
+    soak.add_argument("--repo", type=Path, required=True, metavar="DIR", help="a repository to work in")
+    soak.add_argument("--minutes", type=float, default=10.0, metavar="N", help="how long (10)")
+    soak.add_argument("--seed", type=int, default=0, help="of every random choice (0)")
+    soak.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
+    soak.add_argument("--model-from", metavar="FILE::FUNCTION", help=argparse.SUPPRESS)
+    soak.set_defaults(run=run_soak)
 
 
 def run_server(args: argparse.Namespace) -> int:
@@ -83,14 +91,32 @@ def run_server(args: argparse.Namespace) -> int:
     roots = {name: root for name, root in open_repositories(args.repos, _say).items() if args.only in (None, name)}
     if not roots:
         raise ConfigError(f"{args.repos} has no repository called {args.only}")
-    arguments = ["--model-from", args.model_from] if args.model_from else []
-    report = server_bench.measure(roots, args.functions, args.seed, arguments, _say)
-    text = json.dumps(report, indent=2)
-    if args.json is not None:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    _print_json(
+        server_bench.measure(roots, args.functions, args.seed, _model_from(args), _say, keys=args.keys), args.json
+    )
     return 0
+
+
+def run_soak(args: argparse.Namespace) -> int:
+    """Use one server for minutes; 1 when it did not last."""
+    if not args.repo.is_dir():
+        raise ConfigError(f"--repo {args.repo} is not a folder")
+    report = server_soak.soak(args.repo.resolve(), args.minutes, args.seed, _model_from(args), _say)
+    _print_json(report, args.json)
+    lasted = not (report["unanswered"] or report["unexpected_errors"] or report["processes_left"])
+    return 0 if lasted else 1
+
+
+def _model_from(args: argparse.Namespace) -> list[str]:
+    return ["--model-from", args.model_from] if args.model_from else []
+
+
+def _print_json(report: dict[str, Any], out: Path | None) -> None:
+    text = json.dumps(report, indent=2)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text + "\n", encoding="utf-8")
+    print(text)
 
 
 def run_fetch(args: argparse.Namespace) -> int:

@@ -26,6 +26,7 @@ from generation.evaluation.tasks import Task, collect_tasks
 DEBOUNCE_MS = 75
 MOST_KEYS = 120  # of one body
 _KEY_S, _PAUSE_S = (0.05, 0.12), (0.4, 1.2)
+_PATIENCE_S = 2.0  # longer than that nobody looks
 _SLIP = 0.03
 _PAUSES = 0.06  # share of keys after which somebody stops and looks
 _PROBES = 12
@@ -61,6 +62,8 @@ def measure(
     seed: int,
     arguments: Sequence[str] = (),
     say: Callable[[str], None] = lambda _: None,
+    *,
+    keys: int = MOST_KEYS,
 ) -> dict[str, Any]:
     """Type ``functions`` bodies of each repository into one server a repository.
 
@@ -70,6 +73,7 @@ def measure(
         seed: of every random choice.
         arguments: further ones of ``memberwise serve``.
         say: is told how it goes.
+        keys: most keys of one body.
     """
     times = Times()
     for number, (name, root) in enumerate(roots.items(), start=1):
@@ -78,7 +82,7 @@ def measure(
             typist = _Typist(server, root, times, random.Random(f"{seed}{name}"))
             typist.warm_up()
             for task in _chosen(root, name, functions, seed):
-                typist.write(task)
+                typist.write(task, keys)
             typist.probe_cancel()
             typist.probe_overhead()
             times.rss_mb = max(times.rss_mb, memory_mb(server))
@@ -162,11 +166,11 @@ class _Typist:
 
     # ------------------------------------------------------------------------------------------ writing a body
 
-    def write(self, task: Task) -> None:
-        """Type the body of a function."""
+    def write(self, task: Task, keys: int) -> None:
+        """Type the body of a function, as far as ``keys`` go."""
         text = read_text(self.root / task.path)
         assert text is not None
-        body = text[task.start : task.end].rstrip()[:MOST_KEYS]
+        body = text[task.start : task.end].rstrip()[:keys]
         self.open(task.path, text[: task.start], text[task.end :])
         before_s = _cpu_s(self.server)
         written = 0
@@ -244,8 +248,11 @@ class _Typist:
         self.hover()
         assert self.pending is not None
         with contextlib.suppress(TimeoutError):
-            self.server.answer(self.pending, max(pause_s, 5.0))
+            self.server.answer(self.pending, max(pause_s, _PATIENCE_S))
         time.sleep(max(0.0, pause_s - (time.perf_counter() - started_s)))
+        if self.pending not in self.server.answers:
+            self.cancel_pending()
+            return 0
         number, self.pending = self.pending, None
         items = self.settle(number)
         text = items[0]["insertText"] if items else ""

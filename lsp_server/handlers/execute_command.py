@@ -25,7 +25,7 @@ from lsp_server.extensions import (
     read_payload,
 )
 from lsp_server.handlers.inline_completion import opened
-from lsp_server.handlers.own_methods import accept, call_as_json, workspace_edit
+from lsp_server.handlers.own_methods import accept, apply_edit, call_as_json, workspace_edit
 from lsp_server.records import Record
 from lsp_server.server import MemberwiseServer
 
@@ -124,9 +124,7 @@ async def _answer(
     records = [server.records.offer(_record(snapshot, body, edit)) for body, edit in zip(bodies, edits, strict=True)]
     applied = False
     if wanted.apply and wanted.candidates == 1:
-        edit = workspace_edit(snapshot, edits[0])
-        answer = await server.workspace_apply_edit_async(types.ApplyWorkspaceEditParams(edit, label="Generate body"))
-        applied = answer.applied
+        applied = await apply_edit(server, workspace_edit(snapshot, edits[0]), "Generate body")
         now = server.documents.get(snapshot.uri)
         if applied and now is not None:
             server.records.counts["accepted"] += 1

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from typing import Any
 
 import cattrs
 from lsprotocol import types
-from pygls.exceptions import JsonRpcInvalidParams
+from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
 
 from generation.source.imports import import_edits
 from generation.types import ToolCalled
@@ -17,6 +18,8 @@ from lsp_server.extensions import PartlyAcceptedParams, ShownParams, payload, re
 from lsp_server.handlers.inline_completion import offer, opened
 from lsp_server.records import Record
 from lsp_server.server import MemberwiseServer
+
+_APPLY_S = 10.0
 
 
 def register(server: MemberwiseServer) -> None:
@@ -98,8 +101,20 @@ async def accept(server: MemberwiseServer, record_id: str) -> None:
     server.records.accept(record, snapshot.text)
     edits = imports_of(server, record, snapshot)
     if edits:
-        edit = workspace_edit(snapshot, edits)
-        await server.workspace_apply_edit_async(types.ApplyWorkspaceEditParams(edit, label="Import"))
+        await apply_edit(server, workspace_edit(snapshot, edits), "Import")
+
+
+async def apply_edit(server: MemberwiseServer, edit: types.WorkspaceEdit, label: str) -> bool:
+    """Let the client change a document; False when it cannot or does not."""
+    workspace = server.client_capabilities.workspace
+    if not (workspace and workspace.apply_edit):
+        return False
+    request = server.workspace_apply_edit_async(types.ApplyWorkspaceEditParams(edit, label=label))
+    try:
+        answer = await asyncio.wait_for(request, _APPLY_S)
+    except (JsonRpcException, TimeoutError):
+        return False
+    return bool(answer and answer.applied)
 
 
 def workspace_edit(snapshot: Snapshot, edits: list[types.TextEdit]) -> types.WorkspaceEdit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -167,3 +168,15 @@ def test_a_body_that_is_there_is_replaced_when_asked(shared: Client, uri: str) -
     shared.open(uri, STUBS.replace("...", "return 0"))
     result = shared.result(COMMAND, generate(uri, "total", apply=False, replace=True))
     assert result["candidates"][0]["text"] == "        return self.price_of(self.count)\n"
+
+
+def test_a_client_that_can_do_nothing_gets_the_edit_in_the_answer(repository: Path, uri: str) -> None:
+    with Client() as client:
+        client.initialize(repository, capabilities={})
+        client.open(uri, STUBS)
+        result = client.result(COMMAND, generate(uri, "total"))
+        assert not result["applied"]
+        assert edited(STUBS, result["candidates"][0]["edit"]).count("self.price_of") == 1
+        assert client.notifications("$/progress") == []
+        (action, *_) = client.result("textDocument/codeAction", on_line(uri, 18))
+        assert "tags" not in action
