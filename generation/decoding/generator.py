@@ -196,6 +196,9 @@ class _Run:
         if not self.block.scanner.in_code or confidence < self.config.mark_confidence:
             return
         first = self._choose()
+        if self.vocabulary.bytes_of(first) == b" ":  # a tokenizer that does not join a space to the word behind it
+            self._write_one(first)
+            first = self._choose()
         if point := self._point_after_mark(first):
             yield from self._write_name(point, first)
         else:
@@ -281,6 +284,14 @@ class _Run:
         return None if skipped else point
 
     # ------------------------------------------------------------------------------------------ writing
+
+    def _write_one(self, token_id: int) -> None:
+        """Commit a chosen token."""
+        self._count(self.state.next_logits, token_id)
+        self.state.score(Draft.chain([token_id]))
+        self.state.commit([0])
+        self.forwards += 1
+        self._feed(token_id)
 
     def _write_drafted(self, token_id: int) -> None:
         """Commit a chosen token and as much of a draft behind it as the model agrees with."""

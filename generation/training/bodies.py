@@ -217,7 +217,7 @@ def build_holes(
     marked = read_marked(folder)
     by_repo: dict[str, list[tuple[CorpusFile, list[MarkedFunction]]]] = {}
     for file in read_files(folder):
-        if functions := marked.get((file.repo, file.path)):
+        if file.repo in roots and (functions := marked.get((file.repo, file.path))):
             by_repo.setdefault(file.repo, []).append((file, functions))
     found = 0
     with writing(folder / HOLES_NAME) as out, ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:

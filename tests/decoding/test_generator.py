@@ -239,6 +239,21 @@ def test_marks_ask_and_never_show() -> None:
     assert len(calls(events)) == 1
 
 
+def test_a_mark_before_a_space_asks_for_the_name_behind_it() -> None:
+    tool = TableTool(names=["helper", "self"])
+    texts = [("    return<COMP> helpers()\n", 0.9), ("    return<COMP> helper()\n", 0.1)]
+    events, _ = run(texts, tool, PRESETS["mark"])
+    assert text_of(events) == "    return helper()\n"
+    assert [(call.offset, call.chosen) for call in calls(events)] == [(11, Suggestion("helper"))]
+    assert tool.queries[-1].before == PROMPT + "    return "
+
+
+def test_a_mark_where_no_name_comes_glues_nothing_to_the_word_before() -> None:
+    events, _ = run([("    return<COMP>(1)\n", 1)], TableTool(names=["helper"]), PRESETS["mark"])
+    assert text_of(events) == "    return(1)\n"
+    assert not calls(events)
+
+
 def test_a_doubtful_mark_asks_nothing_in_the_published_method() -> None:
     tool = TableTool(attributes=["size"])
     texts = [("    return self.<COMP>size\n", 0.4), ("    return self.width\n", 0.3), ("    return self.height\n", 0.3)]
