@@ -41,6 +41,8 @@ from generation.types import (
 if TYPE_CHECKING:
     from generation.decoding.generator import Generator
 
+_DRAFTED_CHARACTERS = 20_000  # of the file, before and after the cursor, that drafts are taken from
+
 
 @dataclass(frozen=True, slots=True)
 class RankedCandidate:
@@ -222,13 +224,16 @@ class Session:
         cancel: threading.Event | None,
         deadline_s: float | None,
     ) -> Iterator[GenerationEvent]:
-        yield from self._generator(sampling).stream(request, cancel, deadline_s)
+        yield from self._generator(request, sampling).stream(request, cancel, deadline_s)
 
-    def _generator(self, sampling: SamplingConfig) -> Generator:
-        from generation.decoding.drafting import PromptLookupDrafter
+    def _generator(self, request: GenerationRequest, sampling: SamplingConfig) -> Generator:
+        from generation.decoding.drafting import LookupDrafter, NGramIndex
         from generation.decoding.generator import Generator
 
-        drafter = PromptLookupDrafter() if self.config.decoding.draft_tokens else None
+        drafter = None
+        if self.config.decoding.draft_tokens:
+            around = (request.before[-_DRAFTED_CHARACTERS:], request.after[:_DRAFTED_CHARACTERS])
+            drafter = LookupDrafter([NGramIndex(self.model.tokenizer.encode(text)) for text in around])
         return Generator(self.model, self.tool, drafter, self.config.decoding, sampling)
 
 
