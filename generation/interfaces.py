@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 class Tokenizer(Protocol):
-    """Text to token ids and back, at the level of bytes."""
+    """Text to token ids and back, at the level of bytes. One object for each tokenizer, told apart by identity."""
+
+    def __hash__(self) -> int: ...
 
     @property
     def token_bytes(self) -> Sequence[bytes]:
@@ -55,6 +57,10 @@ class DecodingState(Protocol):
     @property
     def reused_tokens(self) -> int:
         """How many tokens of the prompt did not have to be read again."""
+
+    @property
+    def remembers(self) -> bool:
+        """Whether scoring a node again costs nothing, as long as a commit has not made it impossible."""
 
     @property
     def room_tokens(self) -> int:

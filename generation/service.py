@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from generation.decoding.forcing import NextName
     from generation.decoding.generator import Generator
 
+_DRAFTED_CHARACTERS = 20_000  # of the file, before and after the cursor, that drafts are taken from
+
 
 @dataclass(frozen=True, slots=True)
 class RankedCandidate:
@@ -149,7 +151,6 @@ class Session:
         self.tool = JediTool(
             self.root, config.tool, index=self.index if decoding.index else None, repair=decoding.repair
         )
-        self._generators: dict[SamplingConfig, Generator] = {}  # each knows its vocabulary, which takes long to read
         self.warnings: tuple[str, ...] = self.tool.environment.warnings
 
     def __enter__(self) -> Session:
@@ -232,7 +233,8 @@ class Session:
         """The name that would be written after ``written``, the body so far; for measuring."""
         from generation.decoding.forcing import next_name
 
-        return next_name(self._generator(self.config.sampling), self.request(site, file, 0), written)
+        request = self.request(site, file, 0)
+        return next_name(self._generator(request, self.config.sampling), request, written)
 
     def problems(self, site: FunctionSite, file: SourceFile, finished: Finished) -> tuple[Problem, ...]:
         """What is wrong with a result in its file."""
@@ -310,18 +312,16 @@ class Session:
         cancel: threading.Event | None,
         deadline_s: float | None,
     ) -> Iterator[GenerationEvent]:
-        yield from self._generator(sampling).stream(request, cancel, deadline_s)
+        yield from self._generator(request, sampling).stream(request, cancel, deadline_s)
 
-    def _generator(self, sampling: SamplingConfig) -> Generator:
-        if sampling not in self._generators:
-            self._generators[sampling] = self._new_generator(sampling)
-        return self._generators[sampling]
-
-    def _new_generator(self, sampling: SamplingConfig) -> Generator:
-        from generation.decoding.drafting import PromptLookupDrafter
+    def _generator(self, request: GenerationRequest, sampling: SamplingConfig) -> Generator:
+        from generation.decoding.drafting import LookupDrafter, NGramIndex
         from generation.decoding.generator import Generator
 
-        drafter = PromptLookupDrafter() if self.config.decoding.draft_tokens else None
+        drafter = None
+        if self.config.decoding.draft_tokens:
+            around = (request.before[-_DRAFTED_CHARACTERS:], request.after[:_DRAFTED_CHARACTERS])
+            drafter = LookupDrafter([NGramIndex(self.model.tokenizer.encode(text)) for text in around])
         return Generator(self.model, self.tool, drafter, self.config.decoding, sampling)
 
 

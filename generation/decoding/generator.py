@@ -13,7 +13,7 @@ import builtins
 import keyword
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -23,7 +23,7 @@ from generation.decoding.choice import IdentifierSearch, walk_greedily
 from generation.decoding.detokenize import Detokenizer
 from generation.decoding.sampling import Sampler
 from generation.decoding.triggers import TriggerPoint, binds, find_trigger, names_argument
-from generation.decoding.vocabulary import Vocabulary
+from generation.decoding.vocabulary import vocabulary_of
 from generation.errors import StoppedError
 from generation.interfaces import CompletionTool, DecodingState, Drafter, LanguageModel
 from generation.source.body import BlockReader, repeated_lines
@@ -82,7 +82,7 @@ class Generator:
         self.drafter = drafter
         self.config = config if tool else replace(config, trigger=Trigger.OFF)
         self.sampling = sampling
-        self.vocabulary = Vocabulary(model.tokenizer)
+        self.vocabulary = vocabulary_of(model.tokenizer)
 
     def stream(
         self, request: GenerationRequest, cancel: threading.Event | None = None, deadline_s: float | None = None
@@ -191,7 +191,7 @@ class _Run:
 
     def _step_at_mark(self, mark_id: int) -> Iterator[GenerationEvent]:
         confidence = float(torch.softmax(self.state.next_logits, -1)[mark_id])
-        self._commit_chain([mark_id])
+        self._commit_mark(mark_id)
         self.after_mark = True
         if not self.block.scanner.in_code or confidence < self.config.mark_confidence:
             return
@@ -295,7 +295,7 @@ class _Run:
 
     def _write_drafted(self, token_id: int) -> None:
         """Commit a chosen token and as much of a draft behind it as the model agrees with."""
-        chain = [token_id, *self._draft(token_id)]
+        chain = [token_id, *self._guess([token_id])]
         logits = self.state.score(Draft.chain(chain))
         self.forwards += 1
         self._count(self.state.next_logits, token_id)
@@ -312,22 +312,25 @@ class _Run:
             accepted += 1
         self.state.commit(range(accepted))
 
-    def _draft(self, token_id: int) -> list[int]:
-        limit = min(self.config.draft_tokens, self.request.max_tokens - self.written_tokens - 1)
+    def _guess(self, token_ids: Sequence[int]) -> Sequence[int]:
+        """What may follow the sequence and some more tokens. The drafter sees text, so no marks."""
+        limit = min(self.config.draft_tokens, self.request.max_tokens - self.written_tokens - len(token_ids))
         if self.generator.drafter is None or limit <= 0 or self.missing or not self.block.has_statement:
-            return []
-        return list(self.generator.drafter.propose([*self.state.token_ids, token_id], limit))
+            return ()
+        mark_id = self.generator.model.tokenizer.mark_id
+        visible = [token_id for token_id in (*self.state.token_ids, *token_ids) if token_id != mark_id]
+        return self.generator.drafter.propose(visible, limit)
 
     def _is_special(self, token_id: int) -> bool:
         mark_id = self.generator.model.tokenizer.mark_id
         return token_id == mark_id or self._ends(token_id) or self._trigger_point(token_id) is not None
 
-    def _commit_chain(self, token_ids: list[int]) -> None:
-        """Commit tokens that are not visible text."""
-        self.state.score(Draft.chain(token_ids))
-        self.state.commit(range(len(token_ids)))
+    def _commit_mark(self, mark_id: int) -> None:
+        """Commit a mark; what may follow is scored with it where that is remembered."""
+        self.state.score(Draft.chain([mark_id, *(self._guess([mark_id]) if self.state.remembers else ())]))
+        self.state.commit([0])
         self.forwards += 1
-        self.written_tokens += len(token_ids)
+        self.written_tokens += 1
 
     def _count(self, logits: torch.Tensor, token_id: int) -> None:
         self.logprob += float(logits[token_id] - logits.logsumexp(-1))
@@ -355,8 +358,9 @@ class _Run:
             yield from self._write_walked(point, first_token)
             return
         search = IdentifierSearch(
-            self.state, self.vocabulary, self.sampler, self._no_mark, self.config.tree_tokens, self.config.boundary
-        )
+            self.state, self.vocabulary, self.sampler, self._no_mark, self.config.tree_tokens, self.config.boundary,
+            self._guess,
+        )  # fmt: skip
         prefix = self.request.prefix if self.missing else ""
         free, name = search.follow_free(first_token, point.glue, self.missing)
         if self._is_no_name(name, search, free):

@@ -29,6 +29,7 @@ class TreeScorer:
     """Scores a tree in one forward: each node attends the sequence, its ancestors and itself."""
 
     reused_tokens = 0
+    remembers = False
 
     def __init__(self, network: Any) -> None:
         self._network = network
@@ -73,6 +74,7 @@ class ChainScorer:
     """Scores the paths of a tree one after the other, for models that do not take a mask."""
 
     reused_tokens = 0
+    remembers = False
 
     def __init__(self, network: Any) -> None:
         self._chains = TreeScorer(network)
@@ -106,6 +108,7 @@ class RecomputeScorer:
     """Reads the whole sequence again for each path; right for every causal model."""
 
     reused_tokens = 0
+    remembers = False
 
     def __init__(self, network: Any, token_ids: Sequence[int] = ()) -> None:
         self._network = network

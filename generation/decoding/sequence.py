@@ -23,6 +23,10 @@ class Scorer(Protocol):
     def reused_tokens(self) -> int:
         """How many tokens of the prompt did not have to be read again."""
 
+    @property
+    def remembers(self) -> bool:
+        """Whether scoring a node again costs nothing."""
+
     def read(self, token_ids: Sequence[int], stop: Stop | None = None) -> torch.Tensor:
         """Append tokens (at least one); logits (V,) after the last.
 
@@ -51,6 +55,7 @@ class SequenceState:
         self._context_tokens = context_tokens
         self._next_logits = scorer.read(self._token_ids, stop)
         self._reused_tokens = scorer.reused_tokens
+        self._remembers = scorer.remembers
         self._draft: Draft | None = None
         self._draft_logits = self._next_logits[:0]
 
@@ -68,6 +73,11 @@ class SequenceState:
     def reused_tokens(self) -> int:
         """How many tokens of the prompt did not have to be read again."""
         return self._reused_tokens
+
+    @property
+    def remembers(self) -> bool:
+        """Whether scoring a node again costs nothing, as long as a commit has not made it impossible."""
+        return self._remembers
 
     @property
     def room_tokens(self) -> int:

@@ -34,6 +34,7 @@ class ScriptedState:
         self.next_logits = model.logits(self.token_ids)
         self.draft: Draft | None = None
         self.reused_tokens = 0
+        self.remembers = False
         self.closed = False
 
     @property

@@ -89,6 +89,8 @@ class LlamaModel:
 class LlamaScorer:
     """One sequence inside a network; implements ``Scorer``."""
 
+    remembers = True
+
     def __init__(self, network: Network, prefixes: PrefixCache) -> None:
         self._network = network
         self._prefixes = prefixes
