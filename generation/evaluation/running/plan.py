@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import groupby, zip_longest
 from pathlib import Path
 
@@ -51,9 +52,7 @@ class Plan:
     def settings(self, row: str) -> str:
         """A hash of what the text depends on besides the task; what only changes the speed stays out."""
         config = self.configs[row]
-        weights = self.weights.get(row) or (config.model, config.adapter)
-        parts = (weights, config.dtype, config.max_tokens, config.decoding, config.sampling, config.tool.deadline_s)
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+        return _settings(config, self.weights.get(row) or f"{config.model} {config.adapter}")
 
     def by_weights(self) -> Iterator[tuple[GeneratorConfig, list[str]]]:
         """Rows that share a model and an adapter, with one of their configurations."""
@@ -61,6 +60,12 @@ class Plan:
         for _, rows in groupby(sorted(weights, key=weights.__getitem__), key=weights.__getitem__):
             listed = list(rows)
             yield self.configs[listed[0]], listed
+
+
+@cache
+def _settings(config: GeneratorConfig, weights: str) -> str:
+    parts = (weights, config.dtype, config.max_tokens, config.decoding, config.sampling, config.tool.deadline_s)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def draw_tasks(
