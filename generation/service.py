@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from generation import models
 from generation.cache import cache_root
 from generation.config import DecodingConfig, GeneratorConfig, SamplingConfig, Trigger
-from generation.errors import ConfigError
+from generation.errors import ConfigError, ModelLoadError
 from generation.interfaces import LanguageModel
 from generation.marks.context import PromptContext
 from generation.marks.prompt import build_prompt, paper_prompt
@@ -62,21 +62,27 @@ def load_model(config: GeneratorConfig) -> LanguageModel:
     """The model that ``config`` names, from the cache or a folder; nothing is downloaded.
 
     Raises:
-        ModelLoadError: it is not there, or cannot be loaded.
+        ModelLoadError: it is not there, or cannot be loaded; or its adapter does not exist.
         MissingExtraError: the extra ``model`` is not installed.
     """
     from generation.decoding import loading
 
+    if config.adapter is not None:
+        raise ModelLoadError(f"there is no adapter {config.adapter!r} for {config.model}; none ships yet")
+
     return loading.load_model(models.resolve(config.model), config.dtype, config.threads)
 
 
-def build_generator(config: GeneratorConfig, root: Path, model: LanguageModel | None = None) -> Session:
+def build_generator(
+    config: GeneratorConfig, root: Path, model: LanguageModel | None = None, index_cache: Path | None = None
+) -> Session:
     """A session for one repository.
 
     Args:
         config: what to use.
         root: the repository.
         model: weights that are loaded already, to be shared by several sessions.
+        index_cache: folder for the member index; the user's cache when None.
 
     Raises:
         ConfigError: the settings do not fit the model.
@@ -84,7 +90,7 @@ def build_generator(config: GeneratorConfig, root: Path, model: LanguageModel | 
     """
     model = model or load_model(config)
     decoding = fit_to_model(config.decoding, model)
-    return Session(replace(config, decoding=decoding), root, model)
+    return Session(replace(config, decoding=decoding), root, model, index_cache)
 
 
 def fit_to_model(decoding: DecodingConfig, model: LanguageModel) -> DecodingConfig:
@@ -107,11 +113,13 @@ def fit_to_model(decoding: DecodingConfig, model: LanguageModel) -> DecodingConf
 class Session:
     """A repository, its tool, its index and a model: generates functions. A context manager; one thread at a time."""
 
-    def __init__(self, config: GeneratorConfig, root: Path, model: LanguageModel) -> None:
+    def __init__(
+        self, config: GeneratorConfig, root: Path, model: LanguageModel, index_cache: Path | None = None
+    ) -> None:
         self.config = config
         self.root = root.absolute()
         self.model = model
-        self.index = MemberIndex.build(self.root, cache_root() / "index")
+        self.index = MemberIndex.build(self.root, index_cache or cache_root() / "index")
         decoding = config.decoding
         self.tool = JediTool(
             self.root, config.tool, index=self.index if decoding.index else None, repair=decoding.repair

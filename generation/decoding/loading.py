@@ -1,28 +1,55 @@
-"""A model folder becomes a model that is ready to run. Knows no names or downloads. Start at ``load_model``."""
+"""A model folder becomes a model that is ready to run. Knows no names or downloads. Start at ``load_model``.
+
+Networks of the Llama family run on our own kernels, every other causal model through transformers: ``choose_engine``.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from generation.errors import MissingExtraError, ModelLoadError
+from generation.interfaces import LanguageModel
 
 if TYPE_CHECKING:
-    from generation.decoding.transformers_model import TransformersModel
+    from generation.decoding.llama.native import Kernels
+    from generation.decoding.llama.packing import PackedWeights
+    from generation.decoding.llama.shape import LlamaShape
 
-DTYPES = ("auto", "float32", "bfloat16")
+DTYPES = ("auto", "int8", "float32", "bfloat16")
 
 
-def load_model(path: Path, dtype: str = "auto", threads: int | None = None) -> TransformersModel:
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What runs a model, and why.
+
+    Attributes:
+        dtype: int8, float32 or bfloat16.
+        kernels: our own, or None for transformers.
+        shape: sizes of the network, where our own kernels run it.
+        reason: in words.
+    """
+
+    dtype: str
+    kernels: Kernels | None
+    shape: LlamaShape | None
+    reason: str
+
+
+def load_model(path: Path, dtype: str = "auto", threads: int | None = None) -> LanguageModel:
     """Load the model folder ``path`` (Hugging Face format) for the CPU.
 
     Args:
         path: the folder, as ``generation.models.resolve`` finds it.
-        dtype: ``float32``, ``bfloat16``, or ``auto``: bfloat16 where the processor computes with it, else float32.
-        threads: threads torch computes with, for the whole process; None is half of the cores, at least one.
+        dtype: ``int8``, ``float32``, ``bfloat16``, or ``auto``: int8 for the families that our own kernels run, else
+            bfloat16 where the processor computes with it, else float32.
+        threads: threads of a forward; None is half of the cores, at least one.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
@@ -32,22 +59,76 @@ def load_model(path: Path, dtype: str = "auto", threads: int | None = None) -> T
     import torch
 
     from generation.decoding.tokenizer import load_tokenizer
-    from generation.decoding.transformers_model import TransformersModel
+
+    count = threads or default_threads()
+    torch.set_num_threads(count)
+    engine = choose_engine(path, dtype)
+    if engine.kernels is None or engine.shape is None:
+        return _transformers_model(path, engine.dtype)
+    from generation.decoding.llama.model import LlamaModel
+
+    weights = load_packed(path, engine.shape, engine.dtype)
+    tokenizer = load_tokenizer(path, engine.shape.vocabulary)
+    return LlamaModel(weights, engine.kernels, tokenizer, path.resolve().name, count)
+
+
+def choose_engine(path: Path, dtype: str = "auto") -> Engine:
+    """What will run the model in ``path``.
+
+    Raises:
+        ModelLoadError: there is no such dtype, or nothing that runs this model in it.
+    """
+    from generation.decoding.llama.native import NoKernels, find_kernels
+    from generation.decoding.llama.shape import read_shape
 
     if dtype not in DTYPES:
         raise ModelLoadError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
-    torch.set_num_threads(threads or default_threads())
-    network = _load_network(path, cpu_dtype() if dtype == "auto" else dtype)
+    fallback = cpu_dtype() if dtype == "auto" else dtype
+    if dtype == "bfloat16":
+        return Engine(fallback, None, None, "transformers computes in bfloat16")
+    shape = read_shape(_read_config(path))
+    kernels = find_kernels() if shape else NoKernels("the model is not of the Llama family")
+    if not isinstance(kernels, NoKernels):
+        reason = f"own kernels, {kernels.instructions}"
+        return Engine("int8" if dtype == "auto" else dtype, kernels, shape, reason)
+    if dtype == "int8":
+        raise ModelLoadError(f"int8 needs our own kernels: {kernels.reason}. Use another dtype")
+    return Engine(fallback, None, None, f"transformers, because {kernels.reason}")
+
+
+def load_packed(path: Path, shape: LlamaShape, dtype: str) -> PackedWeights:
+    """Weights for our own kernels, from the user's cache or converted now."""
+    from generation.decoding.llama.packed_file import load_or_pack, packed_key
+    from generation.decoding.llama.packing import pack
+
+    def convert() -> PackedWeights:
+        return pack(_load_network(path, "auto"), shape, int8=dtype == "int8")
+
+    return load_or_pack(packed_key(path, dtype), convert)
+
+
+def _transformers_model(path: Path, dtype: str) -> LanguageModel:
+    from generation.decoding.tokenizer import load_tokenizer
+    from generation.decoding.transformers_model import TransformersModel
+
+    network = _load_network(path, dtype)
     tokenizer = load_tokenizer(path, network.get_output_embeddings().weight.shape[0])
     return TransformersModel(network, tokenizer, path.resolve().name)
 
 
+def _read_config(path: Path) -> dict[str, Any]:
+    if not (path / "config.json").is_file():
+        raise ModelLoadError(f"{path} is not a model folder: it has no config.json")
+    try:
+        return dict(json.loads((path / "config.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise ModelLoadError(f"cannot load the model in {path}: its config.json is damaged ({error})") from error
+
+
 def _require_libraries() -> None:
-    for package in ("torch", "transformers", "tokenizers"):
-        try:
-            __import__(package)
-        except ImportError as error:
-            raise MissingExtraError(package, "model") from error
+    for package in ("torch", "transformers", "tokenizers"):  # looked for only: importing transformers takes its time
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError(package, "model")
 
 
 def cpu_dtype() -> str:
@@ -70,8 +151,7 @@ def default_threads() -> int:
 def _load_network(path: Path, dtype: str) -> Any:
     from transformers import AutoModelForCausalLM
 
-    if not (path / "config.json").is_file():
-        raise ModelLoadError(f"{path} is not a model folder: it has no config.json")
+    _read_config(path)
     loaded: Any
     try:
         with _quiet_transformers():
