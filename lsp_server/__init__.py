@@ -1,5 +1,5 @@
 """The language server: the only code that knows the Language Server Protocol.
 
 ``generation`` must not import it, and nothing here imports torch when it is imported. Start reading at
-``server.build_server``; what editors see beyond the standard is in ``extensions``.
+``serve.serve`` and ``server.MemberwiseServer``; what editors see beyond the standard is in ``extensions``.
 """

@@ -36,10 +36,10 @@ def run(args: argparse.Namespace) -> int:
     for package in ("pygls", "lsprotocol"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(package, "server")
-    from lsp_server import lifetime
+    from lsp_server.serve import serve
 
     load_model = _from_file(args.model_from) if args.model_from else _load_model
-    return lifetime.serve(load_model, verbose=args.verbose)
+    return serve(load_model, verbose=args.verbose)
 
 
 def _load_model(config: GeneratorConfig) -> LanguageModel:

@@ -1,43 +1,25 @@
 """How the server ends: on ``exit``, at the end of its input, when its parent is gone, on a signal. Nothing is left.
 
 The decode thread may be in the middle of a forward and cannot be joined, so the process ends itself once its children
-are dead. Start reading at ``serve``.
+are dead. Start reading at ``end``.
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
-import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import BinaryIO
 
 import psutil
 
 from lsp_server import statistics
-from lsp_server.server import LoadModel, MemberwiseServer, build_server
+from lsp_server.server import MemberwiseServer
 
 _WATCH_S = 0.2
 _CLEAN_UP_S = 1.0
-_SWITCH_S = 0.0005  # the event loop waits so long for the decode thread, several times a message; 5 ms by default
 _ending = threading.Lock()
-
-
-def serve(load_model: LoadModel, *, verbose: bool = False) -> int:
-    """Talk to a client over stdin and stdout until it goes; does not return, the process ends."""
-    _quiet_logs(verbose)
-    sys.setswitchinterval(_SWITCH_S)
-    stdin, stdout = _protocol_streams()
-    server = build_server(load_model)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: end(server, 0))
-    server.start_io(stdin, stdout)
-    end(server, 0 if server.protocol._shutdown else 1)
-    return 0
 
 
 def end(server: MemberwiseServer, code: int) -> None:
@@ -79,21 +61,3 @@ def _clean_up(server: MemberwiseServer) -> None:
     if server.settings.statistics:
         with contextlib.suppress(Exception):
             statistics.add(server.records.counts)
-
-
-def _protocol_streams() -> tuple[BinaryIO, BinaryIO]:
-    """Stdin and stdout for the protocol alone: what else prints goes to stderr, what else reads gets nothing."""
-    stdin, stdout = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.dup2(2, 1)
-    sys.stdout = sys.stderr
-    return stdin, stdout
-
-
-def _quiet_logs(verbose: bool) -> None:
-    """Pygls logs whole messages, which are the user's code, at INFO and with errors: its log stays off."""
-    logging.basicConfig(stream=sys.stderr, format="%(relativeCreated)d ms %(name)s: %(message)s")
-    logging.getLogger("pygls").setLevel(logging.CRITICAL + 1)
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    logging.getLogger("lsp_server").setLevel(logging.DEBUG if verbose else logging.WARNING)

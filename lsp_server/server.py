@@ -220,34 +220,3 @@ class MemberwiseServer(LanguageServer):
 
 def _differ(old: Settings, new: Settings, names: tuple[str, ...]) -> bool:
     return any(getattr(old, name) != getattr(new, name) for name in names)
-
-
-def build_server(load_model: LoadModel) -> MemberwiseServer:
-    """A server with all its handlers."""
-    from lsp_server.handlers import (
-        code_actions,
-        completion,
-        diagnostics,
-        documents,
-        execute_command,
-        hover,
-        inline_completion,
-        lifecycle,
-        own_methods,
-    )
-
-    server = MemberwiseServer(load_model)
-    modules = (
-        lifecycle,
-        documents,
-        inline_completion,
-        own_methods,
-        execute_command,
-        code_actions,
-        completion,
-        hover,
-        diagnostics,
-    )
-    for module in modules:
-        module.register(server)
-    return server

@@ -1,7 +1,7 @@
 """``memberwise bench``: what is measured on, and how good and how quick the parts are.
 
 ``tool``: how often the repository tool knows the true name. ``server``: how long the language server lets people wait.
-``soak``: whether it lasts. Parses, calls ``generation.evaluation`` and prints. Start at ``run``, which is ``bench tool``.
+``soak``: whether it lasts. Parses, calls ``generation.evaluation`` and prints. Start at ``run``, of ``tool``.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ async def apply_edit(server: MemberwiseServer, edit: types.WorkspaceEdit, label:
         answer = await asyncio.wait_for(request, _APPLY_S)
     except (JsonRpcException, TimeoutError):
         return False
-    return bool(answer and answer.applied)
+    return answer.applied
 
 
 def workspace_edit(snapshot: Snapshot, edits: list[types.TextEdit]) -> types.WorkspaceEdit:
