@@ -33,7 +33,7 @@ class Progress:
     Attributes:
         step: steps done.
         example: number of the next example.
-        tokens: tokens the network has seen.
+        tokens: tokens the network has seen, marks not counted.
         counted: those of them that counted in the loss.
         best: lowest validation loss.
         since_best: measurements since then.
@@ -157,7 +157,7 @@ class Run:
         self._require_number(loss, float(norm))
         self._optimizer.step()
         self._optimizer.zero_grad()
-        tokens = sum(len(example.token_ids) for example in examples)
+        tokens = sum(map(self._visible_tokens, examples))
         self.progress = replace(
             self.progress,
             step=self.progress.step + 1,
@@ -173,8 +173,12 @@ class Run:
         tokens = 0
         while tokens < self.settings.tokens_per_step:
             examples.append(self.source.example(self.progress.example + len(examples)))
-            tokens += len(examples[-1].token_ids)
+            tokens += self._visible_tokens(examples[-1])
         return examples
+
+    def _visible_tokens(self, example: TrainingExample) -> int:
+        """Marks do not count, so that a run without them sees the same examples in every step."""
+        return sum(token_id != self.network.mark_id for token_id in example.token_ids)
 
     def _backward(self, examples: Sequence[TrainingExample]) -> tuple[float, int]:
         """Gradients of the mean loss; the loss, and how many positions counted."""
