@@ -61,7 +61,7 @@ def load_model(config: GeneratorConfig) -> LanguageModel:
     """The model that ``config`` names, from the cache or a folder; nothing is downloaded.
 
     Raises:
-        ModelLoadError: it is not there, or cannot be loaded.
+        ModelLoadError: it is not there, or cannot be loaded; or its adapter does not exist.
         AdapterMismatchError: the adapter that ``config`` names was trained for another model.
         MissingExtraError: the extra ``model`` is not installed.
     """
@@ -96,13 +96,16 @@ def usual_preset(model: str, adapter: str | None = None) -> str:
     return "mark" if folder is not None and adapters.read_adapter(folder).asks_reliably else "dot"
 
 
-def build_generator(config: GeneratorConfig, root: Path, model: LanguageModel | None = None) -> Session:
+def build_generator(
+    config: GeneratorConfig, root: Path, model: LanguageModel | None = None, index_cache: Path | None = None
+) -> Session:
     """A session for one repository.
 
     Args:
         config: what to use.
         root: the repository.
         model: weights that are loaded already, to be shared by several sessions.
+        index_cache: folder for the member index; the user's cache when None.
 
     Raises:
         ConfigError: the settings do not fit the model.
@@ -110,7 +113,7 @@ def build_generator(config: GeneratorConfig, root: Path, model: LanguageModel | 
     """
     model = model or load_model(config)
     decoding = fit_to_model(config.decoding, model)
-    return Session(replace(config, decoding=decoding), root, model)
+    return Session(replace(config, decoding=decoding), root, model, index_cache)
 
 
 def fit_to_model(decoding: DecodingConfig, model: LanguageModel) -> DecodingConfig:
@@ -133,11 +136,13 @@ def fit_to_model(decoding: DecodingConfig, model: LanguageModel) -> DecodingConf
 class Session:
     """A repository, its tool, its index and a model: generates functions. A context manager; one thread at a time."""
 
-    def __init__(self, config: GeneratorConfig, root: Path, model: LanguageModel) -> None:
+    def __init__(
+        self, config: GeneratorConfig, root: Path, model: LanguageModel, index_cache: Path | None = None
+    ) -> None:
         self.config = config
         self.root = root.absolute()
         self.model = model
-        self.index = MemberIndex.build(self.root, cache_root() / "index")
+        self.index = MemberIndex.build(self.root, index_cache or cache_root() / "index")
         decoding = config.decoding
         self.tool = JediTool(
             self.root, config.tool, index=self.index if decoding.index else None, repair=decoding.repair

@@ -20,13 +20,15 @@ class NameKind(StrEnum):
 
     ATTRIBUTE = "attribute"  # after the dot of an expression
     NAME = "name"  # where an expression starts
+    ARGUMENT = "argument"  # a keyword argument in a call; its suggestions end with "="
 
 
 class SuggestionSource(StrEnum):
     """Who says that the name exists."""
 
     JEDI = "jedi"  # resolved by static analysis at this position
-    INDEX = "index"  # used on a receiver of the same name elsewhere in the repository
+    INDEX = "index"  # used on a receiver of the same name elsewhere in the repository, or of a class called like it
+    BUILTIN = "builtin"  # a method of str, dict, list, set or a file, where nothing says what the receiver is
     SCOPE = "scope"  # bound in the text above the position (parameters, locals)
     IMPORT = "import"  # exists in the repository or the standard library, valid once imported
 
@@ -158,6 +160,7 @@ class FinishReason(StrEnum):
     """Why a generation ended."""
 
     END = "end"  # the block is complete
+    REPETITION = "repetition"  # the same lines came for the third time; they are kept once
     LIMIT = "limit"  # max_tokens or the model's context; the text is cut after the last complete statement
     CANCELLED = "cancelled"
     DEADLINE = "deadline"

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from generation.errors import ConfigError
-from generation.evaluation.repositories import fetch, open_repositories, read_manifest
+from generation.evaluation.repositories import PinnedRepository, fetch, open_repositories, read_manifest
 from generation.evaluation.tool_bench import RepositoryResult, measure, summarize
 
 if TYPE_CHECKING:
@@ -39,12 +39,13 @@ def add_parser(subparsers: Subparsers) -> None:
     parts = parser.add_subparsers(dest="part", required=True, metavar="PART")
     fetch = parts.add_parser("fetch", help="download repositories of a list and print where they are")
     fetch.add_argument("--repos", type=Path, required=True, metavar="FILE", help="list of pinned repositories")
-    fetch.add_argument("--only", metavar="NAME", help="one of them")
+    fetch.add_argument("--only", metavar="A,B", help="these of them")
     fetch.set_defaults(run=run_fetch)
     tool = parts.add_parser("tool", help="recall and latency of the repository tool")
     tool.add_argument(
         "--repos", type=Path, required=True, metavar="FILE", help="list of pinned repositories, or a folder"
     )
+    tool.add_argument("--only", metavar="A,B", help="these of the list")
     tool.add_argument("--per-repo", type=int, default=200, metavar="N", help="positions in each repository (200)")
     tool.add_argument("--seed", type=int, default=0, help="of the choice of functions (0)")
     tool.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
@@ -53,19 +54,25 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run_fetch(args: argparse.Namespace) -> int:
     """Fetch repositories and print their folders; the exit code."""
-    wanted = [one for one in read_manifest(args.repos) if args.only in (None, one.name)]
-    if not wanted:
-        raise ConfigError(f"{args.repos} has no repository called {args.only}")
-    for root in fetch(wanted, progress=_say).values():
+    for root in fetch(_wanted(args), progress=_say).values():
         print(root)
     return 0
+
+
+def _wanted(args: argparse.Namespace) -> list[PinnedRepository]:
+    """The entries of the list that ``--only`` names; all without it."""
+    entries = {one.name: one for one in read_manifest(args.repos)}
+    names = args.only.split(",") if args.only else list(entries)
+    if unknown := [name for name in names if name not in entries]:
+        raise ConfigError(f"{args.repos} has no repository called {unknown[0]}; there are {', '.join(entries)}")
+    return [entries[name] for name in names]
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure every repository of the list; the exit code."""
     if args.per_repo < 1:
         raise ConfigError(f"--per-repo is {args.per_repo}; it must be at least 1")
-    roots = open_repositories(args.repos, _say)
+    roots = fetch(_wanted(args), progress=_say) if args.only else open_repositories(args.repos, _say)
     report = summarize(_measure_all(roots, args.per_repo, args.seed))
     if args.json is not None:
         args.json.parent.mkdir(parents=True, exist_ok=True)

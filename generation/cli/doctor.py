@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from generation import __version__
 from generation.config import GeneratorConfig, ToolConfig
 from generation.errors import MemberwiseError
-from generation.models.catalog import find_cached
+from generation.models.catalog import find_cached, resolve
 from generation.tools.environment import discover
 from generation.tools.jedi_tool import JediTool
 from generation.types import Draft, NameKind, ToolQuery
@@ -84,6 +84,7 @@ def _check_model() -> list[str]:
     """Print the state and speed of the default model; what to do when it is not there."""
     if find_cached("default") is None:
         return ["the default model; memberwise model pull default"]
+    from generation.decoding import loading
     from generation.service import load_model
 
     started_s = time.perf_counter()
@@ -92,6 +93,8 @@ def _check_model() -> list[str]:
     except MemberwiseError as error:
         return [f"a model that loads: {error}"]
     print(f"model {model.name}: loaded in {time.perf_counter() - started_s:.1f} s with its libraries")
+    engine = loading.choose_engine(resolve("default"))
+    print(f"it runs in {engine.dtype} by {engine.reason}")
     print(_speed(model))
     return []
 
@@ -111,5 +114,5 @@ def _speed(model: LanguageModel) -> str:
     state.close()
     return (
         f"reads {_PROMPT_TOKENS / read_s:.0f} tokens/s, writes {_DECODED_TOKENS / written_s:.0f} tokens/s "
-        f"({loading.cpu_dtype()}, {loading.default_threads()} thread(s))"
+        f"({loading.default_threads()} thread(s))"
     )

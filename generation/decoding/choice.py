@@ -119,7 +119,11 @@ class IdentifierSearch:
     # ------------------------------------------------------------------------------------------ the suggestions
 
     def rank(self, suggestions: Sequence[Suggestion], glue: str) -> None:
-        """Score the suggestions until the best is known; ``best`` and ``mass`` then tell."""
+        """Score the suggestions until the best is known; ``best`` and ``mass`` then tell.
+
+        Suggestions that end with ``=`` hold their own end; names and such are not ranked together.
+        """
+        self._boundary = self._boundary and all(suggestion.name.isidentifier() for suggestion in suggestions)
         self.trie.add(suggestions, glue, self._vocabulary.encode)
         while True:
             open_nodes = self._open_nodes()

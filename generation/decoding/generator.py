@@ -22,10 +22,10 @@ from generation.config import DecodingConfig, SamplingConfig, Trigger
 from generation.decoding.choice import IdentifierSearch, walk_greedily
 from generation.decoding.detokenize import Detokenizer
 from generation.decoding.sampling import Sampler
-from generation.decoding.triggers import TriggerPoint, binds, find_trigger
+from generation.decoding.triggers import TriggerPoint, binds, find_trigger, names_argument
 from generation.decoding.vocabulary import Vocabulary
 from generation.interfaces import CompletionTool, DecodingState, Drafter, LanguageModel
-from generation.source.body import BlockReader, clean, complete_statements
+from generation.source.body import BlockReader, clean, complete_statements, repeated_lines
 from generation.source.lexer import ExpectedName
 from generation.types import (
     Candidate,
@@ -152,6 +152,8 @@ class _Run:
         """Why the generation must end now, if it must."""
         if self.ended:
             return FinishReason.END
+        if self._repeats:
+            return FinishReason.REPETITION
         if cancel is not None and cancel.is_set():
             return FinishReason.CANCELLED
         if deadline_s is not None and time.perf_counter() - started >= deadline_s:
@@ -236,6 +238,11 @@ class _Run:
             barred |= covering
         return barred
 
+    @property
+    def _repeats(self) -> bool:
+        """A line ended, and the last ones only repeat those before them."""
+        return self.block.scanner.line_is_blank and repeated_lines(self.block.text) > 0
+
     def _choose(self) -> int:
         """The next token. A block without a statement cannot end."""
         logits = self.state.next_logits.masked_fill(self._barred(), -torch.inf)
@@ -282,7 +289,7 @@ class _Run:
         self._feed(token_id)
         accepted = 1
         barred = self._barred()
-        while accepted < len(chain):
+        while accepted < len(chain) and not self._repeats:
             self.next_id = self.sampler.choose(logits[accepted - 1].masked_fill(barred, -torch.inf))
             if self.next_id != chain[accepted] or self._is_special(self.next_id):
                 break
@@ -342,11 +349,13 @@ class _Run:
             self._commit_found(search, free)
             return
         offset = len(self.block.text) + len(point.glue)
+        if name and names_argument(point.expected, search.look_ahead(free, 1)):
+            point, name = replace(point, expected=replace(point.expected, kind=NameKind.ARGUMENT)), f"{name}="
         answer = self._ask(point)
         node, chosen = self._decide(search, answer, point, free, name)
         best = tuple(candidate for candidate, _ in search.best(_SHOWN_CANDIDATES))
         self._commit_found(search, node)
-        self.at_boundary = self.config.boundary and bool(chosen)
+        self.at_boundary = self.config.boundary and chosen is not None and chosen.name.isidentifier()
         yield self._called(offset, point, answer, best, chosen, name)
 
     def _is_no_name(self, name: str, search: IdentifierSearch, free: int) -> bool:
@@ -363,7 +372,7 @@ class _Run:
             return self._needing_import(search, answer, free, name)
         search.rank(answer.suggestions, point.glue)
         if name not in {suggestion.name for suggestion in answer.suggestions}:
-            if name and point.expected.may_bind and self._binds(search, point, free, name):
+            if name and self._may_be_new(search, answer, point, free, name):
                 return free, None
             imported = self._needing_import(search, answer, free, name)
             if imported[1] is not None:
@@ -376,7 +385,14 @@ class _Run:
         node = search.sample()
         return node, search.suggestion(node)
 
-    def _binds(self, search: IdentifierSearch, point: TriggerPoint, free: int, name: str) -> bool:
+    def _may_be_new(
+        self, search: IdentifierSearch, answer: ToolAnswer, point: TriggerPoint, free: int, name: str
+    ) -> bool:
+        """Whether a name that the tool does not know is bound here, or taken by a call that takes any argument."""
+        if point.expected.kind is NameKind.ARGUMENT:
+            return not answer.trusted
+        if not point.expected.may_bind:
+            return False
         until = " in" if point.expected.bracket else "\n"  # the loop of a comprehension may stand on a later line
         return binds(name, point.expected, search.look_ahead(free, _LOOK_AHEAD_TOKENS, until))
 

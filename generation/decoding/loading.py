@@ -1,30 +1,58 @@
-"""A model folder becomes a model that is ready to run. Knows no names or downloads. Start at ``load_model``."""
+"""A model folder becomes a model that is ready to run. Knows no names or downloads. Start at ``load_model``.
+
+Networks of the Llama family run on our own kernels, every other causal model through transformers: ``choose_engine``.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from generation.adapters import adapter_sha256, read_adapter, require_fit
 from generation.errors import MissingExtraError, ModelLoadError
+from generation.interfaces import LanguageModel
 
 if TYPE_CHECKING:
-    from generation.decoding.transformers_model import TransformersModel
+    from generation.decoding.llama.native import Kernels
+    from generation.decoding.llama.packing import PackedWeights
+    from generation.decoding.llama.shape import LlamaShape
 
-DTYPES = ("auto", "float32", "bfloat16")
+DTYPES = ("auto", "int8", "float32", "bfloat16")
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What runs a model, and why.
+
+    Attributes:
+        dtype: int8, float32 or bfloat16.
+        kernels: our own, or None for transformers.
+        shape: sizes of the network, where our own kernels run it.
+        reason: in words.
+    """
+
+    dtype: str
+    kernels: Kernels | None
+    shape: LlamaShape | None
+    reason: str
 
 
 def load_model(
     path: Path, dtype: str = "auto", threads: int | None = None, adapter: Path | None = None
-) -> TransformersModel:
+) -> LanguageModel:
     """Load the model folder ``path`` (Hugging Face format) for the CPU.
 
     Args:
         path: the folder, as ``generation.models.resolve`` finds it.
-        dtype: ``float32``, ``bfloat16``, or ``auto``: bfloat16 where the processor computes with it, else float32.
-        threads: threads torch computes with, for the whole process; None is half of the cores, at least one.
+        dtype: ``int8``, ``float32``, ``bfloat16``, or ``auto``: int8 for the families that our own kernels run, else
+            bfloat16 where the processor computes with it, else float32.
+        threads: threads of a forward; None is half of the cores, at least one.
         adapter: an adapter folder, which is added to the weights.
 
     Raises:
@@ -35,29 +63,103 @@ def load_model(
     _require_libraries()
     import torch
 
-    from generation.decoding.adapter import apply, load_adapter
     from generation.decoding.tokenizer import load_tokenizer
-    from generation.decoding.transformers_model import TransformersModel
+
+    added = _fitting_adapter(adapter, path)
+    count = threads or default_threads()
+    torch.set_num_threads(count)
+    engine = choose_engine(path, dtype)
+    if engine.kernels is None or engine.shape is None:
+        return _transformers_model(path, engine.dtype, added)
+    from generation.decoding.llama.model import LlamaModel
+
+    weights = load_packed(path, engine.shape, engine.dtype, added.folder if added else None)
+    tokenizer = load_tokenizer(path, weights.shape.vocabulary, added.mark_id if added else None)
+    return LlamaModel(weights, engine.kernels, tokenizer, _name(path, added), count)
+
+
+@dataclass(frozen=True, slots=True)
+class _Added:
+    """An adapter that fits the model."""
+
+    folder: Path
+    name: str
+    mark_id: int | None
+
+
+def _fitting_adapter(folder: Path | None, model: Path) -> _Added | None:
+    if folder is None:
+        return None
+    manifest = read_adapter(folder)
+    require_fit(manifest, model)
+    return _Added(folder, manifest.name, manifest.mark_id)
+
+
+def _name(path: Path, added: _Added | None) -> str:
+    return path.resolve().name + (f"+{added.name}" if added else "")
+
+
+def choose_engine(path: Path, dtype: str = "auto") -> Engine:
+    """What will run the model in ``path``.
+
+    Raises:
+        ModelLoadError: there is no such dtype, or nothing that runs this model in it.
+    """
+    from generation.decoding.llama.native import NoKernels, find_kernels
+    from generation.decoding.llama.shape import read_shape
 
     if dtype not in DTYPES:
         raise ModelLoadError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
-    torch.set_num_threads(threads or default_threads())
-    network = load_network(path, cpu_dtype() if dtype == "auto" else dtype)
-    mark_id, name = None, path.resolve().name
-    if adapter is not None:
-        loaded = load_adapter(adapter, path)
-        apply(network, loaded)
-        mark_id, name = loaded.manifest.mark_id, f"{name}+{loaded.manifest.name}"
-    tokenizer = load_tokenizer(path, network.get_output_embeddings().weight.shape[0], mark_id)
-    return TransformersModel(network, tokenizer, name)
+    fallback = cpu_dtype() if dtype == "auto" else dtype
+    if dtype == "bfloat16":
+        return Engine(fallback, None, None, "transformers computes in bfloat16")
+    shape = read_shape(_read_config(path))
+    kernels = find_kernels() if shape else NoKernels("the model is not of the Llama family")
+    if not isinstance(kernels, NoKernels):
+        reason = f"own kernels, {kernels.instructions}"
+        return Engine("int8" if dtype == "auto" else dtype, kernels, shape, reason)
+    if dtype == "int8":
+        raise ModelLoadError(f"int8 needs our own kernels: {kernels.reason}. Use another dtype")
+    return Engine(fallback, None, None, f"transformers, because {kernels.reason}")
+
+
+def load_packed(path: Path, shape: LlamaShape, dtype: str, adapter: Path | None = None) -> PackedWeights:
+    """Weights for our own kernels, from the user's cache or converted now, with an adapter added."""
+    from generation.decoding.llama.packed_file import load_or_pack, packed_key
+    from generation.decoding.llama.packing import pack
+
+    def convert() -> PackedWeights:
+        network = load_network(path, "float32" if adapter else "auto", adapter)
+        rows = network.get_output_embeddings().weight.shape[0]
+        return pack(network, replace(shape, vocabulary=rows), int8=dtype == "int8")
+
+    variant = f"{dtype}-{adapter_sha256(adapter)[:16]}" if adapter else dtype
+    return load_or_pack(packed_key(path, variant), convert)
+
+
+def _transformers_model(path: Path, dtype: str, added: _Added | None) -> LanguageModel:
+    from generation.decoding.tokenizer import load_tokenizer
+    from generation.decoding.transformers_model import TransformersModel
+
+    network = load_network(path, dtype, added.folder if added else None)
+    rows = network.get_output_embeddings().weight.shape[0]
+    tokenizer = load_tokenizer(path, rows, added.mark_id if added else None)
+    return TransformersModel(network, tokenizer, _name(path, added))
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    if not (path / "config.json").is_file():
+        raise ModelLoadError(f"{path} is not a model folder: it has no config.json")
+    try:
+        return dict(json.loads((path / "config.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise ModelLoadError(f"cannot load the model in {path}: its config.json is damaged ({error})") from error
 
 
 def _require_libraries() -> None:
-    for package in ("torch", "transformers", "tokenizers"):
-        try:
-            __import__(package)
-        except ImportError as error:
-            raise MissingExtraError(package, "model") from error
+    for package in ("torch", "transformers", "tokenizers"):  # looked for only: importing transformers takes its time
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError(package, "model")
 
 
 def cpu_dtype() -> str:
@@ -77,16 +179,16 @@ def default_threads() -> int:
     return max(1, (os.cpu_count() or 1) // 2)
 
 
-def load_network(path: Path, dtype: str) -> Any:
-    """The causal model of transformers in ``path``, with all its weights.
+def load_network(path: Path, dtype: str, adapter: Path | None = None) -> Any:
+    """The causal model of transformers in ``path`` with all its weights, and with those of an adapter added.
 
     Raises:
         ModelLoadError: the folder is incomplete, damaged or of a kind that transformers does not know.
+        AdapterMismatchError: the adapter was trained for another model.
     """
     from transformers import AutoModelForCausalLM
 
-    if not (path / "config.json").is_file():
-        raise ModelLoadError(f"{path} is not a model folder: it has no config.json")
+    _read_config(path)
     loaded: Any
     try:
         with _quiet_transformers():
@@ -98,6 +200,10 @@ def load_network(path: Path, dtype: str) -> Any:
     network, report = loaded
     if missing := sorted(report["missing_keys"]):
         raise ModelLoadError(f"{path} lacks {len(missing)} weights, such as {missing[0]}; fetch the model again")
+    if adapter is not None:
+        from generation.decoding.adapter import apply, load_adapter
+
+        apply(network, load_adapter(adapter, path))
     return network
 
 

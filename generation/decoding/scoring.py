@@ -11,30 +11,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
 from generation.decoding.kv_rows import KVRows
+from generation.decoding.sequence import Scorer, node_depths
 from generation.errors import ModelLoadError
 from generation.types import Draft
 
 _PREFILL_TOKENS = 256  # read in one forward; bounds the memory of attention and activations
 _PROBE_PROMPT = (1, 2, 3, 4)  # ids that every vocabulary has
 _PROBE_TREE = Draft(token_ids=(5, 6, 7, 8, 9, 10), parents=(-1, 0, -1, 2, 3, 4))
-
-
-class Scorer(Protocol):
-    """One sequence inside a model. Logits are of the model's own dtype."""
-
-    def read(self, token_ids: Sequence[int]) -> torch.Tensor:
-        """Append tokens (at least one); logits (V,) after the last."""
-
-    def score(self, draft: Draft) -> torch.Tensor:
-        """Logits (K, V) after each node of a tree with at least one node; appends nothing."""
-
-    def keep(self, path: Sequence[int]) -> None:
-        """Append nodes of the draft scored last, from a root downwards."""
 
 
 class TreeScorer:
@@ -144,14 +132,6 @@ def fitting_scorer(network: Any) -> Callable[[], Scorer]:
         if _agrees(kind(network), network, truth):
             return lambda: kind(network)
     return lambda: RecomputeScorer(network)
-
-
-def node_depths(draft: Draft) -> list[int]:
-    """Distance of each node from its root; a root has 0."""
-    depths: list[int] = []
-    for parent in draft.parents:
-        depths.append(depths[parent] + 1 if parent >= 0 else 0)
-    return depths
 
 
 def _agrees(scorer: Scorer, network: Any, truth: torch.Tensor) -> bool:

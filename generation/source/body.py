@@ -100,14 +100,19 @@ def drop_leading_docstring(text: str, indent: str) -> str:
 def trim_repetition(text: str) -> str:
     """A block of lines that comes three times or more in a row at the end is kept once."""
     lines = text.rstrip().splitlines(keepends=True)
+    return "".join(lines[: len(lines) - repeated_lines(text)]) if repeated_lines(text) else text
+
+
+def repeated_lines(text: str) -> int:
+    """How many lines at the end only repeat, for the third time or more, the lines before them."""
+    lines = [line.strip() for line in text.rstrip().splitlines()]
     for size in range(1, len(lines) // 3 + 1):
-        unit = [line.strip() for line in lines[-size:]]
-        count = 1
-        while [line.strip() for line in lines[-size * (count + 1) : -size * count]] == unit:
+        unit, count = lines[-size:], 1
+        while lines[-size * (count + 1) : -size * count] == unit:
             count += 1
         if count >= 3 and any(unit):
-            return "".join(lines[: len(lines) - size * (count - 1)])
-    return text
+            return size * (count - 1)
+    return 0
 
 
 def drop_what_stands_below(text: str, after: str) -> str:

@@ -34,6 +34,7 @@ class FunctionText:
     """The outermost function around the cursor, as far as it is written.
 
     Attributes:
+        name: as it is defined.
         start: where its ``def`` line starts in the buffer.
         indent: of its ``def`` line; not empty for a method.
         code: its text up to the cursor.
@@ -44,6 +45,7 @@ class FunctionText:
         statement_lines: lines on which statements start.
     """
 
+    name: str
     start: int
     indent: str
     code: str
@@ -68,7 +70,9 @@ class FunctionText:
         return "\n".join(lines)
 
     def attributes_of(self, receiver: str) -> list[str]:
-        """Attributes that this function has assigned on the receiver so far."""
+        """Attributes that this function has assigned on the receiver so far; ``super()`` has what it overrides."""
+        if receiver.startswith("super("):
+            return [self.name]
         start = receiver + "."
         names = (binding.name[len(start) :] for binding in self.bindings if binding.name.startswith(start))
         return [name for name in dict.fromkeys(names) if "." not in name and not name.startswith(DUMMY)]
@@ -90,6 +94,7 @@ def function_at(buffer: RepairedBuffer) -> FunctionText | None:
     function = next(node for node in ast.walk(tree) if isinstance(node, _Function))
     own = [] if any(block.keyword == "class" for block in blocks) else [function.name]
     return FunctionText(
+        name=function.name,
         start=start,
         indent=next(block.indent for block in blocks if block.keyword == "def"),
         code=head[start:],

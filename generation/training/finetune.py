@@ -138,7 +138,8 @@ class Run:
 
     def _is_over(self) -> bool:
         stuck = 0 < self.settings.patience <= self.progress.since_best
-        return stuck or self.progress.tokens >= self.settings.total_tokens
+        end = min(self.settings.total_tokens, self.settings.stop_tokens or self.settings.total_tokens)
+        return stuck or self.progress.tokens >= end
 
     def _keep_up(self) -> None:
         if time.monotonic() - self._validated_s >= self.settings.validate_every_s:

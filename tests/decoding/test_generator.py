@@ -44,8 +44,9 @@ class TableTool:
         names: Sequence[str] = ("self", "print", "None", "not"),
         trusted: bool = True,
         importable: Mapping[str, Suggestion] | None = None,
+        arguments: Sequence[str] = (),
     ) -> None:
-        self.lists = {NameKind.ATTRIBUTE: attributes, NameKind.NAME: names}
+        self.lists = {NameKind.ATTRIBUTE: attributes, NameKind.NAME: names, NameKind.ARGUMENT: arguments}
         self.trusted = trusted
         self.importable = importable or {}
         self.queries: list[ToolQuery] = []
@@ -165,6 +166,21 @@ def test_new_names_are_not_forced_into_the_list(body: str) -> None:
     assert text_of(events) == body
 
 
+def test_an_invented_argument_is_replaced_by_one_that_the_call_takes() -> None:
+    texts = [("    print(endings=self)\n", 0.9), ("    print(end=self)\n", 0.1)]
+    known, _ = run(texts, TableTool(arguments=["end=", "sep="]))
+    assert text_of(known) == "    print(end=self)\n"
+    assert [(call.kind, call.chosen) for call in calls(known)][1] == (NameKind.ARGUMENT, Suggestion("end="))
+    open_call, _ = run(texts, TableTool(arguments=["end="], trusted=False))
+    assert text_of(open_call) == "    print(endings=self)\n"
+
+
+def test_an_argument_may_be_called_like_a_name_in_scope() -> None:
+    tool = TableTool(arguments=["self=", "sep="])
+    events, _ = run([("    print(self=self, sep=self)\n", 1)], tool)
+    assert text_of(events) == "    print(self=self, sep=self)\n"
+
+
 def test_an_undefined_name_is_replaced() -> None:
     events, _ = run([("    return selves\n", 0.9), ("    return self\n", 0.1)])
     assert text_of(events) == "    return self\n"
@@ -201,6 +217,17 @@ def test_a_limit_ends_at_a_complete_statement() -> None:
     last = events[-1]
     assert isinstance(last, Finished)
     assert (last.reason, last.text) == (FinishReason.LIMIT, "    print(1)\n")
+
+
+def test_it_ends_when_it_only_repeats_itself() -> None:
+    events, _ = run([("    self.a()\n" + 50 * "    print(self)\n    print(print)\n", 1)], TableTool(["a"]))
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert (last.reason, last.text) == (
+        FinishReason.REPETITION,
+        "    self.a()\n    print(self)\n    print(print)\n",
+    )
+    assert last.stats.generated_tokens < 120
 
 
 def test_marks_ask_and_never_show() -> None:

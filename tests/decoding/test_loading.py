@@ -15,7 +15,10 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from generation.decoding.loading import load_model
+from generation.decoding.llama import native, packed_file
+from generation.decoding.llama.model import LlamaModel
+from generation.decoding.loading import choose_engine, load_model
+from generation.decoding.transformers_model import TransformersModel
 from generation.errors import ModelLoadError
 from generation.types import Draft
 
@@ -25,6 +28,13 @@ def same_threads() -> Iterator[None]:
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Tiny models do not push real ones out of the user's cache."""
+    monkeypatch.setattr(packed_file, "cache_root", lambda: tmp_path / "cache")
+    return tmp_path / "cache" / "packed"
 
 
 @pytest.fixture
@@ -63,10 +73,44 @@ def test_rotary_frequencies_survive_loading(folder: Path) -> None:
     torch.testing.assert_close(rotary, 5e4 ** -(torch.arange(0, 8, 2) / 8), check_dtype=False)
 
 
-@pytest.mark.parametrize(("dtype", "expected"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
-def test_the_dtype_is_what_was_asked_for(folder: Path, dtype: str, expected: torch.dtype) -> None:
-    network = load_model(folder, dtype=dtype, threads=1).start([1])._scorer._network  # type: ignore[union-attr]
-    assert network.dtype == expected
+def test_the_dtype_is_what_was_asked_for(folder: Path) -> None:
+    half = load_model(folder, dtype="bfloat16", threads=1)
+    assert isinstance(half, TransformersModel)
+    assert half.start([1])._scorer._network.dtype == torch.bfloat16  # type: ignore[union-attr]
+    for dtype in ("float32", "int8", "auto"):
+        model = load_model(folder, dtype=dtype, threads=1)
+        assert isinstance(model, LlamaModel)
+        assert model.network.weights.int8 == (dtype != "float32")
+
+
+def test_without_a_compiler_transformers_runs_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "find_kernels", lambda: native.NoKernels("there is no C++ compiler"))
+    assert isinstance(load_model(folder, threads=1), TransformersModel)
+    assert choose_engine(folder).reason == "transformers, because there is no C++ compiler"
+    with pytest.raises(ModelLoadError, match="int8 needs our own kernels: there is no C"):
+        load_model(folder, dtype="int8")
+
+
+def test_other_families_run_through_transformers(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    for change in ({"model_type": "gpt2"}, {"hidden_act": "gelu"}, {"hidden_size": 36}):
+        (folder / "config.json").write_text(json.dumps(config | change))
+        assert choose_engine(folder).kernels is None
+
+
+def test_weights_are_packed_once_and_again_when_they_change(folder: Path, own_cache: Path) -> None:
+    load_model(folder, dtype="int8", threads=1)
+    (packed,) = own_cache.glob("*")
+    before = packed.stat().st_ino
+    load_model(folder, dtype="int8", threads=1)
+    assert [path.stat().st_ino for path in own_cache.glob("*")] == [before]
+    weights = load_file(folder / "model.safetensors")
+    weights["model.norm.weight"] *= 2
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    doubled = load_model(folder, dtype="int8", threads=1).start([1])
+    assert len(list(own_cache.glob("*"))) == 2
+    packed.unlink()
+    assert torch.equal(load_model(folder, dtype="int8", threads=1).start([1]).next_logits, doubled.next_logits)
 
 
 def test_auto_picks_a_dtype_and_threads(folder: Path) -> None:
@@ -86,7 +130,7 @@ def test_nothing_is_printed(folder: Path, capfd: pytest.CaptureFixture[str]) -> 
 
 
 def test_an_unknown_dtype(folder: Path) -> None:
-    with pytest.raises(ModelLoadError, match="unknown dtype 'int3'; choose one of auto, float32, bfloat16"):
+    with pytest.raises(ModelLoadError, match="unknown dtype 'int3'; choose one of auto, int8, float32, bfloat16"):
         load_model(folder, dtype="int3")
 
 

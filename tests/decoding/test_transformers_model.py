@@ -27,7 +27,8 @@ from transformers import (
 
 from generation.decoding.kv_rows import KVRows
 from generation.decoding.scoring import ChainScorer, RecomputeScorer, TreeScorer, fitting_scorer
-from generation.decoding.transformers_model import TransformersModel, TransformersState
+from generation.decoding.sequence import SequenceState
+from generation.decoding.transformers_model import TransformersModel
 from generation.errors import CapacityError
 from generation.types import Draft
 
@@ -93,7 +94,7 @@ def random_tree(source: random.Random, size: int) -> Draft:
     return Draft(tuple(source.randrange(VOCABULARY) for _ in range(size)), parents)
 
 
-def assert_scores_are_right(network: Any, state: TransformersState, draft: Draft) -> None:
+def assert_scores_are_right(network: Any, state: SequenceState, draft: Draft) -> None:
     logits = state.score(draft)
     for node in range(len(draft)):
         tail = [draft.token_ids[step] for step in ancestors(draft, node)]
@@ -101,7 +102,7 @@ def assert_scores_are_right(network: Any, state: TransformersState, draft: Draft
         torch.testing.assert_close(logits[node], expected, atol=1e-4, rtol=1e-4)
 
 
-def walk(network: Any, state: TransformersState, seed: int, rounds: int = 6) -> None:
+def walk(network: Any, state: SequenceState, seed: int, rounds: int = 6) -> None:
     """Score random trees, commit random paths of them, compare everything with full forwards."""
     source = random.Random(seed)
     for _ in range(rounds):
@@ -136,7 +137,7 @@ def test_any_tree_agrees_with_full_forwards(seed: int) -> None:
 def test_the_slower_ways_are_right_too(kind: type[ChainScorer] | type[RecomputeScorer]) -> None:
     network = NETWORKS["llama"]
     for seed in range(3):
-        walk(network, TransformersState(kind(network), [3, 1, 4], context_tokens=640), seed)
+        walk(network, SequenceState(kind(network), [3, 1, 4], context_tokens=640), seed)
 
 
 @every_family
@@ -239,7 +240,7 @@ def test_closing_gives_the_rows_back() -> None:
             super().__init__(network)
             created.append(weakref.ref(self._rows))
 
-    state = TransformersState(Watched(NETWORKS["llama"]), [1, 2], context_tokens=640)
+    state = SequenceState(Watched(NETWORKS["llama"]), [1, 2], context_tokens=640)
     state.score(Draft((5,), (-1,)))
     assert created[0]() is not None
     state.close()

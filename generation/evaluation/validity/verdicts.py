@@ -10,10 +10,8 @@ import ast
 import hashlib
 import importlib.metadata
 import json
-import os
 import sys
 import textwrap
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,10 +19,10 @@ from itertools import groupby
 from pathlib import Path
 
 from generation.evaluation.places import Places
-from generation.evaluation.pylint_client import PylintProcess
-from generation.evaluation.pylint_protocol import SYMBOLS, Answer, Found
-from generation.evaluation.sources import digest, parse
+from generation.evaluation.sources import digest, parse, write_atomically
 from generation.evaluation.tasks import does_something
+from generation.evaluation.validity.pylint_client import PylintProcess
+from generation.evaluation.validity.pylint_protocol import SYMBOLS, Answer, Found
 
 INVALID = frozenset({"syntax-error", "no-member", "undefined-variable"})
 UNKNOWN = frozenset({"no-member", "undefined-variable"})
@@ -165,6 +163,4 @@ def _load(path: Path) -> Answer | None:
 def _save(path: Path, answer: Answer) -> None:
     """A timeout is not kept: on a quieter machine the answer may come."""
     if answer["error"] is None and not path.exists():
-        temporary = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
-        temporary.write_text(json.dumps(answer), encoding="utf-8")
-        temporary.replace(path)
+        write_atomically(path, json.dumps(answer))

@@ -6,12 +6,15 @@ Knows nothing of how a function is generated or judged. Start reading at ``Recor
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from generation.types import Finished, FinishReason, GenerationEvent, GenerationStats, ImportNeeded, ToolCalled
+from generation.config import ToolConfig
+from generation.types import Finished, FinishReason, GenerationStats, ImportNeeded, ToolCalled
+
+_DEADLINE_MS = ToolConfig().deadline_s * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class Record:
         stats: what it cost, as ``GenerationStats``.
         calls: where the tool was asked and what came of it.
         seconds: wall time of the generation, the prompt included.
+        first_text_s: until the first text came; None when none came.
+        memory_bytes: resident after it, of this process and those of the tool.
         error: the message when it failed.
     """
 
@@ -40,7 +45,14 @@ class Record:
     stats: dict[str, float]
     calls: list[dict[str, Any]]
     seconds: float
+    first_text_s: float | None = None
+    memory_bytes: int = 0
     error: str | None = None
+
+    @property
+    def late_answers(self) -> int:
+        """Questions to which the tool had no full answer within the time it has for a person, or none at all."""
+        return sum(call["error"] is not None or call["elapsed_ms"] > _DEADLINE_MS for call in self.calls)
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -53,10 +65,18 @@ class Record:
         return Finished(FinishReason.END, self.text, imports, GenerationStats())
 
 
-def record_of(task: str, config: str, settings: str, events: list[GenerationEvent], seconds: float) -> Record:
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a generation took, as ``Record`` keeps it."""
+
+    seconds: float
+    first_text_s: float | None
+    memory_bytes: int
+
+
+def record_of(key: tuple[str, str, str], finished: Finished, calls: Sequence[ToolCalled], costs: Costs) -> Record:
     """A record of a complete generation."""
-    finished = events[-1]
-    assert isinstance(finished, Finished)
+    task, config, settings = key
     return Record(
         task=task,
         config=config,
@@ -65,15 +85,17 @@ def record_of(task: str, config: str, settings: str, events: list[GenerationEven
         imports=[[needed.module, needed.name, needed.alias] for needed in finished.imports],
         reason=finished.reason.value,
         stats=asdict(finished.stats),
-        calls=[_call(event) for event in events if isinstance(event, ToolCalled)],
-        seconds=round(seconds, 4),
+        calls=[_call(event) for event in calls],
+        seconds=round(costs.seconds, 4),
+        first_text_s=None if costs.first_text_s is None else round(costs.first_text_s, 4),
+        memory_bytes=costs.memory_bytes,
     )
 
 
-def failed_record(task: str, config: str, settings: str, error: Exception, seconds: float) -> Record:
+def failed_record(key: tuple[str, str, str], error: Exception, seconds: float) -> Record:
     """A record of a generation that ended with an error; it counts as an empty body."""
     message = f"{type(error).__name__}: {error}"
-    return Record(task, config, settings, "", [], "error", asdict(GenerationStats()), [], round(seconds, 4), message)
+    return Record(*key, "", [], "error", asdict(GenerationStats()), [], round(seconds, 4), error=message)
 
 
 def _call(event: ToolCalled) -> dict[str, Any]:
@@ -83,7 +105,9 @@ def _call(event: ToolCalled) -> dict[str, Any]:
         "receiver": event.receiver,
         "suggestions": event.suggestions,
         "trusted": event.trusted,
+        "best": [[candidate.name, round(candidate.probability, 4)] for candidate in event.best],
         "chosen": event.chosen.name if event.chosen else None,
+        "source": event.chosen.source.value if event.chosen else None,
         "model_choice": event.model_choice,
         "elapsed_ms": round(event.elapsed_ms, 2),
         "cached": event.cached,

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from generation.evaluation.pylint_client import PylintProcess
 from generation.evaluation.sources import KeptNames
 from generation.evaluation.tasks import Task, collect_tasks, open_hole
-from generation.evaluation.validity import Check, Verdict, is_empty, judge_all
+from generation.evaluation.validity.pylint_client import PylintProcess
+from generation.evaluation.validity.verdicts import Check, Verdict, is_empty, judge_all
 
-TINY = Path(__file__).parents[2] / "benchmark_repos" / "tiny"
+TINY = Path(__file__).parents[3] / "benchmark_repos" / "tiny"
 LEND = {
     "good": "        loan = Loan(self.catalog.find(isbn), reader, today)\n        return loan\n",
     "invented member": "        book = self.fetch(isbn)\n        return Loan(book, reader, today)\n",

@@ -5,7 +5,6 @@ Knows nothing of tasks and bodies. Start reading at ``PylintProcess``.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -13,28 +12,16 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
-from generation.errors import MissingExtraError
-from generation.evaluation.pylint_protocol import Answer, Question
+from generation.evaluation.validity.pylint_protocol import Answer, Question
 
 CHECK_TIMEOUT_S = 60.0
 _START_TIMEOUT_S = 180.0  # the first look at a repository parses what it imports
-
-
-def require_pylint() -> None:
-    """Say early that the extra is missing.
-
-    Raises:
-        MissingExtraError: pylint is not installed.
-    """
-    if importlib.util.find_spec("pylint") is None:
-        raise MissingExtraError("pylint", "eval")
 
 
 class PylintProcess:
     """Pylint on versions of one repository's files. Starts at the first question, and again after it died."""
 
     def __init__(self, root: Path) -> None:
-        require_pylint()
         self._root = root.resolve()
         self._process: subprocess.Popen[str] | None = None
 
@@ -79,7 +66,7 @@ class PylintProcess:
 
     def _start(self) -> subprocess.Popen[str]:
         pipe = subprocess.PIPE
-        command = [sys.executable, "-m", "generation.evaluation.pylint_worker", str(self._root)]
+        command = [sys.executable, "-m", "generation.evaluation.validity.pylint_worker", str(self._root)]
         return subprocess.Popen(
             command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, encoding="utf-8"
         )

@@ -1,10 +1,10 @@
 """A process that knows one repository and says what pylint reports on versions of its files.
 
-Run as ``python -m generation.evaluation.pylint_worker ROOT``; one JSON question a line comes in, one JSON answer a
-line goes out. Every check runs in a fork of this process, so that a body cannot leave anything behind that makes
-another body look right, while the syntax trees of the repository are parsed once. Packages installed beside pylint
-are hidden: what is reported depends on the repository and the standard library alone. ``pylint_client`` is the other
-end; start reading at ``main``.
+Run as ``python -m generation.evaluation.validity.pylint_worker ROOT``; one JSON question a line comes in, one JSON
+answer a line goes out. Every check runs in a fork of this process, so that a body cannot leave anything behind that
+makes another body look right, while the syntax trees of the repository are parsed once. Packages installed beside
+pylint are hidden: what is reported depends on the repository and the standard library alone. ``pylint_client`` is the
+other end; start reading at ``main``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from astroid.context import _INFERENCE_CACHE  # there is no public way to empty 
 from pylint.lint import PyLinter, Run
 from pylint.reporters import CollectingReporter
 
-from generation.evaluation.pylint_protocol import SYMBOLS, Answer, Found, Question
+from generation.evaluation.validity.pylint_protocol import SYMBOLS, Answer, Found, Question
 
 
 def main(root: str) -> None:

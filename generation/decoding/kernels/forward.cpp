@@ -1,0 +1,285 @@
+// The forward of a Llama-like network over one tree of tokens: embedding, layers, logits.
+//
+// Called through the C functions at the end, by generation/decoding/llama/native.py. Memory of weights and of caches
+// belongs to the caller; a Network owns its threads and its work space, and serves one caller at a time.
+// Start reading at Pass::run.
+
+#include "attention.h"
+#include "linear.h"
+#include "threads.h"
+
+struct Layer {
+    Matrix qkv, attention_out, gate_up, down;
+    const float *attention_norm, *mlp_norm;
+    const float *query_norm, *key_norm;  // (head size,), null without
+};
+
+struct Shape {
+    int32_t layers, hidden, heads, key_heads, head_size, intermediate, vocabulary;
+    int32_t is_int8;
+    float norm_epsilon;
+};
+
+struct Cache {
+    void *keys, *values;
+    int32_t slots;   // capacity
+    int32_t length;  // committed
+};
+
+struct Tree {
+    int32_t count;
+    const int32_t *tokens, *parents;
+    int32_t first_logits;  // nodes from here on get a row of logits
+};
+
+typedef int (*Stop)();
+
+struct Network {
+    Shape shape;
+    std::vector<Layer> layers;
+    Matrix embedding, head;
+    const float* final_norm;
+    Threads threads;
+
+    std::vector<float> hidden, normed, qkv, mixed, gate_up, row_scales;
+    std::vector<int16_t> row_values;
+    std::vector<std::vector<float>> scratch;
+    std::vector<int> depths, tails;  // tails: (count, count), the slots of a node's ancestors and of itself
+
+    Network(const Shape& shape, const Layer* from, Matrix embedding, Matrix head, const float* final_norm, int thread_count)
+        : shape(shape), layers(from, from + shape.layers), embedding(embedding), head(head), final_norm(final_norm),
+          threads(thread_count), scratch(thread_count) {}
+};
+
+static void normalise(const float* from, const float* weight, float* to, int size, float epsilon) {
+    f32x8 squares = splat(0.0f);
+    for (int k = 0; k < size; k += 8) squares = fma(load8(from + k), load8(from + k), squares);
+    const f32x8 factor = splat(1.0f / std::sqrt(sum(squares) / (float)size + epsilon));
+    for (int k = 0; k < size; k += 8) store(to + k, load8(from + k) * factor * load8(weight + k));
+}
+
+// Halves of a head are real and imaginary parts (Hugging Face's order).
+static void rotate(float* head, const float* cosines, const float* sines, int size) {
+    for (int d = 0; d < size / 2; d++) {
+        const float real = head[d], imaginary = head[d + size / 2];
+        head[d] = real * cosines[d] - imaginary * sines[d];
+        head[d + size / 2] = imaginary * cosines[d] + real * sines[d];
+    }
+}
+
+static void gate(float* row, int size) {
+    for (int k = 0; k < size; k += 8) {
+        const f32x8 x = load8(row + k);
+        const f32x8 swish = x / (splat(1.0f) + exponential(splat(0.0f) - x));
+        store(row + k, swish * load8(row + size + k));
+    }
+}
+
+template <class Kind, class KV>
+struct Pass {
+    Network& net;
+    const Shape& shape;
+    const Cache& cache;
+    const Tree& tree;
+    const float *cosines, *sines;  // (positions, head size / 2)
+
+    static constexpr bool int8 = std::is_same<Kind, Int8>::value;
+    static constexpr int blocks_at_once = 4;
+
+    int queries() const { return shape.heads * shape.head_size; }
+    int row_width() const { return (shape.heads + 2 * shape.key_heads) * shape.head_size; }
+    size_t head_slots(int layer, int head) const { return (size_t)(layer * shape.key_heads + head) * cache.slots * shape.head_size; }
+    bool chained = true;
+
+    // 0, or 1 when `stop` said so; then the cache holds nothing new that counts.
+    int run(float* logits, Stop stop) {
+        reserve();
+        place();
+        net.threads.each(tree.count, [&](int row, int) { embed(row); });
+        for (int number = 0; number < shape.layers; number++) {
+            if (stop && stop()) return 1;
+            attention(net.layers[number], number);
+            mlp(net.layers[number]);
+        }
+        if (tree.first_logits < tree.count) output(logits);
+        return 0;
+    }
+
+    void reserve() {
+        const size_t count = tree.count;
+        net.hidden.resize(count * shape.hidden);
+        net.normed.resize(count * shape.hidden);
+        net.qkv.resize(count * row_width());
+        net.mixed.resize(count * queries());
+        net.gate_up.resize(count * 2 * shape.intermediate);
+        if (int8) net.row_values.resize(count * std::max({shape.hidden, queries(), shape.intermediate}));
+        net.row_scales.resize(count);
+    }
+
+    // Depths of the nodes and, unless the tree is a chain, the slots on the way to each.
+    void place() {
+        const int count = tree.count;
+        net.depths.assign(count, 0);
+        for (int node = 0; node < count; node++) {
+            chained = chained && tree.parents[node] == node - 1;
+            net.depths[node] = tree.parents[node] < 0 ? 0 : net.depths[tree.parents[node]] + 1;
+        }
+        if (chained) return;
+        net.tails.resize((size_t)count * count);
+        for (int node = 0; node < count; node++) {
+            int* tail = &net.tails[(size_t)node * count];
+            if (net.depths[node]) std::copy_n(&net.tails[(size_t)tree.parents[node] * count], net.depths[node], tail);
+            tail[net.depths[node]] = cache.length + node;
+        }
+    }
+
+    void embed(int row) {
+        const int token = tree.tokens[row], lane = token % LANES;
+        const Matrix& matrix = net.embedding;
+        float* out = &net.hidden[(size_t)row * shape.hidden];
+        const size_t block = (size_t)(token / LANES) * LANES * matrix.columns;
+        for (int k = 0; k < shape.hidden; k++) {
+            if (int8) out[k] = ((const int8_t*)matrix.data)[block + (k / 2 * LANES + lane) * 2 + k % 2] * matrix.scale[token];
+            else out[k] = ((const float*)matrix.data)[block + (size_t)k * LANES + lane];
+        }
+    }
+
+    void attention(const Layer& layer, int number) {
+        norm_rows(layer.attention_norm, 0, tree.count);
+        multiply(layer.qkv, net.normed.data(), shape.hidden, net.qkv.data(), row_width(), false);
+        net.threads.each(tree.count, [&](int row, int) { place_row(layer, number, row); });
+        net.threads.each(tree.count * shape.key_heads, [&](int item, int thread) {
+            attend_row(number, item / shape.key_heads, item % shape.key_heads, net.scratch[thread]);
+        });
+        quantise(net.mixed.data(), queries(), queries());
+        multiply(layer.attention_out, net.mixed.data(), queries(), net.hidden.data(), shape.hidden, true);
+    }
+
+    void mlp(const Layer& layer) {
+        norm_rows(layer.mlp_norm, 0, tree.count);
+        const int width = shape.intermediate;
+        multiply(layer.gate_up, net.normed.data(), shape.hidden, net.gate_up.data(), 2 * width, false);
+        net.threads.each(tree.count, [&](int row, int) {
+            float* here = &net.gate_up[(size_t)row * 2 * width];
+            gate(here, width);
+            if (int8) net.row_scales[row] = quantise_row(here, &net.row_values[(size_t)row * width], width);
+        });
+        if (!int8)  // rows of a product lie close together
+            for (int row = 1; row < tree.count; row++)
+                std::copy_n(&net.gate_up[(size_t)row * 2 * width], width, &net.gate_up[(size_t)row * width]);
+        multiply(layer.down, net.gate_up.data(), width, net.hidden.data(), shape.hidden, true);
+    }
+
+    void output(float* logits) {
+        const int rows = tree.count - tree.first_logits;
+        norm_rows(net.final_norm, tree.first_logits, rows);
+        multiply(net.head, net.normed.data(), shape.hidden, logits, shape.vocabulary, false, rows);
+    }
+
+    // ------------------------------------------------------------------------------------------ parts
+
+    // Rows from `first` on, normalised and quantised, at the start of the work space.
+    void norm_rows(const float* weight, int first, int count) {
+        net.threads.each(count, [&](int row, int) {
+            float* normed = &net.normed[(size_t)row * shape.hidden];
+            normalise(&net.hidden[(size_t)(first + row) * shape.hidden], weight, normed, shape.hidden, shape.norm_epsilon);
+            if (int8) net.row_scales[row] = quantise_row(normed, &net.row_values[(size_t)row * shape.hidden], shape.hidden);
+        });
+    }
+
+    void quantise(const float* from, int stride, int columns) {
+        if (!int8) return;
+        net.threads.each(tree.count, [&](int row, int) {
+            net.row_scales[row] = quantise_row(from + (size_t)row * stride, &net.row_values[(size_t)row * columns], columns);
+        });
+    }
+
+    void multiply(const Matrix& matrix, const float* rows, int, float* out, int stride, bool add, int count = 0) {
+        const Product product{matrix, int8 ? (const void*)net.row_values.data() : (const void*)rows, int8 ? net.row_scales.data() : nullptr, out, (size_t)stride, add};
+        const int total = blocks(matrix), chunks = (total + blocks_at_once - 1) / blocks_at_once;
+        net.threads.each(chunks, [&](int chunk, int) {
+            const int first = chunk * blocks_at_once;
+            multiply_blocks<Kind>(product, first, std::min(blocks_at_once, total - first), count ? count : tree.count);
+        });
+    }
+
+    // Rotate a row's queries and keys; its keys and values go into the cache.
+    void place_row(const Layer& layer, int number, int row) {
+        const int size = shape.head_size, slot = cache.length + row, position = cache.length + net.depths[row];
+        float* heads = &net.qkv[(size_t)row * row_width()];
+        for (int head = 0; head < shape.heads + shape.key_heads; head++) {
+            float* here = heads + head * size;
+            const float* norm = head < shape.heads ? layer.query_norm : layer.key_norm;
+            if (norm) normalise(here, norm, here, size, shape.norm_epsilon);
+            rotate(here, cosines + (size_t)position * (size / 2), sines + (size_t)position * (size / 2), size);
+        }
+        const float factor = 1.0f / std::sqrt((float)size);
+        for (int d = 0; d < queries(); d++) heads[d] *= factor;
+        for (int head = 0; head < shape.key_heads; head++) {
+            KV* keys = (KV*)cache.keys + head_slots(number, head) + (size_t)(slot / KEYS) * KEYS * size + slot % KEYS;
+            KV* values = (KV*)cache.values + head_slots(number, head) + (size_t)slot * size;
+            const float* key = heads + (shape.heads + head) * size;
+            const float* value = key + shape.key_heads * size;
+            for (int d = 0; d < size; d++) put(keys + d * KEYS, key[d]), put(values + d, value[d]);
+        }
+    }
+
+    void attend_row(int number, int row, int head, std::vector<float>& scratch) {
+        const int size = shape.head_size, group = shape.heads / shape.key_heads;
+        const int count = cache.length + net.depths[row] + 1;
+        const Sight sight = chained ? Sight{count, count, nullptr} : Sight{count, cache.length, &net.tails[(size_t)row * tree.count]};
+        const int slots_used = chained ? count : cache.length + row + 1;
+        const size_t offset = (size_t)head * group * size;
+        attend(&net.qkv[(size_t)row * row_width()] + offset, group, (const KV*)cache.keys + head_slots(number, head),
+               (const KV*)cache.values + head_slots(number, head), size, slots_used, sight, &net.mixed[(size_t)row * queries()] + offset, scratch);
+    }
+};
+
+// Slots of a path come to lie behind the committed ones; the path goes downwards, so nothing is overwritten too early.
+template <class KV>
+static void keep(const Shape& shape, const Cache& cache, const int32_t* path, int count) {
+    const int size = shape.head_size;
+    for (int head = 0; head < shape.layers * shape.key_heads; head++) {
+        KV* keys = (KV*)cache.keys + (size_t)head * cache.slots * size;
+        KV* values = (KV*)cache.values + (size_t)head * cache.slots * size;
+        for (int step = 0; step < count; step++) {
+            const int from = cache.length + path[step], to = cache.length + step;
+            if (from == to) continue;
+            for (int d = 0; d < size; d++)
+                keys[((size_t)(to / KEYS) * size + d) * KEYS + to % KEYS] = keys[((size_t)(from / KEYS) * size + d) * KEYS + from % KEYS];
+            std::copy_n(values + (size_t)from * size, size, values + (size_t)to * size);
+        }
+    }
+}
+
+extern "C" {
+
+// What the multiplication of the layers is made of.
+const char* memberwise_instructions() {
+#if defined(MEMBERWISE_VNNI)
+    return "AVX-512 VNNI";
+#elif defined(MEMBERWISE_AVX2)
+    return "AVX2";
+#elif defined(MEMBERWISE_NEON)
+    return "NEON";
+#else
+    return "portable";
+#endif
+}
+
+Network* memberwise_create(const Shape* shape, const Layer* layers, const Matrix* embedding, const Matrix* head, const float* final_norm, int threads) {
+    return new Network(*shape, layers, *embedding, *head, final_norm, threads);
+}
+
+void memberwise_destroy(Network* network) { delete network; }
+
+int memberwise_forward(Network* network, const Cache* cache, const Tree* tree, const float* cosines, const float* sines, float* logits, Stop stop) {
+    if (network->shape.is_int8) return Pass<Int8, bfloat16>{*network, network->shape, *cache, *tree, cosines, sines}.run(logits, stop);
+    return Pass<Float32, float>{*network, network->shape, *cache, *tree, cosines, sines}.run(logits, stop);
+}
+
+void memberwise_keep(const Network* network, const Cache* cache, const int32_t* path, int count) {
+    if (network->shape.is_int8) keep<bfloat16>(network->shape, *cache, path, count);
+    else keep<float>(network->shape, *cache, path, count);
+}
+}

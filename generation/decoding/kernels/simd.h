@@ -1,0 +1,134 @@
+// Eight floats at a time, for whatever processor the compiler targets. Knows nothing of models.
+//
+// Vector extensions of GCC and Clang carry all of it; intrinsics stand only where an operation must be one instruction:
+// a fused multiply-add rounds once, so whether it is fused must never be the compiler's choice (-ffp-contract=off).
+// MEMBERWISE_PORTABLE leaves the intrinsics out; tests build it that way too.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#if !defined(MEMBERWISE_PORTABLE) && defined(__AVX2__) && defined(__FMA__)
+#define MEMBERWISE_AVX2 1
+#include <immintrin.h>
+#endif
+#if !defined(MEMBERWISE_PORTABLE) && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VNNI__)
+#define MEMBERWISE_VNNI 1
+#endif
+#if !defined(MEMBERWISE_PORTABLE) && defined(__aarch64__) && defined(__ARM_NEON)
+#define MEMBERWISE_NEON 1
+#include <arm_neon.h>
+#endif
+
+typedef float f32x8 __attribute__((vector_size(32)));
+typedef int32_t i32x8 __attribute__((vector_size(32)));
+typedef uint32_t u32x8 __attribute__((vector_size(32)));
+typedef uint16_t u16x8 __attribute__((vector_size(16)));
+typedef int16_t i16x8 __attribute__((vector_size(16)));
+
+template <class V, class T>
+static inline V load(const T* from) {
+    V value;
+    std::memcpy(&value, from, sizeof value);
+    return value;
+}
+
+template <class V, class T>
+static inline void store(T* to, V value) {
+    std::memcpy(to, &value, sizeof value);
+}
+
+static inline f32x8 splat(float v) { return f32x8{v, v, v, v, v, v, v, v}; }
+
+static inline f32x8 fma(f32x8 a, f32x8 b, f32x8 c) {
+#if defined(MEMBERWISE_AVX2)
+    return (f32x8)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(MEMBERWISE_NEON)
+    float32x4_t al, ah, bl, bh, cl, ch;
+    std::memcpy(&al, &a, 16), std::memcpy(&ah, (char*)&a + 16, 16);
+    std::memcpy(&bl, &b, 16), std::memcpy(&bh, (char*)&b + 16, 16);
+    std::memcpy(&cl, &c, 16), std::memcpy(&ch, (char*)&c + 16, 16);
+    cl = vfmaq_f32(cl, al, bl), ch = vfmaq_f32(ch, ah, bh);
+    std::memcpy(&c, &cl, 16), std::memcpy((char*)&c + 16, &ch, 16);
+    return c;
+#else
+    return a * b + c;
+#endif
+}
+
+static inline f32x8 larger(f32x8 a, f32x8 b) {
+#if defined(MEMBERWISE_AVX2)
+    return (f32x8)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+    return a > b ? a : b;
+#endif
+}
+
+static inline f32x8 smaller(f32x8 a, f32x8 b) {
+#if defined(MEMBERWISE_AVX2)
+    return (f32x8)_mm256_min_ps((__m256)a, (__m256)b);
+#else
+    return a < b ? a : b;
+#endif
+}
+
+static inline f32x8 absolute(f32x8 a) { return (f32x8)((u32x8)a & 0x7fffffffu); }
+
+// One order of addition for all callers, so that a sum depends on its terms only.
+static inline float sum(f32x8 a) { return ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7])); }
+
+static inline float largest(f32x8 a) {
+    float best = a[0];
+    for (int lane = 1; lane < 8; lane++) best = a[lane] > best ? a[lane] : best;
+    return best;
+}
+
+// To the nearest integer, ties to even, for |a| < 2^22: the addition of 1.5 * 2^23 leaves no room for a fraction.
+static inline f32x8 nearest(f32x8 a) {
+    const f32x8 magic = splat(12582912.0f);
+    return (a + magic) - magic;
+}
+
+// e^x to within 2 units in the last place for x <= 88; 0 below -87 (-infinity too).
+// Cody-Waite reduction to [-ln2/2, ln2/2] and the Taylor polynomial of degree 7.
+static inline f32x8 exponential(f32x8 x) {
+    const f32x8 clamped = larger(smaller(x, splat(88.0f)), splat(-87.0f));
+    const f32x8 power = nearest(clamped * splat(1.44269504f));
+    f32x8 rest = fma(power, splat(-0.693359375f), clamped);
+    rest = fma(power, splat(2.12194440e-4f), rest);
+    f32x8 sum = splat(1.0f / 5040);
+    sum = fma(sum, rest, splat(1.0f / 720));
+    sum = fma(sum, rest, splat(1.0f / 120));
+    sum = fma(sum, rest, splat(1.0f / 24));
+    sum = fma(sum, rest, splat(1.0f / 6));
+    sum = fma(sum, rest, splat(0.5f));
+    sum = fma(sum, rest, splat(1.0f));
+    sum = fma(sum, rest, splat(1.0f));
+    const i32x8 exponent = (__builtin_convertvector(power, i32x8) + 127) << 23;
+    const f32x8 value = sum * (f32x8)exponent;
+    return (f32x8)((i32x8)value & (x > splat(-87.0f)));
+}
+
+// A bfloat16 is the upper half of a float; stored rounded to nearest even.
+typedef struct {
+    uint16_t bits;
+} bfloat16;
+
+static inline f32x8 load8(const float* from) { return load<f32x8>(from); }
+
+static inline f32x8 load8(const bfloat16* from) {
+#if defined(MEMBERWISE_AVX2)
+    return (f32x8)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)from)), 16);
+#else
+    return (f32x8)(__builtin_convertvector(load<u16x8>(from), u32x8) << 16);
+#endif
+}
+
+static inline void put(float* to, float value) { *to = value; }
+
+static inline void put(bfloat16* to, float value) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, 4);
+    to->bits = (uint16_t)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}

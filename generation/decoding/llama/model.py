@@ -1,0 +1,183 @@
+"""A network of the Llama family behind the ``LanguageModel`` protocol.
+
+``LlamaModel`` holds weights and threads; ``LlamaScorer`` is one sequence of it, whose bookkeeping and checks
+``SequenceState`` shares with the other models. Every row of logits depends on its own tokens only, bit by bit, whatever
+else is scored in the same forward. Knows nothing of text, sampling or files. Start reading at ``LlamaModel.start``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from generation.decoding.llama import native
+from generation.decoding.llama.cache import KVCache
+from generation.decoding.llama.packing import Array, PackedWeights
+from generation.decoding.sequence import SequenceState, check_prompt
+from generation.interfaces import Tokenizer
+from generation.types import Draft
+
+_PREFILL_TOKENS = 128  # read in one forward: enough rows to use each weight well, few enough to stay in the cache
+_MATRICES = ("qkv", "attention_out", "gate_up", "down")
+_NORMS = ("attention_norm", "mlp_norm", "query_norm", "key_norm")
+
+
+class LlamaModel:
+    """Weights, a tokenizer and threads; implements ``LanguageModel``.
+
+    Args:
+        weights: packed for the kernels.
+        kernels: that run them.
+        tokenizer: the tokenizer the weights were trained with.
+        name: how reports call the model.
+        threads: threads of one forward.
+    """
+
+    def __init__(
+        self, weights: PackedWeights, kernels: native.Kernels, tokenizer: Tokenizer, name: str, threads: int
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._name = name
+        self.network = Network(weights, kernels, threads)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer these weights were trained with."""
+        return self._tokenizer
+
+    @property
+    def name(self) -> str:
+        """How records and reports call this model."""
+        return self._name
+
+    @property
+    def context_tokens(self) -> int:
+        """Longest sequence."""
+        return self.network.weights.shape.context_tokens
+
+    def start(self, prompt_ids: Sequence[int]) -> SequenceState:
+        """Read a prompt.
+
+        Raises:
+            CapacityError: the prompt does not fit into the context.
+            ValueError: the prompt is empty.
+        """
+        check_prompt(prompt_ids, self.context_tokens, self._name)
+        return SequenceState(LlamaScorer(self.network), prompt_ids, self.context_tokens)
+
+
+class LlamaScorer:
+    """One sequence inside a network; implements ``Scorer``."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._cache = KVCache(network.weights.shape, int8=network.weights.int8)
+
+    def read(self, token_ids: Sequence[int]) -> torch.Tensor:
+        """Append tokens; logits (V,) after the last."""
+        logits = torch.empty(0)
+        for start in range(0, len(token_ids), _PREFILL_TOKENS):
+            chunk = token_ids[start : start + _PREFILL_TOKENS]
+            wanted = 1 if start + len(chunk) == len(token_ids) else 0
+            logits = self._network.forward(self._cache, Draft.chain(chunk), wanted)
+            self._cache.length += len(chunk)
+        return logits[-1]
+
+    def score(self, draft: Draft) -> torch.Tensor:
+        """Logits (K, V) after each node; appends nothing."""
+        return self._network.forward(self._cache, draft, len(draft))
+
+    def keep(self, path: Sequence[int]) -> None:
+        """Append nodes of the draft scored last, from a root downwards."""
+        self._network.keep(self._cache, path)
+
+
+class Network:
+    """The kernels with one set of weights. One thread calls it."""
+
+    def __init__(self, weights: PackedWeights, kernels: native.Kernels, threads: int) -> None:
+        self.weights = weights
+        self._library = kernels.library
+        self._handle = self._create(threads)
+        weakref.finalize(self, kernels.library.memberwise_destroy, self._handle)
+        self._rotary: tuple[Array, Array] = (np.empty(0, np.float32), np.empty(0, np.float32))
+
+    def forward(self, cache: KVCache, draft: Draft, rows: int, stop: Callable[[], bool] | None = None) -> torch.Tensor:
+        """Run a tree behind the committed slots of ``cache``; logits (rows, V) of its last ``rows`` nodes.
+
+        Args:
+            cache: its length stays; the slots of the tree are written.
+            draft: the tree, at least one node.
+            rows: how many nodes need logits.
+            stop: asked in every layer; what came so far is then worth nothing.
+        """
+        if not all(0 <= token_id < self.weights.shape.vocabulary for token_id in draft.token_ids):
+            raise ValueError(f"not tokens of a vocabulary of {self.weights.shape.vocabulary}: {draft.token_ids}")
+        cache.reserve(cache.length + len(draft))
+        cosines, sines = self._rotary_tables(cache.length + len(draft))
+        logits = torch.empty((rows, self.weights.shape.vocabulary), dtype=torch.float32)
+        tree = native.Tree(len(draft), _ints(draft.token_ids), _ints(draft.parents), len(draft) - rows)
+        callback = native.STOP(stop) if stop else None
+        self._library.memberwise_forward(
+            self._handle,
+            ctypes.byref(cache.as_argument()),
+            ctypes.byref(tree),
+            cosines.ctypes.data,
+            sines.ctypes.data,
+            logits.data_ptr(),
+            ctypes.cast(callback, ctypes.c_void_p) if callback else None,
+        )
+        return logits
+
+    def keep(self, cache: KVCache, path: Sequence[int]) -> None:
+        """Commit slots of the tree that was run last, as indices into it."""
+        self._library.memberwise_keep(self._handle, ctypes.byref(cache.as_argument()), _ints(path), len(path))
+        cache.length += len(path)
+
+    def _create(self, threads: int) -> int:
+        shape, arrays = self.weights.shape, self.weights.arrays
+        sizes = native.Shape(
+            shape.layers, shape.hidden, shape.heads, shape.key_heads, shape.head_size, shape.intermediate,
+            shape.vocabulary, int(self.weights.int8), shape.norm_epsilon,
+        )  # fmt: skip
+        layers = (native.Layer * shape.layers)(*map(self._layer, range(shape.layers)))
+        embedding = self._matrix("embedding", shape.vocabulary, shape.hidden)
+        head = self._matrix("head", shape.vocabulary, shape.hidden) if "head.data" in arrays else embedding
+        ends = (ctypes.byref(embedding), ctypes.byref(head), _address(arrays["final_norm"]))
+        handle: int = self._library.memberwise_create(ctypes.byref(sizes), layers, *ends, threads)
+        return handle
+
+    def _layer(self, number: int) -> native.Layer:
+        shape, prefix = self.weights.shape, f"layers.{number}."
+        queries = shape.heads * shape.head_size
+        sizes = (
+            (shape.qkv_channels, shape.hidden), (shape.hidden, queries),
+            (2 * shape.intermediate, shape.hidden), (shape.hidden, shape.intermediate),
+        )  # fmt: skip
+        matrices = (self._matrix(prefix + name, *size) for name, size in zip(_MATRICES, sizes, strict=True))
+        return native.Layer(*matrices, *(_address(self.weights.arrays.get(prefix + name)) for name in _NORMS))
+
+    def _matrix(self, name: str, channels: int, columns: int) -> native.Matrix:
+        data, scale, bias = (_address(self.weights.arrays.get(f"{name}.{part}")) for part in ("data", "scale", "bias"))
+        return native.Matrix(data, scale, bias, channels, columns)
+
+    def _rotary_tables(self, positions: int) -> tuple[Array, Array]:
+        """Cosines and sines (positions or more, head size / 2), float32; they grow with the longest sequence."""
+        if len(self._rotary[0]) < positions:
+            *frequencies, factor = self.weights.arrays["rotary"]
+            count = max(positions, 2 * len(self._rotary[0]), 1024)
+            angles = torch.outer(torch.arange(count, dtype=torch.float32), torch.tensor(np.array(frequencies)))
+            self._rotary = ((angles.cos() * float(factor)).numpy(), (angles.sin() * float(factor)).numpy())
+        return self._rotary
+
+
+def _ints(values: Sequence[int]) -> ctypes.Array[ctypes.c_int32]:
+    return (ctypes.c_int32 * len(values))(*values)
+
+
+def _address(array: Array | None) -> int | None:
+    return None if array is None else array.ctypes.data

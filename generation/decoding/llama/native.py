@@ -1,0 +1,158 @@
+"""The kernels of ``decoding/kernels``, called by ctypes: compiled on first use for this processor, kept in the cache.
+
+A compiler writes into a temporary file that is then renamed, so processes that start together do not harm each other.
+Without a compiler there are no kernels, and models run through transformers. Knows no models. Start at
+``find_kernels``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from ctypes import POINTER, c_char_p, c_float, c_int, c_int32, c_void_p
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from generation.cache import cache_root
+
+SOURCES = Path(__file__).parent.parent / "kernels"
+STOP = ctypes.CFUNCTYPE(c_int)
+_COMPILERS = ("c++", "g++", "clang++")
+_FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fPIC", "-shared", "-pthread", "-w")
+_COMPILE_LIMIT_S = 300
+
+
+class Matrix(ctypes.Structure):
+    """``Matrix`` of linear.h."""
+
+    _fields_ = (
+        ("data", c_void_p), ("scale", c_void_p), ("bias", c_void_p), ("channels", c_int32), ("columns", c_int32),
+    )  # fmt: skip
+
+
+class Layer(ctypes.Structure):
+    """``Layer`` of forward.cpp."""
+
+    _fields_ = (
+        ("qkv", Matrix), ("attention_out", Matrix), ("gate_up", Matrix), ("down", Matrix),
+        ("attention_norm", c_void_p), ("mlp_norm", c_void_p), ("query_norm", c_void_p), ("key_norm", c_void_p),
+    )  # fmt: skip
+
+
+class Shape(ctypes.Structure):
+    """``Shape`` of forward.cpp."""
+
+    _fields_ = (
+        ("layers", c_int32), ("hidden", c_int32), ("heads", c_int32), ("key_heads", c_int32), ("head_size", c_int32),
+        ("intermediate", c_int32), ("vocabulary", c_int32), ("is_int8", c_int32), ("norm_epsilon", c_float),
+    )  # fmt: skip
+
+
+class Cache(ctypes.Structure):
+    """``Cache`` of forward.cpp."""
+
+    _fields_ = (("keys", c_void_p), ("values", c_void_p), ("slots", c_int32), ("length", c_int32))
+
+
+class Tree(ctypes.Structure):
+    """``Tree`` of forward.cpp."""
+
+    _fields_ = (
+        ("count", c_int32), ("tokens", POINTER(c_int32)), ("parents", POINTER(c_int32)), ("first_logits", c_int32),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """The loaded library. ``instructions`` says what its multiplication is made of."""
+
+    library: ctypes.CDLL
+    instructions: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoKernels:
+    """Why there is no library."""
+
+    reason: str
+
+
+@cache
+def find_kernels(*, portable: bool = False) -> Kernels | NoKernels:
+    """The kernels, compiled if they are not in the cache.
+
+    Args:
+        portable: without instructions of this processor, as on one that the kernels do not know.
+    """
+    compiler = next(filter(None, map(shutil.which, [os.environ.get("CXX", ""), *_COMPILERS])), None)
+    if compiler is None:
+        return NoKernels("there is no C++ compiler (looked for $CXX, " + ", ".join(_COMPILERS) + ")")
+    failure = ""
+    for flags in _flag_sets(portable=portable):
+        try:
+            return _loaded(_compiled(compiler, flags))
+        except subprocess.CalledProcessError as error:
+            failure = f"{compiler} failed: {error.stderr.strip().splitlines()[-1:]}"
+        except (OSError, subprocess.TimeoutExpired) as error:
+            failure = f"{compiler} cannot be used: {error}"
+    return NoKernels(failure)
+
+
+def _flag_sets(*, portable: bool) -> list[Sequence[str]]:
+    """From the fastest to what every compiler takes."""
+    if portable:
+        return [(*_FLAGS, "-DMEMBERWISE_PORTABLE")]
+    native = "-mcpu=native" if platform.machine() in {"arm64", "aarch64"} else "-march=native"
+    return [(*_FLAGS, native), _FLAGS]
+
+
+def _compiled(compiler: str, flags: Sequence[str]) -> Path:
+    folder = cache_root() / "kernels"
+    target = folder / f"{_key(compiler, flags)}.so"
+    if not target.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            output = Path(scratch) / target.name
+            command = [compiler, *flags, str(SOURCES / "forward.cpp"), "-o", str(output)]
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=_COMPILE_LIMIT_S)
+            output.replace(target)
+    return target
+
+
+def _key(compiler: str, flags: Sequence[str]) -> str:
+    """Of everything that decides what the library is: a home folder may be shared by several machines."""
+    digest = hashlib.sha256(repr((Path(compiler).resolve(), flags, platform.machine(), _processor())).encode())
+    for source in sorted(SOURCES.glob("*.*")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:24]
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines() if cpuinfo.is_file() else []
+    named = [line for line in lines if line.startswith(("flags", "Features", "model name"))]
+    return "\n".join(dict.fromkeys(named)) or platform.processor()
+
+
+def _loaded(path: Path) -> Kernels:
+    library = ctypes.CDLL(str(path))
+    library.memberwise_instructions.restype = c_char_p
+    library.memberwise_create.restype = c_void_p
+    library.memberwise_create.argtypes = [
+        POINTER(Shape), POINTER(Layer), POINTER(Matrix), POINTER(Matrix), c_void_p, c_int,
+    ]  # fmt: skip
+    library.memberwise_destroy.argtypes = [c_void_p]
+    library.memberwise_destroy.restype = None
+    library.memberwise_forward.argtypes = [
+        c_void_p, POINTER(Cache), POINTER(Tree), c_void_p, c_void_p, c_void_p, c_void_p,
+    ]  # fmt: skip
+    library.memberwise_keep.argtypes = [c_void_p, POINTER(Cache), POINTER(c_int32), c_int]
+    library.memberwise_keep.restype = None
+    return Kernels(library, library.memberwise_instructions().decode())

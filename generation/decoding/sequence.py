@@ -1,0 +1,133 @@
+"""One sequence inside a model: the bookkeeping and the checks that all models share.
+
+A ``Scorer`` does the computing. Knows no network. Start reading at ``SequenceState``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+
+from generation.errors import CapacityError
+from generation.types import Draft
+
+
+class Scorer(Protocol):
+    """Computes one sequence. Logits are of the model's own dtype."""
+
+    def read(self, token_ids: Sequence[int]) -> torch.Tensor:
+        """Append tokens (at least one); logits (V,) after the last."""
+
+    def score(self, draft: Draft) -> torch.Tensor:
+        """Logits (K, V) after each node of a tree with at least one node; appends nothing."""
+
+    def keep(self, path: Sequence[int]) -> None:
+        """Append nodes of the draft scored last, from a root downwards."""
+
+
+class SequenceState:
+    """One sequence; implements ``DecodingState``. Made by the ``start`` of a model, which checks the prompt."""
+
+    def __init__(self, scorer: Scorer, prompt_ids: Sequence[int], context_tokens: int) -> None:
+        self._scorer: Scorer | None = scorer
+        self._token_ids = list(prompt_ids)
+        self._context_tokens = context_tokens
+        self._next_logits = _plain_float32(scorer.read(self._token_ids))
+        self._draft: Draft | None = None
+        self._draft_logits = self._next_logits[:0]
+
+    @property
+    def token_ids(self) -> Sequence[int]:
+        """Committed tokens."""
+        return self._token_ids
+
+    @property
+    def next_logits(self) -> torch.Tensor:
+        """Logits (V,), float32, of the token after the last committed one."""
+        return self._next_logits
+
+    @property
+    def room_tokens(self) -> int:
+        """How many more tokens the context can hold."""
+        return self._context_tokens - len(self._token_ids)
+
+    def score(self, draft: Draft) -> torch.Tensor:
+        """Logits (K, V), float32, after each node; commits nothing.
+
+        Raises:
+            CapacityError: the longest path does not fit into the context.
+            ValueError: the state is closed, or the draft is not a tree.
+        """
+        self._check(draft)
+        scorer = self._open_scorer()
+        self._draft = draft
+        if not draft:
+            self._draft_logits = self._next_logits.new_empty((0, len(self._next_logits)))
+        else:
+            self._draft_logits = _plain_float32(scorer.score(draft))
+        return self._draft_logits
+
+    def commit(self, path: Sequence[int]) -> None:
+        """Append nodes of the draft scored last.
+
+        Raises:
+            ValueError: nothing was scored since the last commit, or this is not a path from a root downwards.
+        """
+        draft, self._draft = self._draft, None
+        if draft is None or not _is_path(draft, path):
+            raise ValueError(f"{list(path)} is not a path from a root of the draft scored last: {draft}")
+        if path:
+            self._open_scorer().keep(path)
+            self._token_ids += [draft.token_ids[node] for node in path]
+            self._next_logits = self._draft_logits[path[-1]]
+
+    def close(self) -> None:
+        """Drop the KV rows."""
+        self._scorer = None
+
+    def _open_scorer(self) -> Scorer:
+        if self._scorer is None:
+            raise ValueError("this sequence is closed")
+        return self._scorer
+
+    def _check(self, draft: Draft) -> None:
+        if len(draft.parents) != len(draft) or any(not -1 <= up < node for node, up in enumerate(draft.parents)):
+            raise ValueError(f"not a tree in which parents come first: {draft}")
+        needed_tokens = max(node_depths(draft), default=-1) + 1
+        if needed_tokens > self.room_tokens:
+            raise CapacityError(f"a draft of depth {needed_tokens} does not fit: {self.room_tokens} tokens are left")
+
+
+def check_prompt(prompt_ids: Sequence[int], context_tokens: int, name: str) -> None:
+    """Refuse a prompt that cannot be read.
+
+    Raises:
+        CapacityError: it does not fit into the context.
+        ValueError: it is empty.
+    """
+    if not prompt_ids:
+        raise ValueError("a prompt needs at least one token")
+    if len(prompt_ids) > context_tokens:
+        raise CapacityError(f"the prompt has {len(prompt_ids)} tokens and {name} holds {context_tokens}; shorten it")
+
+
+def node_depths(draft: Draft) -> list[int]:
+    """Distance of each node from its root; a root has 0."""
+    depths: list[int] = []
+    for parent in draft.parents:
+        depths.append(depths[parent] + 1 if parent >= 0 else 0)
+    return depths
+
+
+def _is_path(draft: Draft, path: Sequence[int]) -> bool:
+    return all(
+        0 <= node < len(draft) and draft.parents[node] == parent
+        for parent, node in zip((-1, *path), path, strict=False)
+    )
+
+
+def _plain_float32(logits: torch.Tensor) -> torch.Tensor:
+    """A float32 copy that callers may change; tensors made in inference mode refuse that."""
+    return logits.to(torch.float32, copy=True)

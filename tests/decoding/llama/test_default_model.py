@@ -1,0 +1,58 @@
+"""The accelerated core with the default model's weights: against transformers, and int8 against float32."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from generation.decoding.llama.cache import KVCache
+from generation.decoding.llama.model import LlamaModel
+from generation.decoding.loading import load_model
+from generation.models import resolve
+from generation.types import Draft
+
+pytestmark = pytest.mark.model
+SOURCE = (Path(__file__).parents[3] / "generation" / "tools" / "repair.py").read_text(encoding="utf-8")
+
+
+def loaded(dtype: str) -> LlamaModel:
+    model = load_model(resolve("default"), dtype, threads=1)
+    assert isinstance(model, LlamaModel)
+    return model
+
+
+def all_logits(model: LlamaModel, token_ids: list[int]) -> torch.Tensor:
+    cache = KVCache(model.network.weights.shape, int8=model.network.weights.int8)
+    return model.network.forward(cache, Draft.chain(token_ids), len(token_ids))
+
+
+def loss(logits: torch.Tensor, token_ids: list[int]) -> float:
+    return float(torch.nn.functional.cross_entropy(logits[:-1], torch.tensor(token_ids[1:])))
+
+
+def test_float32_matches_transformers_and_int8_is_close() -> None:
+    """Logits within 1e-3, the same greedy choices, and a perplexity in int8 within 1 % of the one in float32."""
+    from transformers import AutoModelForCausalLM
+
+    exact = loaded("float32")
+    token_ids = exact.tokenizer.encode(SOURCE)[:400]
+    found = all_logits(exact, token_ids)
+    network = AutoModelForCausalLM.from_pretrained(resolve("default"), dtype=torch.float32)
+    with torch.inference_mode():
+        expected = network(torch.tensor([token_ids])).logits[0]
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-3)
+    assert torch.equal(found.argmax(-1), expected.argmax(-1))
+    rounded = all_logits(loaded("int8"), token_ids)
+    assert abs(loss(rounded, token_ids) - loss(found, token_ids)) < 0.01
+
+
+def test_rows_of_the_default_model_do_not_depend_on_their_neighbours() -> None:
+    model = loaded("int8")
+    token_ids = model.tokenizer.encode(SOURCE)[:140]
+    together = all_logits(model, token_ids)
+    state = model.start(token_ids[:120])
+    assert torch.equal(state.next_logits, together[119])
+    for width in (1, 2, 5, 12):
+        assert torch.equal(state.score(Draft.chain(token_ids[120 : 120 + width])), together[120 : 120 + width])

@@ -1,0 +1,164 @@
+"""The accelerated core against full forwards of transformers, and against itself at every width."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from generation.decoding.llama.model import LlamaModel
+from generation.decoding.sequence import SequenceState
+from generation.errors import CapacityError
+from generation.types import Draft
+from tests.decoding.llama.networks import FAMILIES, VOCABULARY, ancestors, model_of, random_ids, random_tree, truth
+
+every_family = pytest.mark.parametrize("family", sorted(FAMILIES))
+both_builds = pytest.mark.parametrize("portable", [False, True], ids=["native", "portable"])
+both_types = pytest.mark.parametrize("int8", [False, True], ids=["float32", "int8"])
+
+
+def assert_scores_are_right(family: str, state: SequenceState, draft: Draft) -> None:
+    logits = state.score(draft)
+    for node in range(len(draft)):
+        tail = [draft.token_ids[step] for step in ancestors(draft, node)]
+        expected = truth(family, [*state.token_ids, *tail])[-1]
+        torch.testing.assert_close(logits[node], expected, atol=1e-4, rtol=1e-4)
+
+
+@every_family
+@both_builds
+def test_trees_and_commits_agree_with_transformers(family: str, portable: bool) -> None:
+    for seed in range(2):
+        source = random.Random(seed)
+        state = model_of(family, portable=portable).start(random_ids(source, 21))
+        for _ in range(6):
+            draft = random_tree(source, source.randrange(1, 12))
+            assert_scores_are_right(family, state, draft)
+            state.commit(ancestors(draft, source.randrange(-1, len(draft))))
+            expected = truth(family, list(state.token_ids))[-1]
+            torch.testing.assert_close(state.next_logits, expected, atol=1e-4, rtol=1e-4)
+
+
+@every_family
+def test_a_prompt_of_several_chunks(family: str) -> None:
+    prompt = random_ids(random.Random(0), 530)
+    state = model_of(family).start(prompt)
+    torch.testing.assert_close(state.next_logits, truth(family, prompt)[-1], atol=2e-4, rtol=2e-4)
+    assert_scores_are_right(family, state, random_tree(random.Random(1), 6))
+
+
+@every_family
+def test_int8_stays_close_to_float32(family: str) -> None:
+    prompt = random_ids(random.Random(0), 150)
+    exact, rounded = truth(family, prompt)[-1], model_of(family, int8=True).start(prompt).next_logits
+    assert torch.corrcoef(torch.stack([exact, rounded]))[0, 1] > 0.998
+
+
+@both_types
+@every_family
+def test_native_and_portable_kernels_agree(family: str, int8: bool) -> None:
+    prompt = random_ids(random.Random(0), 40)
+    rows = [model_of(family, int8=int8, portable=portable).start(prompt).next_logits for portable in (False, True)]
+    # int8 products are the same; the float operations around them round differently, and then bfloat16 keys can too
+    torch.testing.assert_close(*rows, atol=0.1 if int8 else 1e-4, rtol=1e-2 if int8 else 1e-4)
+
+
+def stepwise(model: LlamaModel, token_ids: list[int]) -> torch.Tensor:
+    """Logits after each token, one at a time."""
+    state = model.start(token_ids[:1])
+    rows = [state.next_logits]
+    for token_id in token_ids[1:]:
+        state.score(Draft.chain([token_id]))
+        state.commit([0])
+        rows.append(state.next_logits)
+    return torch.stack(rows)
+
+
+@both_types
+@both_builds
+@every_family
+def test_a_row_does_not_depend_on_the_rows_beside_it(family: str, portable: bool, int8: bool) -> None:
+    """Bit by bit: read as a prompt, one by one, in chains of every width, and as a path of a tree among others."""
+    model, source = model_of(family, portable=portable, int8=int8), random.Random(3)
+    token_ids = random_ids(source, 150)
+    rows = stepwise(model, token_ids)
+    for start in (1, 2, 15, 16, 17, 131, 150):
+        assert torch.equal(model.start(token_ids[:start]).next_logits, rows[start - 1])
+    for width in range(1, 17):
+        state = model.start(token_ids[:100])
+        assert torch.equal(state.score(Draft.chain(token_ids[100 : 100 + width])), rows[100 : 100 + width])
+    assert_tree_rows_are_the_chain_rows(model, source, token_ids, rows)
+
+
+def assert_tree_rows_are_the_chain_rows(
+    model: LlamaModel, source: random.Random, token_ids: list[int], rows: torch.Tensor
+) -> None:
+    state, position = model.start(token_ids[:100]), 100
+    while position < 140:
+        length = source.randrange(1, 6)
+        draft, path = hidden_path(source, token_ids[position : position + length])
+        assert torch.equal(state.score(draft)[path], rows[position : position + length])
+        state.commit(path)
+        position += length
+        assert torch.equal(state.next_logits, rows[position - 1])
+
+
+def hidden_path(source: random.Random, token_ids: list[int]) -> tuple[Draft, list[int]]:
+    """A random tree that holds the given tokens as a path, and where."""
+    tokens, parents, path = list[int](), list[int](), list[int]()
+    for token_id in token_ids:
+        for _ in range(source.randrange(3)):
+            parents.append(source.randrange(-1, len(tokens)))
+            tokens.append(source.randrange(VOCABULARY))
+        parents.append(path[-1] if path else -1)
+        path.append(len(tokens))
+        tokens.append(token_id)
+    return Draft(tuple(tokens), tuple(parents)), path
+
+
+@both_types
+def test_threads_change_nothing(int8: bool) -> None:
+    token_ids = random_ids(random.Random(5), 300)
+    for count in (2, 3):
+        alone, together = model_of("qwen2", int8=int8), model_of("qwen2", int8=int8, threads=count)
+        assert torch.equal(alone.start(token_ids).next_logits, together.start(token_ids).next_logits)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 10_000))
+def test_any_tree_agrees_with_transformers(seed: int) -> None:
+    source = random.Random(seed)
+    state = model_of("llama").start(random_ids(source, source.randrange(1, 40)))
+    assert_scores_are_right("llama", state, random_tree(source, source.randrange(1, 17)))
+
+
+def test_two_sequences_do_not_disturb_each_other() -> None:
+    model = model_of("llama")
+    first, second = model.start([1, 2, 3]), model.start([9, 8])
+    first.score(Draft((5, 6), (-1, -1)))
+    second.score(Draft((7,), (-1,)))
+    first.commit([1])
+    assert_scores_are_right("llama", first, Draft((4, 4), (-1, 0)))
+    assert_scores_are_right("llama", second, Draft((4, 4), (-1, 0)))
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    model = model_of("llama")
+    assert model.context_tokens == 640
+    with pytest.raises(CapacityError, match="641 tokens and llama holds 640"):
+        model.start([1] * 641)
+    with pytest.raises(ValueError, match="at least one token"):
+        model.start([])
+    state = model.start([1] * 638)
+    state.score(Draft((1, 2, 3, 4), (-1, -1, 0, 1)))  # four nodes, but only two deep
+    with pytest.raises(CapacityError, match="depth 3"):
+        state.score(Draft.chain([1, 2, 3]))
+
+
+@pytest.mark.parametrize("token_id", [-1, VOCABULARY])
+def test_only_tokens_of_the_vocabulary_are_read(token_id: int) -> None:
+    with pytest.raises(ValueError, match="not tokens of a vocabulary of 67"):
+        model_of("llama").start([1, token_id])

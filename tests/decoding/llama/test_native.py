@@ -1,0 +1,56 @@
+"""The kernels are compiled where a compiler is, once, and their absence is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from generation.decoding.llama import native
+from generation.decoding.llama.native import Kernels, NoKernels, find_kernels
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    find_kernels.cache_clear()
+    yield
+    find_kernels.cache_clear()
+
+
+def test_kernels_are_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "cache_root", lambda: tmp_path)
+    monkeypatch.setattr(native, "_FLAGS", (*native._FLAGS, "-O0"))  # this is not about speed
+    first = find_kernels(portable=True)
+    assert isinstance(first, Kernels)
+    assert first.instructions == "portable"
+    (library,) = (tmp_path / "kernels").iterdir()
+    written = library.stat().st_mtime_ns
+    find_kernels.cache_clear()
+    assert isinstance(find_kernels(portable=True), Kernels)
+    assert library.stat().st_mtime_ns == written
+
+
+def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "_COMPILERS", ("no-such-compiler",))
+    monkeypatch.delenv("CXX", raising=False)
+    found = find_kernels()
+    assert isinstance(found, NoKernels)
+    assert "no C++ compiler" in found.reason
+
+
+def test_a_compiler_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "cache_root", lambda: tmp_path)
+    monkeypatch.setenv("CXX", "false")
+    found = find_kernels()
+    assert isinstance(found, NoKernels)
+    assert "false failed" in found.reason
+    assert list((tmp_path / "kernels").iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "kernels").write_text("in the way")
+    monkeypatch.setattr(native, "cache_root", lambda: tmp_path)
+    found = find_kernels()
+    assert isinstance(found, NoKernels)
+    assert "cannot be used" in found.reason
