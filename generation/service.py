@@ -91,13 +91,13 @@ def adapter_for(config: GeneratorConfig, model: Path) -> Path | None:
 
 
 def usual_preset(model: str, adapter: str | None = None) -> str:
-    """The trigger mode for people who name none: ``mark`` where the adapter has learned it, else ``dot``."""
+    """The trigger mode for people who name none: ``mark`` where the adapter was measured to ask, else ``dot``."""
     wanted = GeneratorConfig(model=model, adapter=adapter).with_preset("mark")
     try:
         folder = adapter_for(wanted, models.resolve(model))
     except ModelLoadError:
         return "dot"  # loading will say what is wrong
-    return "mark" if folder is not None and adapters.read_adapter(folder).mark_id is not None else "dot"
+    return "mark" if folder is not None and adapters.read_adapter(folder).asks_reliably else "dot"
 
 
 def build_generator(

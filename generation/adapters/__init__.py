@@ -19,6 +19,7 @@ from generation.errors import AdapterMismatchError, ModelLoadError
 MANIFEST_NAME = "manifest.json"
 TENSORS_NAME = "adapter.safetensors"
 FORMAT = 1
+_LEAST_RECALL = 0.8
 NONE = "none"  # the name that asks for no adapter
 
 
@@ -55,6 +56,11 @@ class AdapterManifest:
     data: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     measured: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def asks_reliably(self) -> bool:
+        """Whether it was measured to write enough of the marks that it should, to be used when nobody says how."""
+        return self.mark_id is not None and self.measured.get("mark_recall", 0.0) >= _LEAST_RECALL
 
     def to_json(self) -> str:
         """The text of ``manifest.json``."""

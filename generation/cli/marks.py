@@ -1,4 +1,4 @@
-"""``memberwise marks insert | stats``: where marks belong in the functions of a corpus.
+"""``memberwise marks insert | check | stats``: where marks belong in the functions of a corpus.
 
 Parses, calls ``generation.training.marking`` and prints. Start reading at ``run_insert``.
 """
@@ -26,6 +26,12 @@ def add_parser(subparsers: Subparsers) -> None:
     insert.add_argument("--per-repo", type=int, default=0, metavar="N", help="functions of each; 0 is all (0)")
     insert.add_argument("--jobs", type=int, default=1, help="processes (1)")
     insert.set_defaults(run=run_insert)
+    check = actions.add_parser("check", help="compare with asking at every name, as decoding would")
+    add_repositories(check)
+    add_data(check)
+    check.add_argument("--functions", type=int, default=300, metavar="N", help="how many (300)")
+    check.add_argument("--seed", type=int, default=0, help="of the choice (0)")
+    check.set_defaults(run=run_check)
     stats = actions.add_parser("stats", help="marks per function, kinds, what the tool knows, time")
     add_data(stats)
     stats.set_defaults(run=run_stats)
@@ -40,6 +46,16 @@ def run_insert(args: argparse.Namespace) -> int:
     with bar("functions") as report:
         mark_all(args.data, repositories(args.repos), args.per_repo, args.jobs, report)
     return run_stats(args)
+
+
+def run_check(args: argparse.Namespace) -> int:
+    """Compare and print; the exit code."""
+    from generation.training.marking_check import check_marks
+
+    with bar("functions") as report:
+        found = check_marks(args.data, repositories(args.repos), args.functions, args.seed, report)
+    print(json.dumps(found, indent=2))
+    return 0
 
 
 def run_stats(args: argparse.Namespace) -> int:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _BARS = " ▁▂▃▄▅▆▇█"
 _OPTIONS = {
     "total_tokens": "length of the run",
+    "stop_tokens": "stop before that, to go on another time; 0 stops nowhere",
     "length_tokens": "longest example",
     "tokens_per_step": "tokens of one step",
     "microbatch_tokens": "most tokens in the network at a time",

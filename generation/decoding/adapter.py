@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from generation.adapters import TENSORS_NAME, AdapterManifest, adapter_sha256, read_adapter, require_fit
+from generation.adapters import TENSORS_NAME, AdapterManifest, read_adapter, require_fit
 from generation.errors import AdapterMismatchError, ModelLoadError
 
 MARK_EMBEDDING = "mark.embedding"
@@ -25,11 +25,10 @@ _A, _B = ".lora_A.weight", ".lora_B.weight"
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """An adapter in memory; ``sha256`` is of its tensors as a file."""
+    """An adapter in memory."""
 
     manifest: AdapterManifest
     tensors: Mapping[str, torch.Tensor]
-    sha256: str = ""
 
 
 def load_adapter(folder: Path, model: Path) -> Adapter:
@@ -42,7 +41,7 @@ def load_adapter(folder: Path, model: Path) -> Adapter:
     manifest = read_adapter(folder)
     require_fit(manifest, model)
     try:
-        return Adapter(manifest, load_file(folder / TENSORS_NAME), adapter_sha256(folder))
+        return Adapter(manifest, load_file(folder / TENSORS_NAME))
     except Exception as error:  # safetensors raises its own
         raise ModelLoadError(f"the adapter {folder} is damaged ({error}); copy or train it again") from error
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from generation.adapters import adapter_sha256, read_adapter, require_fit
 from generation.errors import MissingExtraError, ModelLoadError
 from generation.interfaces import LanguageModel
 
 if TYPE_CHECKING:
-    from generation.decoding.adapter import Adapter
     from generation.decoding.llama.native import Kernels
     from generation.decoding.llama.packing import PackedWeights
     from generation.decoding.llama.shape import LlamaShape
@@ -63,22 +63,40 @@ def load_model(
     _require_libraries()
     import torch
 
-    from generation.decoding.adapter import load_adapter
     from generation.decoding.tokenizer import load_tokenizer
 
+    added = _fitting_adapter(adapter, path)
     count = threads or default_threads()
     torch.set_num_threads(count)
-    added = load_adapter(adapter, path) if adapter is not None else None
-    mark_id = added.manifest.mark_id if added else None
-    name = path.resolve().name + (f"+{added.manifest.name}" if added else "")
     engine = choose_engine(path, dtype)
     if engine.kernels is None or engine.shape is None:
-        return _transformers_model(path, engine.dtype, name, added)
+        return _transformers_model(path, engine.dtype, added)
     from generation.decoding.llama.model import LlamaModel
 
-    shape = with_mark(engine.shape, mark_id)
-    weights = load_packed(path, shape, engine.dtype, added)
-    return LlamaModel(weights, engine.kernels, load_tokenizer(path, shape.vocabulary, mark_id), name, count)
+    weights = load_packed(path, engine.shape, engine.dtype, added.folder if added else None)
+    tokenizer = load_tokenizer(path, weights.shape.vocabulary, added.mark_id if added else None)
+    return LlamaModel(weights, engine.kernels, tokenizer, _name(path, added), count)
+
+
+@dataclass(frozen=True, slots=True)
+class _Added:
+    """An adapter that fits the model."""
+
+    folder: Path
+    name: str
+    mark_id: int | None
+
+
+def _fitting_adapter(folder: Path | None, model: Path) -> _Added | None:
+    if folder is None:
+        return None
+    manifest = read_adapter(folder)
+    require_fit(manifest, model)
+    return _Added(folder, manifest.name, manifest.mark_id)
+
+
+def _name(path: Path, added: _Added | None) -> str:
+    return path.resolve().name + (f"+{added.name}" if added else "")
 
 
 def choose_engine(path: Path, dtype: str = "auto") -> Engine:
@@ -105,41 +123,28 @@ def choose_engine(path: Path, dtype: str = "auto") -> Engine:
     return Engine(fallback, None, None, f"transformers, because {kernels.reason}")
 
 
-def with_mark(shape: LlamaShape, mark_id: int | None) -> LlamaShape:
-    """Sizes of a network whose vocabulary has room for the mark."""
-    return replace(shape, vocabulary=max(shape.vocabulary, (mark_id or 0) + 1))
-
-
-def load_packed(path: Path, shape: LlamaShape, dtype: str, adapter: Adapter | None = None) -> PackedWeights:
-    """Weights for our own kernels, from the user's cache or converted now."""
+def load_packed(path: Path, shape: LlamaShape, dtype: str, adapter: Path | None = None) -> PackedWeights:
+    """Weights for our own kernels, from the user's cache or converted now, with an adapter added."""
     from generation.decoding.llama.packed_file import load_or_pack, packed_key
     from generation.decoding.llama.packing import pack
 
     def convert() -> PackedWeights:
-        network = _network(path, "float32" if adapter else "auto", adapter)  # what is added is small: no rounding
-        return pack(network, shape, int8=dtype == "int8")
+        network = load_network(path, "float32" if adapter else "auto", adapter)
+        rows = network.get_output_embeddings().weight.shape[0]
+        return pack(network, replace(shape, vocabulary=rows), int8=dtype == "int8")
 
-    variant = f"{dtype}-{adapter.manifest.name}-{adapter.sha256[:16]}" if adapter else dtype
+    variant = f"{dtype}-{adapter_sha256(adapter)[:16]}" if adapter else dtype
     return load_or_pack(packed_key(path, variant), convert)
 
 
-def _transformers_model(path: Path, dtype: str, name: str, adapter: Adapter | None) -> LanguageModel:
+def _transformers_model(path: Path, dtype: str, added: _Added | None) -> LanguageModel:
     from generation.decoding.tokenizer import load_tokenizer
     from generation.decoding.transformers_model import TransformersModel
 
-    network = _network(path, dtype, adapter)
-    mark_id = adapter.manifest.mark_id if adapter else None
-    tokenizer = load_tokenizer(path, network.get_output_embeddings().weight.shape[0], mark_id)
-    return TransformersModel(network, tokenizer, name)
-
-
-def _network(path: Path, dtype: str, adapter: Adapter | None) -> Any:
-    from generation.decoding.adapter import apply
-
-    network = load_network(path, dtype)
-    if adapter is not None:
-        apply(network, adapter)
-    return network
+    network = load_network(path, dtype, added.folder if added else None)
+    rows = network.get_output_embeddings().weight.shape[0]
+    tokenizer = load_tokenizer(path, rows, added.mark_id if added else None)
+    return TransformersModel(network, tokenizer, _name(path, added))
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -174,11 +179,12 @@ def default_threads() -> int:
     return max(1, (os.cpu_count() or 1) // 2)
 
 
-def load_network(path: Path, dtype: str) -> Any:
-    """The causal model of transformers in ``path``, with all its weights.
+def load_network(path: Path, dtype: str, adapter: Path | None = None) -> Any:
+    """The causal model of transformers in ``path`` with all its weights, and with those of an adapter added.
 
     Raises:
         ModelLoadError: the folder is incomplete, damaged or of a kind that transformers does not know.
+        AdapterMismatchError: the adapter was trained for another model.
     """
     from transformers import AutoModelForCausalLM
 
@@ -194,6 +200,10 @@ def load_network(path: Path, dtype: str) -> Any:
     network, report = loaded
     if missing := sorted(report["missing_keys"]):
         raise ModelLoadError(f"{path} lacks {len(missing)} weights, such as {missing[0]}; fetch the model again")
+    if adapter is not None:
+        from generation.decoding.adapter import apply, load_adapter
+
+        apply(network, load_adapter(adapter, path))
     return network
 
 

@@ -21,7 +21,7 @@ from generation.adapters import (
     require_fit,
     weights_sha256,
 )
-from generation.decoding.adapter import Adapter, load_adapter
+from generation.decoding.loading import load_network
 from generation.errors import AdapterMismatchError
 from generation.training.checkpoints import save_tensors
 from generation.training.network import AdaptedNetwork
@@ -124,28 +124,22 @@ def export_merged(folder: Path, model: Path, out: Path) -> None:
         AdapterMismatchError: the adapter is for another model.
         ConfigError: ``out`` exists, or cannot be written.
     """
-    from generation.decoding.adapter import apply
-    from generation.decoding.loading import load_network
-
-    adapter = load_adapter(folder, model)
-    network = load_network(model, "bfloat16")
-    apply(network, adapter)
+    network = load_network(model, "float32", folder).bfloat16()
     with saying_why(out):
         out.mkdir(parents=True)
         network.save_pretrained(out)
         for path in model.glob("token*.json"):
             shutil.copy(path, out)
-    _add_mark(out, adapter)
+    if read_adapter(folder).mark_id is not None:
+        _add_mark(out)
 
 
-def _add_mark(out: Path, adapter: Adapter) -> None:
+def _add_mark(out: Path) -> None:
     import tokenizers
 
     from generation.decoding.tokenizer import MARK
 
     path = out / "tokenizer.json"
-    if adapter.manifest.mark_id is None or not path.is_file():
-        return
     backend = tokenizers.Tokenizer.from_file(str(path))
     backend.add_special_tokens([tokenizers.AddedToken(MARK, special=True, normalized=False)])
     backend.save(str(path))

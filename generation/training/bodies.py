@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import random
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
@@ -166,13 +167,13 @@ def tokens_of(hole: Hole, tokenizer: Tokenizer, mark_id: int | None, length_toke
     """The token ids of an example, as decoding would see and write them.
 
     Tokenizers merge across the end of a prompt, so prompt and hole are tokenized together; the loss counts behind the
-    tokens that decoding starts with. What does not fit at the end is cut off.
+    tokens that decoding starts with. What does not fit at the end is cut off, where marks do not count.
 
     Args:
         hole: the example.
         tokenizer: of the base.
         mark_id: of the mark; None leaves marks out.
-        length_tokens: longest example.
+        length_tokens: longest example, marks not counted.
     """
     first, *others = hole.pieces if mark_id is not None else ["".join(hole.pieces)]
     ids = tokenizer.encode(hole.prompt + first)
@@ -181,7 +182,8 @@ def tokens_of(hole: Hole, tokenizer: Tokenizer, mark_id: int | None, length_toke
     for part in others:
         ids += [mark_id or 0, *tokenizer.encode(part)]
     ids = with_ends(tokenizer, ids)
-    return TrainingExample(ids[:length_tokens], counted + (tokenizer.bos_id is not None))
+    visible = list(accumulate((token_id != mark_id for token_id in ids), initial=0))
+    return TrainingExample(ids[: bisect_right(visible, length_tokens) - 1], counted + (tokenizer.bos_id is not None))
 
 
 def _shared(ids: Sequence[int], stem: Sequence[int]) -> int:

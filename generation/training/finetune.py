@@ -33,7 +33,7 @@ class Progress:
     Attributes:
         step: steps done.
         example: number of the next example.
-        tokens: tokens the network has seen.
+        tokens: tokens the network has seen, marks not counted.
         counted: those of them that counted in the loss.
         best: lowest validation loss.
         since_best: measurements since then.
@@ -138,7 +138,8 @@ class Run:
 
     def _is_over(self) -> bool:
         stuck = 0 < self.settings.patience <= self.progress.since_best
-        return stuck or self.progress.tokens >= self.settings.total_tokens
+        end = min(self.settings.total_tokens, self.settings.stop_tokens or self.settings.total_tokens)
+        return stuck or self.progress.tokens >= end
 
     def _keep_up(self) -> None:
         if time.monotonic() - self._validated_s >= self.settings.validate_every_s:
@@ -157,7 +158,7 @@ class Run:
         self._require_number(loss, float(norm))
         self._optimizer.step()
         self._optimizer.zero_grad()
-        tokens = sum(len(example.token_ids) for example in examples)
+        tokens = sum(map(self._visible_tokens, examples))
         self.progress = replace(
             self.progress,
             step=self.progress.step + 1,
@@ -173,8 +174,12 @@ class Run:
         tokens = 0
         while tokens < self.settings.tokens_per_step:
             examples.append(self.source.example(self.progress.example + len(examples)))
-            tokens += len(examples[-1].token_ids)
+            tokens += self._visible_tokens(examples[-1])
         return examples
+
+    def _visible_tokens(self, example: TrainingExample) -> int:
+        """Marks do not count, so that a run without them sees the same examples in every step."""
+        return sum(token_id != self.network.mark_id for token_id in example.token_ids)
 
     def _backward(self, examples: Sequence[TrainingExample]) -> tuple[float, int]:
         """Gradients of the mean loss; the loss, and how many positions counted."""

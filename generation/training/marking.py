@@ -192,7 +192,7 @@ def _mark(
     qualname: str,
 ) -> MarkedFunction:
     started_s = perf_counter()
-    local = frozenset(name for node in ast.walk(function.node) for name in bound_names(node))
+    local = own_names(function.node)
     attributes = [position for position in asked if position.kind is NameKind.ATTRIBUTE]
     names = [position for position in asked if position.kind is NameKind.NAME and position.name not in local]
     lines = Places(text)
@@ -207,6 +207,11 @@ def _mark(
         len(names),
         (perf_counter() - started_s) * 1000,
     )
+
+
+def own_names(function: FunctionNode) -> frozenset[str]:
+    """Names that a function binds, its parameters and functions inside it included."""
+    return frozenset(name for node in ast.walk(function) for name in bound_names(node))
 
 
 def module_bindings(tree: ast.Module) -> frozenset[str]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from generation.decoding.adapter import apply, load_adapter
+from generation.adapters import read_adapter
 from generation.decoding.loading import load_network
 from generation.decoding.tokenizer import load_tokenizer
 from generation.errors import ConfigError
@@ -78,12 +78,8 @@ def measure(data: Path, model: Path, adapter: Path | None, functions: int) -> di
         ConfigError: the corpus has no held-back bodies.
         AdapterMismatchError: the adapter is for another model.
     """
-    network = load_network(model, training_dtype())
-    mark_id = None
-    if adapter is not None:
-        loaded = load_adapter(adapter, model)
-        apply(network, loaded)
-        mark_id = loaded.manifest.mark_id
+    network = load_network(model, training_dtype(), adapter)
+    mark_id = read_adapter(adapter).mark_id if adapter is not None else None
     tokenizer = load_tokenizer(model)
     tally = Tally()
     chosen = held_back(data, functions)

@@ -15,6 +15,7 @@ class TrainingSettings:
 
     Attributes:
         total_tokens: length of the run; the learning rate falls along a cosine until there.
+        stop_tokens: where to stop before that, to go on another time; 0 stops nowhere.
         length_tokens: longest example.
         tokens_per_step: examples of about so many tokens make one step.
         microbatch_tokens: most tokens, padding included, that are in the network at a time.
@@ -33,6 +34,7 @@ class TrainingSettings:
     """
 
     total_tokens: int = 4_000_000
+    stop_tokens: int = 0
     length_tokens: int = 512
     tokens_per_step: int = 2048
     microbatch_tokens: int = 1024
