@@ -59,12 +59,12 @@ def test_answers(start: Start, tmp_path: Path) -> None:
 
 def test_a_cache_file_that_a_killed_process_left_half_written_is_written_again(start: Start, tmp_path: Path) -> None:
     config = ToolConfig(cache=tmp_path / "cache")
-    assert "getcwd" in dict(ask(start(config), tmp_path)["names"])
+    assert "getcwd" in dict(ask(start(config), tmp_path, 90.0)["names"])
     kept = list((tmp_path / "cache").rglob("*.pkl"))
     assert kept
     for file in kept:
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    assert "getcwd" in dict(ask(start(config), tmp_path)["names"])
+    assert "getcwd" in dict(ask(start(config), tmp_path, 90.0)["names"])
     assert all(file.stat().st_size for file in kept)
 
 

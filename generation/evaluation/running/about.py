@@ -9,7 +9,7 @@ import platform
 import subprocess
 from pathlib import Path
 
-from generation import models
+from generation import adapters, models, service
 from generation.config import GeneratorConfig
 from generation.evaluation.metrics.similarity import has_codebleu
 from generation.evaluation.running.plan import Plan
@@ -38,9 +38,18 @@ def about(plan: Plan, seed: int, repos: Path) -> dict[str, object]:
 
 
 def weights_hash(config: GeneratorConfig) -> str:
-    """Of the model's weights and the adapter's; empty where that is not known."""
-    manifest = read_manifest(models.resolve(config.model))
-    return " ".join(filter(None, (manifest.provenance.source_sha256 if manifest else "", config.adapter)))
+    """Of the model's weights and the adapter's; empty where that is not known.
+
+    Raises:
+        ModelLoadError: there is no such model or adapter.
+    """
+    folder = models.resolve(config.model)
+    manifest, adapter = read_manifest(folder), service.adapter_for(config, folder)
+    hashes = [
+        manifest.provenance.source_sha256 if manifest else "",
+        adapters.adapter_sha256(adapter) if adapter else "",
+    ]
+    return " ".join(filter(None, hashes))
 
 
 def _row(config: GeneratorConfig, weights: str) -> dict[str, object]:
