@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from generation import service
+from generation import models, service
 from generation.config import GeneratorConfig
 from generation.errors import ModelLoadError
 from generation.evaluation.bare_python import measured_tool
@@ -186,7 +186,10 @@ def test_each_set_of_weights_is_loaded_once_and_when_it_is_needed(plain: Plan) -
     assert len(loaded) == 2
 
 
-def test_a_row_whose_adapter_does_not_exist_is_an_error(plan: Plan) -> None:
+def test_a_row_whose_adapter_does_not_exist_is_an_error(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "resolve", lambda name: tmp_path)
     config = replace(plan.configs["off"], adapter="absent")
     with pytest.raises(ModelLoadError, match="absent"):
         runner.generate(replace(plan, configs={"plain-off": config}))
