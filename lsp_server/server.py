@@ -22,7 +22,7 @@ from generation.errors import MemberwiseError
 from generation.interfaces import LanguageModel
 from generation.service import Session
 from lsp_server.completions import Completions
-from lsp_server.decode_thread import DecodeThread
+from lsp_server.decode_thread import DecodeThread, Worker
 from lsp_server.documents import Documents
 from lsp_server.extensions import DID_CHANGE_STATUS, ServerStatus, payload
 from lsp_server.progress import Progress
@@ -43,9 +43,18 @@ class MemberwiseServer(LanguageServer):
 
     Args:
         load_model: makes the model that the settings name.
+        leave: ends this server, with an exit code.
+        watch_client: is told the process id of the client, which may be None.
+        worker: the thread that touches the model, where servers share one.
     """
 
-    def __init__(self, load_model: LoadModel) -> None:
+    def __init__(
+        self,
+        load_model: LoadModel,
+        leave: Callable[[int], None],
+        watch_client: Callable[[int | None], None],
+        worker: Worker | None = None,
+    ) -> None:
         super().__init__(
             "memberwise",
             __version__,
@@ -70,7 +79,10 @@ class MemberwiseServer(LanguageServer):
         self.failure = ""  # why there is no model
         self.status = ServerStatus(busy=True, kind="loading", message="starting")
         self.bodies = 0  # generations of bodies under way
+        self.leave = leave
+        self.watch_client = watch_client
         self._load_model = load_model
+        self._worker = worker
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loading = asyncio.Lock()
         self._warned: set[str] = set()
@@ -83,7 +95,7 @@ class MemberwiseServer(LanguageServer):
     def decode(self) -> DecodeThread:
         """The thread that touches the model."""
         if self._decode is None:
-            self._decode = DecodeThread(asyncio.get_running_loop())
+            self._decode = DecodeThread(asyncio.get_running_loop(), self._worker)
         return self._decode
 
     @property
