@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lsprotocol import types
+from pygls.exceptions import FeatureRequestError
 from pygls.lsp.server import LanguageServer
 
 from generation import __version__
@@ -223,10 +224,10 @@ class MemberwiseServer(LanguageServer):
             self._warned.add(message)
             self.window_show_message(types.ShowMessageParams(types.MessageType.Warning, message))
 
-    def report_server_error(self, error: Exception, source: Any) -> None:  # noqa: ARG002 - pygls' signature
+    def report_server_error(self, error: Exception, source: Any) -> None:
         """Errors outside of any request: bytes that are no message, a notification that failed. Never the content."""
         assert isinstance(self.protocol, Protocol)
-        if not self.protocol.report_broken(error):
+        if source is not FeatureRequestError and not self.protocol.report_broken(error):
             _log.warning("a message failed: %s", type(error).__name__)
 
 
