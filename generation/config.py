@@ -115,7 +115,7 @@ class GeneratorConfig:
     """Everything ``service.build_generator`` needs to choose and wire the parts."""
 
     model: str = "default"
-    adapter: str | None = None
+    adapter: str | None = None  # a name or a folder; "none" takes the model as it is, None what ships for the trigger
     dtype: str = "auto"  # auto, float32, bfloat16
     threads: int | None = None
     max_tokens: int = 256

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from generation import models
+from generation import adapters, models
 from generation.cache import cache_root
 from generation.config import DecodingConfig, GeneratorConfig, SamplingConfig, Trigger
 from generation.errors import ConfigError, ModelLoadError
@@ -40,7 +40,10 @@ from generation.types import (
 )
 
 if TYPE_CHECKING:
+    from generation.decoding.forcing import NextName
     from generation.decoding.generator import Generator
+
+_DRAFTED_CHARACTERS = 20_000  # of the file, before and after the cursor, that drafts are taken from
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +66,38 @@ def load_model(config: GeneratorConfig) -> LanguageModel:
 
     Raises:
         ModelLoadError: it is not there, or cannot be loaded; or its adapter does not exist.
+        AdapterMismatchError: the adapter that ``config`` names was trained for another model.
         MissingExtraError: the extra ``model`` is not installed.
     """
     from generation.decoding import loading
 
-    if config.adapter is not None:
-        raise ModelLoadError(f"there is no adapter {config.adapter!r} for {config.model}; none ships yet")
+    folder = models.resolve(config.model)
+    return loading.load_model(folder, config.dtype, config.threads, adapter_for(config, folder))
 
-    return loading.load_model(models.resolve(config.model), config.dtype, config.threads)
+
+def adapter_for(config: GeneratorConfig, model: Path) -> Path | None:
+    """The adapter folder to use with a model: the one that is named, else what ships for this model and trigger.
+
+    Without marks that is ``plain``, which was trained on the same functions as ``mark``.
+
+    Raises:
+        ModelLoadError: the adapter that ``config`` names does not exist.
+    """
+    if config.adapter is not None:
+        return None if config.adapter == adapters.NONE else adapters.resolve(config.adapter)
+    name = "mark" if config.decoding.trigger is Trigger.MARK else "plain"
+    folder = adapters.adapter_folders().get(name)
+    return folder if folder is not None and adapters.fits(adapters.read_adapter(folder), model) else None
+
+
+def usual_preset(model: str, adapter: str | None = None) -> str:
+    """The trigger mode for people who name none: ``mark`` where the adapter was measured to ask, else ``dot``."""
+    wanted = GeneratorConfig(model=model, adapter=adapter).with_preset("mark")
+    try:
+        folder = adapter_for(wanted, models.resolve(model))
+    except ModelLoadError:
+        return "dot"  # loading will say what is wrong
+    return "mark" if folder is not None and adapters.read_adapter(folder).asks_reliably else "dot"
 
 
 def build_generator(
@@ -124,7 +151,6 @@ class Session:
         self.tool = JediTool(
             self.root, config.tool, index=self.index if decoding.index else None, repair=decoding.repair
         )
-        self._generators: dict[SamplingConfig, Generator] = {}  # each knows its vocabulary, which takes long to read
         self.warnings: tuple[str, ...] = self.tool.environment.warnings
 
     def __enter__(self) -> Session:
@@ -203,6 +229,13 @@ class Session:
         distinct = {candidate.finished.text: candidate for candidate in reversed(found)}
         return sorted(distinct.values(), key=_rank)
 
+    def next_name(self, site: FunctionSite, file: SourceFile, written: str) -> NextName:
+        """The name that would be written after ``written``, the body so far; for measuring."""
+        from generation.decoding.forcing import next_name
+
+        request = self.request(site, file, 0)
+        return next_name(self._generator(request, self.config.sampling), request, written)
+
     def problems(self, site: FunctionSite, file: SourceFile, finished: Finished) -> tuple[Problem, ...]:
         """What is wrong with a result in its file."""
         text = apply(file, site, finished, self.first_party)
@@ -279,18 +312,16 @@ class Session:
         cancel: threading.Event | None,
         deadline_s: float | None,
     ) -> Iterator[GenerationEvent]:
-        yield from self._generator(sampling).stream(request, cancel, deadline_s)
+        yield from self._generator(request, sampling).stream(request, cancel, deadline_s)
 
-    def _generator(self, sampling: SamplingConfig) -> Generator:
-        if sampling not in self._generators:
-            self._generators[sampling] = self._new_generator(sampling)
-        return self._generators[sampling]
-
-    def _new_generator(self, sampling: SamplingConfig) -> Generator:
-        from generation.decoding.drafting import PromptLookupDrafter
+    def _generator(self, request: GenerationRequest, sampling: SamplingConfig) -> Generator:
+        from generation.decoding.drafting import LookupDrafter, NGramIndex
         from generation.decoding.generator import Generator
 
-        drafter = PromptLookupDrafter() if self.config.decoding.draft_tokens else None
+        drafter = None
+        if self.config.decoding.draft_tokens:
+            around = (request.before[-_DRAFTED_CHARACTERS:], request.after[:_DRAFTED_CHARACTERS])
+            drafter = LookupDrafter([NGramIndex(self.model.tokenizer.encode(text)) for text in around])
         return Generator(self.model, self.tool, drafter, self.config.decoding, sampling)
 
 

@@ -1,8 +1,7 @@
-"""``memberwise bench``: how good and how quick the parts are.
+"""``memberwise bench``: what is measured on, and how good and how quick the parts are.
 
 ``tool``: how often the repository tool knows the true name. ``server``: how long the language server lets people wait.
-``soak``: whether it lasts.
-Parses, calls ``generation.evaluation`` and prints. Start reading at ``run``.
+``soak``: whether it lasts. Parses, calls ``generation.evaluation`` and prints. Start at ``run``, of ``tool``.
 """
 
 from __future__ import annotations
@@ -19,7 +18,9 @@ from rich.table import Table
 
 from generation.errors import ConfigError
 from generation.evaluation import server_bench, server_soak
+from generation.evaluation.frozen import differences, freeze
 from generation.evaluation.repositories import PinnedRepository, fetch, open_repositories, read_manifest
+from generation.evaluation.running.plan import draw_tasks
 from generation.evaluation.tool_bench import RepositoryResult, measure, summarize
 
 if TYPE_CHECKING:
@@ -44,6 +45,14 @@ def add_parser(subparsers: Subparsers) -> None:
     fetch.add_argument("--repos", type=Path, required=True, metavar="FILE", help="list of pinned repositories")
     fetch.add_argument("--only", metavar="A,B", help="these of them")
     fetch.set_defaults(run=run_fetch)
+    tasks = parts.add_parser("tasks", help="freeze the tasks of a list in a file, or check such a file")
+    tasks.add_argument("--repos", type=Path, required=True, metavar="FILE", help="list of pinned repositories")
+    tasks.add_argument("--tasks", type=int, default=480, metavar="N", help="so many in all (480)")
+    tasks.add_argument("--seed", type=int, default=0, help="of the choice of functions (0)")
+    where = tasks.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", type=Path, metavar="FILE", help="write them there")
+    where.add_argument("--check", type=Path, metavar="FILE", help="say what differs from that file; exit code 1")
+    tasks.set_defaults(run=run_tasks)
     tool = parts.add_parser("tool", help="recall and latency of the repository tool")
     tool.add_argument(
         "--repos", type=Path, required=True, metavar="FILE", help="list of pinned repositories, or a folder"
@@ -124,6 +133,18 @@ def _wanted(args: argparse.Namespace) -> list[PinnedRepository]:
     if unknown := [name for name in names if name not in entries]:
         raise ConfigError(f"{args.repos} has no repository called {unknown[0]}; there are {', '.join(entries)}")
     return [entries[name] for name in names]
+
+
+def run_tasks(args: argparse.Namespace) -> int:
+    """Freeze tasks or check frozen ones; the exit code."""
+    tasks = draw_tasks(open_repositories(args.repos, _say), args.tasks, None, args.seed)
+    if args.out is not None:
+        freeze(tasks, args.out)
+        return 0
+    found = differences(args.check, tasks)
+    for line in found:
+        print(line)
+    return 1 if found else 0
 
 
 def run(args: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ import builtins
 import keyword
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -23,7 +23,8 @@ from generation.decoding.choice import IdentifierSearch, walk_greedily
 from generation.decoding.detokenize import Detokenizer
 from generation.decoding.sampling import Sampler
 from generation.decoding.triggers import TriggerPoint, binds, find_trigger, names_argument
-from generation.decoding.vocabulary import Vocabulary
+from generation.decoding.vocabulary import vocabulary_of
+from generation.errors import StoppedError
 from generation.interfaces import CompletionTool, DecodingState, Drafter, LanguageModel
 from generation.source.body import BlockReader, repeated_lines
 from generation.source.finishing import finish
@@ -81,7 +82,7 @@ class Generator:
         self.drafter = drafter
         self.config = config if tool else replace(config, trigger=Trigger.OFF)
         self.sampling = sampling
-        self.vocabulary = Vocabulary(model.tokenizer)
+        self.vocabulary = vocabulary_of(model.tokenizer)
 
     def stream(
         self, request: GenerationRequest, cancel: threading.Event | None = None, deadline_s: float | None = None
@@ -90,7 +91,7 @@ class Generator:
 
         Args:
             request: the hole.
-            cancel: checked before every forward.
+            cancel: checked before every forward, and while the prompt is read.
             deadline_s: seconds from now after which the generation ends with what it has.
 
         Raises:
@@ -98,11 +99,20 @@ class Generator:
         """
         started = time.perf_counter()
         prompt_ids, missing = self._prompt(request)
-        state = self.model.start(prompt_ids)
+
+        def stop() -> bool:
+            return _must_stop(cancel, started, deadline_s) is not None
+
+        try:
+            state = self.model.start(prompt_ids, stop)
+        except StoppedError:
+            yield Started(len(prompt_ids))
+            yield _unwritten(_must_stop(cancel, started, deadline_s), len(prompt_ids), started)
+            return
         try:
             run = _Run(self, request, state, missing)
             run.prefill_ms = (time.perf_counter() - started) * 1000
-            yield Started(len(prompt_ids))
+            yield Started(len(prompt_ids), state.reused_tokens)
             reason = run.stop_reason(cancel, started, deadline_s)
             while reason is None:
                 yield from run.step()
@@ -159,10 +169,8 @@ class _Run:
             return FinishReason.END
         if self._repeats:
             return FinishReason.REPETITION
-        if cancel is not None and cancel.is_set():
-            return FinishReason.CANCELLED
-        if deadline_s is not None and time.perf_counter() - started >= deadline_s:
-            return FinishReason.DEADLINE
+        if (reason := _must_stop(cancel, started, deadline_s)) is not None:
+            return reason
         room = min(self.request.max_tokens - self.written_tokens, self.state.room_tokens - self.config.tree_tokens)
         return FinishReason.LIMIT if room <= 0 else None
 
@@ -183,13 +191,31 @@ class _Run:
 
     def _step_at_mark(self, mark_id: int) -> Iterator[GenerationEvent]:
         confidence = float(torch.softmax(self.state.next_logits, -1)[mark_id])
-        self._commit_chain([mark_id])
+        self._commit_mark(mark_id)
         self.after_mark = True
         if not self.block.scanner.in_code or confidence < self.config.mark_confidence:
             return
-        kind = NameKind.ATTRIBUTE if self.block.scanner.previous == "." else NameKind.NAME
-        expected = self.block.scanner.expected_name() or ExpectedName(kind, may_bind=False, bracket="")
-        yield from self._write_name(TriggerPoint("", "", expected), self._choose())
+        first = self._choose()
+        if self.vocabulary.bytes_of(first) == b" ":  # a tokenizer that does not join a space to the word behind it
+            self._write_one(first)
+            first = self._choose()
+        if point := self._point_after_mark(first):
+            yield from self._write_name(point, first)
+        else:
+            self.next_id = first
+
+    def _point_after_mark(self, first_token: int) -> TriggerPoint | None:
+        """Where the name of a mark starts: at once, or behind the space that its first token brings."""
+        if self._ends(first_token):
+            return None
+        scanner = self.block.scanner
+        point = find_trigger(scanner, self.detokenizer.preview(self.vocabulary.bytes_of(first_token)))
+        if point is not None and not point.glue.strip(" "):
+            return point
+        if self.missing or self.block.text[-1:].isidentifier():
+            return None  # a name put here would grow together with the word before it
+        kind = NameKind.ATTRIBUTE if scanner.previous == "." else NameKind.NAME
+        return TriggerPoint("", "", scanner.expected_name() or ExpectedName(kind, may_bind=False, bracket=""))
 
     def finished(self, reason: FinishReason, prompt_tokens: int, total_ms: float) -> Finished:
         """The last event: the text that is worth keeping, and what it cost."""
@@ -218,6 +244,8 @@ class _Run:
         if self.missing:
             covering = torch.ones_like(barred)
             covering[self.vocabulary.covering(self.missing)] = False
+            if self.missing == b" ":
+                covering &= ~self._no_mark  # the mark of the first name stands before the space that is still to come
             barred |= covering
         return barred
 
@@ -257,9 +285,17 @@ class _Run:
 
     # ------------------------------------------------------------------------------------------ writing
 
+    def _write_one(self, token_id: int) -> None:
+        """Commit a chosen token."""
+        self._count(self.state.next_logits, token_id)
+        self.state.score(Draft.chain([token_id]))
+        self.state.commit([0])
+        self.forwards += 1
+        self._feed(token_id)
+
     def _write_drafted(self, token_id: int) -> None:
         """Commit a chosen token and as much of a draft behind it as the model agrees with."""
-        chain = [token_id, *self._draft(token_id)]
+        chain = [token_id, *self._guess([token_id])]
         logits = self.state.score(Draft.chain(chain))
         self.forwards += 1
         self._count(self.state.next_logits, token_id)
@@ -276,22 +312,25 @@ class _Run:
             accepted += 1
         self.state.commit(range(accepted))
 
-    def _draft(self, token_id: int) -> list[int]:
-        limit = min(self.config.draft_tokens, self.request.max_tokens - self.written_tokens - 1)
+    def _guess(self, token_ids: Sequence[int]) -> Sequence[int]:
+        """What may follow the sequence and some more tokens. The drafter sees text, so no marks."""
+        limit = min(self.config.draft_tokens, self.request.max_tokens - self.written_tokens - len(token_ids))
         if self.generator.drafter is None or limit <= 0 or self.missing or not self.block.has_statement:
-            return []
-        return list(self.generator.drafter.propose([*self.state.token_ids, token_id], limit))
+            return ()
+        mark_id = self.generator.model.tokenizer.mark_id
+        visible = [token_id for token_id in (*self.state.token_ids, *token_ids) if token_id != mark_id]
+        return self.generator.drafter.propose(visible, limit)
 
     def _is_special(self, token_id: int) -> bool:
         mark_id = self.generator.model.tokenizer.mark_id
         return token_id == mark_id or self._ends(token_id) or self._trigger_point(token_id) is not None
 
-    def _commit_chain(self, token_ids: list[int]) -> None:
-        """Commit tokens that are not visible text."""
-        self.state.score(Draft.chain(token_ids))
-        self.state.commit(range(len(token_ids)))
+    def _commit_mark(self, mark_id: int) -> None:
+        """Commit a mark; what may follow is scored with it where that is remembered."""
+        self.state.score(Draft.chain([mark_id, *(self._guess([mark_id]) if self.state.remembers else ())]))
+        self.state.commit([0])
         self.forwards += 1
-        self.written_tokens += len(token_ids)
+        self.written_tokens += 1
 
     def _count(self, logits: torch.Tensor, token_id: int) -> None:
         self.logprob += float(logits[token_id] - logits.logsumexp(-1))
@@ -319,8 +358,9 @@ class _Run:
             yield from self._write_walked(point, first_token)
             return
         search = IdentifierSearch(
-            self.state, self.vocabulary, self.sampler, self._no_mark, self.config.tree_tokens, self.config.boundary
-        )
+            self.state, self.vocabulary, self.sampler, self._no_mark, self.config.tree_tokens, self.config.boundary,
+            self._guess,
+        )  # fmt: skip
         prefix = self.request.prefix if self.missing else ""
         free, name = search.follow_free(first_token, point.glue, self.missing)
         if self._is_no_name(name, search, free):
@@ -438,3 +478,18 @@ class _Run:
             cached=answer.cached,
             error=answer.error,
         )
+
+
+def _must_stop(cancel: threading.Event | None, started: float, deadline_s: float | None) -> FinishReason | None:
+    """Why the caller wants no more, if so."""
+    if cancel is not None and cancel.is_set():
+        return FinishReason.CANCELLED
+    late = deadline_s is not None and time.perf_counter() - started >= deadline_s
+    return FinishReason.DEADLINE if late else None
+
+
+def _unwritten(reason: FinishReason | None, prompt_tokens: int, started: float) -> Finished:
+    """The end of a generation whose prompt was not read to its end."""
+    elapsed_ms = (time.perf_counter() - started) * 1000
+    stats = GenerationStats(prompt_tokens=prompt_tokens, prefill_ms=elapsed_ms, total_ms=elapsed_ms)
+    return Finished(reason or FinishReason.CANCELLED, "", (), stats)

@@ -73,9 +73,9 @@ def attribute_suggestions(
         receiver: the expression before the dot.
         code: the file; a special or private name that it uses as an attribute is offered.
     """
-    jedi = [Suggestion(name, kind) for name, kind in found if _is_offered(name, receiver, code)]
+    jedi = [Suggestion(name, kind) for name, kind in found if is_offered(name, receiver, code)]
     scope = [Suggestion(name, "statement", SuggestionSource.SCOPE) for name in assigned]
-    index = [Suggestion(name, "", SuggestionSource.INDEX) for name in indexed if _is_offered(name, receiver, code)]
+    index = [Suggestion(name, "", SuggestionSource.INDEX) for name in indexed if is_offered(name, receiver, code)]
     return unique([*jedi, *scope, *index[:MOST_INDEX_NAMES]])
 
 
@@ -114,7 +114,7 @@ def unique(suggestions: Iterable[Suggestion]) -> tuple[Suggestion, ...]:
     return tuple(first.values())
 
 
-def _is_offered(name: str, receiver: str, code: str) -> bool:
+def is_offered(name: str, receiver: str, code: str) -> bool:
     """Special names and names that Python mangles are noise, except where the code shows that they are not."""
     if not name.startswith("__"):
         return True

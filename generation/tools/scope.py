@@ -125,7 +125,7 @@ def _all_bindings(tree: ast.AST) -> Iterator[Binding]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             yield from _narrowed(node)
-        for name in _bound(node):
+        for name in bound_names(node):
             yield Binding(name, getattr(node, "lineno", 2) - 2)
 
 
@@ -137,7 +137,7 @@ def _narrowed(call: ast.Call) -> Iterator[Binding]:
             yield Binding(path, call.lineno - 2)
 
 
-def _bound(node: ast.AST) -> list[str]:
+def bound_names(node: ast.AST) -> list[str]:
     """Names (dotted for attributes) that this node by itself binds."""
     match node:
         case ast.Attribute(ctx=ast.Store() | ast.Del()):
@@ -182,7 +182,7 @@ def _visible(node: ast.AST, cursor: tuple[int, int]) -> Iterator[str]:
     """Names bound below ``node`` that can be used at the cursor (line as ``ast`` counts, column in bytes)."""
     for child in ast.iter_child_nodes(node):
         if not _unborn(node, child, cursor):
-            yield from (n for n in _bound(child) if n and "." not in n and DUMMY not in n and _binds_name(child))
+            yield from (n for n in bound_names(child) if n and "." not in n and DUMMY not in n and _binds_name(child))
             if not isinstance(child, _SCOPES) or _contains(child, cursor):
                 yield from _visible(child, cursor)
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generation.config import PRESETS, DecodingConfig, SamplingConfig
-from generation.decoding.drafting import PromptLookupDrafter
+from generation.decoding.drafting import LookupDrafter
 from generation.decoding.generator import Generator
 from generation.interfaces import CompletionTool, Drafter
 from generation.types import (
@@ -239,6 +239,21 @@ def test_marks_ask_and_never_show() -> None:
     assert len(calls(events)) == 1
 
 
+def test_a_mark_before_a_space_asks_for_the_name_behind_it() -> None:
+    tool = TableTool(names=["helper", "self"])
+    texts = [("    return<COMP> helpers()\n", 0.9), ("    return<COMP> helper()\n", 0.1)]
+    events, _ = run(texts, tool, PRESETS["mark"])
+    assert text_of(events) == "    return helper()\n"
+    assert [(call.offset, call.chosen) for call in calls(events)] == [(11, Suggestion("helper"))]
+    assert tool.queries[-1].before == PROMPT + "    return "
+
+
+def test_a_mark_where_no_name_comes_glues_nothing_to_the_word_before() -> None:
+    events, _ = run([("    return<COMP>(1)\n", 1)], TableTool(names=["helper"]), PRESETS["mark"])
+    assert text_of(events) == "    return(1)\n"
+    assert not calls(events)
+
+
 def test_a_doubtful_mark_asks_nothing_in_the_published_method() -> None:
     tool = TableTool(attributes=["size"])
     texts = [("    return self.<COMP>size\n", 0.4), ("    return self.width\n", 0.3), ("    return self.height\n", 0.3)]
@@ -295,7 +310,7 @@ def test_greedy_text_does_not_depend_on_drafts(guesses: list[int], width: int) -
     tool = TableTool(attributes=["size", "sizes"])
     config = replace(PRESETS["dot"], draft_tokens=width)
     plain, _ = run([(body, 1)], tool, config)
-    for drafter in (PromptLookupDrafter(), GarbageDrafter(guesses), GarbageDrafter(list(b" = self."))):
+    for drafter in (LookupDrafter(), GarbageDrafter(guesses), GarbageDrafter(list(b" = self."))):
         drafted, _ = run([(body, 1)], tool, config, drafter)
         assert text_of(drafted) == text_of(plain) == body
 
@@ -303,7 +318,7 @@ def test_greedy_text_does_not_depend_on_drafts(guesses: list[int], width: int) -
 def test_drafts_save_forwards() -> None:
     body = "    x = 'one two three, one two three, one two three, one two three'\n"
     _, plain = run([(body, 1)])
-    _, drafted = run([(body, 1)], drafter=PromptLookupDrafter())
+    _, drafted = run([(body, 1)], drafter=LookupDrafter())
     assert drafted.forwards < plain.forwards * 0.6
 
 
