@@ -35,8 +35,8 @@ from lsp_server.settings import Settings
 _log = logging.getLogger(__name__)
 
 LoadModel = Callable[[GeneratorConfig], LanguageModel]
-_MODEL_FIELDS = ("model", "threads")
-_SESSION_FIELDS = ("trigger", "temperature", "python", "trusted", "body_tokens")
+_MODEL_FIELDS = ("model", "adapter", "threads", "trigger")
+_SESSION_FIELDS = ("temperature", "python", "trusted", "body_tokens")
 
 
 class MemberwiseServer(LanguageServer):

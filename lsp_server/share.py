@@ -73,7 +73,7 @@ class _Host:
         self._path = path
         self._load_model = load_model
         self._worker = Worker()
-        self._models: dict[tuple[str, int | None], LanguageModel] = {}
+        self._models: dict[tuple[object, ...], LanguageModel] = {}
         self._servers: dict[socket.socket, MemberwiseServer] = {}
         self._idle_since_s = time.monotonic()
 
@@ -115,7 +115,7 @@ class _Host:
 
     def _load(self, config: GeneratorConfig) -> LanguageModel:
         """The model for these settings; on the worker's thread, so never twice at once."""
-        key = config.model, config.threads
+        key = config.model, config.adapter, config.threads, config.decoding.trigger
         if key not in self._models:
             self._models[key] = self._load_model(config)
         return self._models[key]
