@@ -23,7 +23,7 @@ from generation.errors import MemberwiseError
 from generation.interfaces import LanguageModel
 from generation.service import Session
 from lsp_server.completions import Completions
-from lsp_server.decode_thread import DecodeThread, Worker
+from lsp_server.decode_thread import DecodeThread, Worker, repeated
 from lsp_server.documents import Documents
 from lsp_server.extensions import DID_CHANGE_STATUS, ServerStatus, payload
 from lsp_server.progress import Progress
@@ -160,7 +160,7 @@ class MemberwiseServer(LanguageServer):
 
     async def run_reading(self, function: Callable[..., Any], *args: object) -> Any:
         """Run something slow that touches no model."""
-        return await asyncio.get_running_loop().run_in_executor(self.reading, function, *args)
+        return await asyncio.get_running_loop().run_in_executor(self.reading, repeated, function, *args)
 
     def unready(self, path: Path | None) -> str:
         """Why nothing can be generated for a file now; empty when it can."""
