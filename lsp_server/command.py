@@ -26,6 +26,8 @@ def add_parser(subparsers: Subparsers) -> None:
     """Add ``serve``."""
     parser = subparsers.add_parser("serve", help="the language server, over stdin and stdout")
     parser.add_argument("--stdio", action="store_true", help="the default, and the only way")
+    parser.add_argument("--share", action="store_true", help="one process holds the model for several windows")
+    parser.add_argument("--share-host", type=Path, metavar="SOCKET", help=argparse.SUPPRESS)
     # For tests: a Python file and a function in it that makes the model, as the configuration names it.
     parser.add_argument("--model-from", metavar="FILE::FUNCTION", help=argparse.SUPPRESS)
     parser.set_defaults(run=run)
@@ -36,9 +38,14 @@ def run(args: argparse.Namespace) -> int:
     for package in ("pygls", "lsprotocol"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(package, "server")
+    from lsp_server import share
     from lsp_server.serve import serve
 
     load_model = _from_file(args.model_from) if args.model_from else _load_model
+    if args.share_host:
+        return share.host(args.share_host, load_model, verbose=args.verbose)
+    if args.share:
+        return share.pass_through(["--model-from", args.model_from] if args.model_from else [])
     return serve(load_model, verbose=args.verbose)
 
 

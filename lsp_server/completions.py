@@ -1,7 +1,7 @@
 """Completions at a cursor: when to start one, when to keep it, when to stop it, and what of it is still true.
 
-At most one generation runs per document. The latest request wins: those before it end as superseded, a change ends
-those it overtakes. A running generation is kept while the user types what it says, also between requests; anything else
+At most one generation runs. The latest request wins: those before it end as superseded, a change ends those it
+overtakes. A running generation is kept while the user types what it says, also between requests; anything else
 stops it at once. Lives on the event loop; the model is touched in the jobs it submits. Start reading at
 ``Completions.answer``.
 """
@@ -243,6 +243,7 @@ class Completions:
         _raise_if(ended)
 
     def _start(self, document: _Document, request: Request) -> _Generation:
+        self._supersede_others(document)
         generation = _Generation(request)
         settings = self._settings()
 
@@ -260,6 +261,13 @@ class Completions:
         generation.job.result.add_done_callback(lambda done: self._keep(generation, done))
         document.generation = generation
         return generation
+
+    def _supersede_others(self, document: _Document) -> None:
+        """Somebody types in one document at a time; what was asked for in another one is not waited for any more."""
+        for other in self._documents.values():
+            if other is not document and other.generation is not None:
+                self._stop(other)
+                _end(other, SERVER_CANCELLED)
 
     def _keep(self, generation: _Generation, done: asyncio.Future[Completion]) -> None:
         """Remember what came of a generation."""

@@ -2,7 +2,8 @@
 
 pygls reads stdin through its thread pool, so nothing long may run there, and an ``async def`` handler must not block.
 Work is queued here in order; a job that was cancelled before its turn is never started. Results come back through the
-event loop. Start reading at ``DecodeThread.submit``.
+event loop of the server that asked: servers that share a process share the worker. Start reading at
+``DecodeThread.submit``.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+_ATTEMPTS = 4
 T = TypeVar("T")
 Work = Callable[[threading.Event], T]
 
@@ -28,6 +30,7 @@ class Job(Generic[T]):
 
     def __init__(self, work: Work[T], loop: asyncio.AbstractEventLoop) -> None:
         self.work = work
+        self.loop = loop
         self.stop = threading.Event()
         self.result: asyncio.Future[T] = loop.create_future()
 
@@ -35,51 +38,85 @@ class Job(Generic[T]):
         """End the work as soon as it looks."""
         self.stop.set()
 
+    def run(self) -> None:
+        """Do the work, on the worker's thread."""
+        if self.stop.is_set():
+            _call(self.loop, self.result.cancel)
+            return
+        try:
+            _call(self.loop, _resolve, self.result, repeated(self.work, self.stop), None)
+        except BaseException as error:  # noqa: BLE001 - whatever went wrong belongs to the one who asked
+            _call(self.loop, _resolve, self.result, None, error)
+
+
+class Worker:
+    """A thread that runs jobs one after the other, for as long as the process lives."""
+
+    def __init__(self) -> None:
+        self.jobs: queue.SimpleQueue[Job[Any]] = queue.SimpleQueue()
+        self.running: Job[Any] | None = None
+        threading.Thread(target=self._run, name="decode", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            self.running = self.jobs.get()
+            self.running.run()
+            self.running = None
+
 
 class DecodeThread:
-    """Runs jobs one after the other. Made and used on the event loop ``loop``."""
+    """One server's access to the worker.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, name: str = "decode") -> None:
+    Args:
+        loop: where results are wanted.
+        worker: shared with other servers, or one of its own.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, worker: Worker | None = None) -> None:
         self._loop = loop
-        self._jobs: queue.SimpleQueue[Job[object] | None] = queue.SimpleQueue()
-        self._running: Job[object] | None = None
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        self._worker = worker or Worker()
+        self._jobs: set[Job[Any]] = set()
 
     def submit(self, work: Work[T]) -> Job[T]:
         """Run ``work`` when its turn comes."""
         job = Job(work, self._loop)
-        self._jobs.put(job)  # type: ignore[arg-type]  # a job of anything is run in the same way
+        self._jobs.add(job)
+        job.result.add_done_callback(lambda _: self._jobs.discard(job))
+        self._worker.jobs.put(job)
         return job
 
     @property
     def busy(self) -> bool:
-        """A job is running."""
-        return self._running is not None
+        """A job of this server is running."""
+        return self._worker.running in self._jobs
 
     def call(self, function: Callable[..., object], *args: object) -> None:
         """Run ``function`` on the event loop; from inside a job."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed: the server is going
-            self._loop.call_soon_threadsafe(function, *args)
+        _call(self._loop, function, *args)
 
     def close(self) -> None:
-        """Stop what runs; the thread ends by itself."""
-        if self._running is not None:
-            self._running.cancel()
-        self._jobs.put(None)
+        """Stop everything that was submitted."""
+        for job in tuple(self._jobs):
+            job.cancel()
 
-    def _run(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            self._running = job
-            if job.stop.is_set():
-                self._running = None
-                self.call(job.result.cancel)
-                continue
-            try:
-                self.call(_resolve, job.result, job.work(job.stop), None)
-            except BaseException as error:  # noqa: BLE001 - whatever went wrong belongs to the one who asked
-                self.call(_resolve, job.result, None, error)
-            self._running = None
+
+def repeated(function: Callable[..., T], *args: object) -> T:
+    """Call, and call again where threads that parse at the same time got into each other's way.
+
+    CPython before 3.13 counts the recursion of ``ast.parse`` for all threads together and raises SystemError when the
+    count does not come out even.
+    """
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return function(*args)
+        except SystemError:
+            continue
+    return function(*args)
+
+
+def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *args: object) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed: the server is going
+        loop.call_soon_threadsafe(function, *args)
 
 
 def _resolve(future: asyncio.Future[object], value: object, error: BaseException | None) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import psutil
 
@@ -22,14 +23,18 @@ _CLEAN_UP_S = 1.0
 _ending = threading.Lock()
 
 
-def end(server: MemberwiseServer, code: int) -> None:
-    """Stop the model, kill the tool processes, and leave."""
+def end(servers: Sequence[MemberwiseServer], code: int) -> None:
+    """Stop the model, kill the tool processes, and end this process."""
     if not _ending.acquire(blocking=False):
         return
-    server.stop_decoding()
-    cleaning = threading.Thread(target=_clean_up, args=(server,), daemon=True)
-    cleaning.start()
-    cleaning.join(_CLEAN_UP_S)
+    for server in servers:
+        server.stop_decoding()
+    cleaning = [threading.Thread(target=clean_up, args=(server,), daemon=True) for server in servers]
+    for thread in cleaning:
+        thread.start()
+    until_s = time.monotonic() + _CLEAN_UP_S
+    for thread in cleaning:
+        thread.join(max(0.0, until_s - time.monotonic()))
     with contextlib.suppress(psutil.Error):
         for child in psutil.Process().children(recursive=True):
             child.kill()
@@ -54,7 +59,15 @@ def _lives(pid: int) -> bool:
     return False
 
 
-def _clean_up(server: MemberwiseServer) -> None:
+def on_signal(leave: Callable[[], None]) -> None:
+    """Call ``leave`` when the process is told to end."""
+    for name in ("SIGTERM", "SIGINT", "SIGHUP"):  # the last is not known everywhere
+        if number := getattr(signal, name, None):
+            signal.signal(number, lambda *_: leave())
+
+
+def clean_up(server: MemberwiseServer) -> None:
+    """End a server's tool processes, and keep its counts."""
     with contextlib.suppress(Exception):
         server.repositories.close_all()
         server.repositories.remove_empty_folder()

@@ -10,36 +10,29 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
-from generation.config import PRESETS, DecodingConfig, GeneratorConfig, SamplingConfig, ToolConfig, Trigger
+from generation.config import PRESETS, GeneratorConfig, SamplingConfig, ToolConfig
 from generation.interfaces import LanguageModel
-from generation.service import Session, build_generator
+from generation.service import Session, build_generator, usual_preset
 from lsp_server.settings import Settings
 
 
 def configuration(settings: Settings) -> GeneratorConfig:
-    """The generator's settings; ``trigger`` auto is resolved when the model is known."""
+    """The generator's settings. With the trigger mode auto they are what ``memberwise generate`` takes by itself."""
+    preset = usual_preset(settings.model, settings.adapter) if settings.trigger == "auto" else settings.trigger
     return GeneratorConfig(
         model=settings.model,
+        adapter=settings.adapter,
         threads=settings.threads,
         max_tokens=settings.body_tokens,
-        decoding=PRESETS["dot" if settings.trigger == "auto" else settings.trigger],
+        decoding=PRESETS[preset],
         sampling=SamplingConfig(temperature=settings.temperature),
         tool=ToolConfig(
             trusted=settings.trusted,
             python=Path(settings.python) if settings.python and settings.trusted else None,
         ),
     )
-
-
-def trigger_of(settings: Settings, model: LanguageModel) -> DecodingConfig:
-    """The trigger mode: marks where the model has learned them, unless the user chose."""
-    learned = model.tokenizer.mark_id is not None
-    if settings.trigger == "auto":
-        return PRESETS[Trigger.MARK if learned else Trigger.DOT]
-    return PRESETS[settings.trigger]
 
 
 class Repositories:
@@ -67,7 +60,9 @@ class Repositories:
 
     def build(self, root: Path, settings: Settings, model: LanguageModel) -> Session:
         """Read a folder; takes long, and touches nothing of this object."""
-        config = replace(configuration(settings), decoding=trigger_of(settings, model))
+        config = configuration(settings)
+        if settings.trigger == "auto" and model.tokenizer.mark_id is None:
+            config = config.with_preset("dot")
         return build_generator(config, root, model)
 
     def add(self, root: Path, session: Session) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
+from collections.abc import Callable
 from typing import BinaryIO
 
 from lsp_server import lifetime
+from lsp_server.decode_thread import Worker
 from lsp_server.handlers import (
     code_actions,
     completion,
@@ -22,38 +23,47 @@ from lsp_server.handlers import (
 )
 from lsp_server.server import LoadModel, MemberwiseServer
 
+_HANDLERS = (
+    lifecycle,
+    documents,
+    inline_completion,
+    own_methods,
+    execute_command,
+    code_actions,
+    completion,
+    hover,
+    diagnostics,
+)
 _SWITCH_S = 0.0005  # the event loop waits so long for the decode thread, several times a message; 5 ms by default
 
 
 def serve(load_model: LoadModel, *, verbose: bool = False) -> int:
     """Talk to a client over stdin and stdout until it goes; does not return, the process ends."""
-    _quiet_logs(verbose)
-    sys.setswitchinterval(_SWITCH_S)
+    prepare_process(verbose=verbose)
     stdin, stdout = _protocol_streams()
-    server = build_server(load_model)
-    for name in ("SIGTERM", "SIGINT", "SIGHUP"):  # the last is not known everywhere
-        if number := getattr(signal, name, None):
-            signal.signal(number, lambda *_: lifetime.end(server, 0))
+
+    def leave(code: int) -> None:
+        lifetime.end([server], code)
+
+    def watch_client(pid: int | None) -> None:
+        lifetime.watch_parent(pid, lambda: leave(0))
+
+    server = build_server(load_model, leave, watch_client)
+    lifetime.on_signal(lambda: leave(0))
     server.start_io(stdin, stdout)
-    lifetime.end(server, 0 if server.protocol._shutdown else 1)
+    leave(0 if server.protocol._shutdown else 1)
     return 0
 
 
-def build_server(load_model: LoadModel) -> MemberwiseServer:
-    """A server with all its handlers."""
-    server = MemberwiseServer(load_model)
-    modules = (
-        lifecycle,
-        documents,
-        inline_completion,
-        own_methods,
-        execute_command,
-        code_actions,
-        completion,
-        hover,
-        diagnostics,
-    )
-    for module in modules:
+def build_server(
+    load_model: LoadModel,
+    leave: Callable[[int], None],
+    watch_client: Callable[[int | None], None] = lambda _: None,
+    worker: Worker | None = None,
+) -> MemberwiseServer:
+    """A server with all its handlers; the arguments are those of ``MemberwiseServer``."""
+    server = MemberwiseServer(load_model, leave, watch_client, worker)
+    for module in _HANDLERS:
         module.register(server)
     return server
 
@@ -68,9 +78,10 @@ def _protocol_streams() -> tuple[BinaryIO, BinaryIO]:
     return stdin, stdout
 
 
-def _quiet_logs(verbose: bool) -> None:
-    """Pygls logs whole messages, which are the user's code, at INFO and with errors: its log stays off."""
+def prepare_process(*, verbose: bool) -> None:
+    """Logs and threads. Pygls logs whole messages, which are code, at INFO and with errors: its log is off."""
     logging.basicConfig(stream=sys.stderr, format="%(relativeCreated)d ms %(name)s: %(message)s")
     logging.getLogger("pygls").setLevel(logging.CRITICAL + 1)
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     logging.getLogger("lsp_server").setLevel(logging.DEBUG if verbose else logging.WARNING)
+    sys.setswitchinterval(_SWITCH_S)

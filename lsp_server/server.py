@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lsprotocol import types
+from pygls.exceptions import FeatureRequestError
 from pygls.lsp.server import LanguageServer
 
 from generation import __version__
@@ -22,7 +23,7 @@ from generation.errors import MemberwiseError
 from generation.interfaces import LanguageModel
 from generation.service import Session
 from lsp_server.completions import Completions
-from lsp_server.decode_thread import DecodeThread
+from lsp_server.decode_thread import DecodeThread, Worker, repeated
 from lsp_server.documents import Documents
 from lsp_server.extensions import DID_CHANGE_STATUS, ServerStatus, payload
 from lsp_server.progress import Progress
@@ -34,8 +35,8 @@ from lsp_server.settings import Settings
 _log = logging.getLogger(__name__)
 
 LoadModel = Callable[[GeneratorConfig], LanguageModel]
-_MODEL_FIELDS = ("model", "threads")
-_SESSION_FIELDS = ("trigger", "temperature", "python", "trusted", "body_tokens")
+_MODEL_FIELDS = ("model", "adapter", "threads", "trigger")
+_SESSION_FIELDS = ("temperature", "python", "trusted", "body_tokens")
 
 
 class MemberwiseServer(LanguageServer):
@@ -43,9 +44,18 @@ class MemberwiseServer(LanguageServer):
 
     Args:
         load_model: makes the model that the settings name.
+        leave: ends this server, with an exit code.
+        watch_client: is told the process id of the client, which may be None.
+        worker: the thread that touches the model, where servers share one.
     """
 
-    def __init__(self, load_model: LoadModel) -> None:
+    def __init__(
+        self,
+        load_model: LoadModel,
+        leave: Callable[[int], None],
+        watch_client: Callable[[int | None], None],
+        worker: Worker | None = None,
+    ) -> None:
         super().__init__(
             "memberwise",
             __version__,
@@ -70,7 +80,10 @@ class MemberwiseServer(LanguageServer):
         self.failure = ""  # why there is no model
         self.status = ServerStatus(busy=True, kind="loading", message="starting")
         self.bodies = 0  # generations of bodies under way
+        self.leave = leave
+        self.watch_client = watch_client
         self._load_model = load_model
+        self._worker = worker
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loading = asyncio.Lock()
         self._warned: set[str] = set()
@@ -83,7 +96,7 @@ class MemberwiseServer(LanguageServer):
     def decode(self) -> DecodeThread:
         """The thread that touches the model."""
         if self._decode is None:
-            self._decode = DecodeThread(asyncio.get_running_loop())
+            self._decode = DecodeThread(asyncio.get_running_loop(), self._worker)
         return self._decode
 
     @property
@@ -147,7 +160,7 @@ class MemberwiseServer(LanguageServer):
 
     async def run_reading(self, function: Callable[..., Any], *args: object) -> Any:
         """Run something slow that touches no model."""
-        return await asyncio.get_running_loop().run_in_executor(self.reading, function, *args)
+        return await asyncio.get_running_loop().run_in_executor(self.reading, repeated, function, *args)
 
     def unready(self, path: Path | None) -> str:
         """Why nothing can be generated for a file now; empty when it can."""
@@ -211,10 +224,10 @@ class MemberwiseServer(LanguageServer):
             self._warned.add(message)
             self.window_show_message(types.ShowMessageParams(types.MessageType.Warning, message))
 
-    def report_server_error(self, error: Exception, source: Any) -> None:  # noqa: ARG002 - pygls' signature
+    def report_server_error(self, error: Exception, source: Any) -> None:
         """Errors outside of any request: bytes that are no message, a notification that failed. Never the content."""
         assert isinstance(self.protocol, Protocol)
-        if not self.protocol.report_broken(error):
+        if source is not FeatureRequestError and not self.protocol.report_broken(error):
             _log.warning("a message failed: %s", type(error).__name__)
 
 

@@ -32,8 +32,9 @@ class Settings:
     Attributes:
         enabled: false pauses everything that uses the model.
         model: a cached model, a folder or a GGUF file.
+        adapter: a name or a folder; "none" takes the model as it is, null what ships for the trigger mode.
         threads: threads the model computes with; null lets Memberwise choose.
-        trigger: when Jedi is asked; auto is mark where the model has learned it, else dot.
+        trigger: when Jedi is asked; auto is mark where the adapter was measured to ask, else dot.
         inline: how much an automatic completion writes: by context, one line, a block, or nothing.
         line_tokens: most tokens of a line.
         block_tokens: most tokens of a block.
@@ -52,6 +53,7 @@ class Settings:
 
     enabled: bool = True
     model: str = "default"
+    adapter: str | None = None
     threads: int | None = None
     trigger: Literal["auto", "off", "dot", "mark"] = "auto"
     inline: Literal["auto", "line", "block", "off"] = "auto"

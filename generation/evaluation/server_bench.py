@@ -13,7 +13,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ _STREAM = "memberwise/streamInlineCompletion"
 class Times:
     """Everything that was measured, in milliseconds, and counts."""
 
+    initialize_ms: list[float] = field(default_factory=list)
+    ready_ms: list[float] = field(default_factory=list)
     first_text_ms: list[float] = field(default_factory=list)
     full_ms: list[float] = field(default_factory=list)
     cached_ms: list[float] = field(default_factory=list)
@@ -77,8 +79,12 @@ def measure(
     """
     times = Times()
     for number, (name, root) in enumerate(roots.items(), start=1):
+        started_s = time.perf_counter()
         with ServerProcess(arguments) as server:
-            server.initialize(root, options={"debounceMs": DEBOUNCE_MS})
+            server.initialize(root, options={"debounceMs": DEBOUNCE_MS}, ready=False)
+            times.initialize_ms.append((time.perf_counter() - started_s) * 1000)
+            server.wait_ready()
+            times.ready_ms.append((time.perf_counter() - started_s) * 1000)
             typist = _Typist(server, root, times, random.Random(f"{seed}{name}"))
             typist.warm_up()
             for task in _chosen(root, name, functions, seed):
@@ -92,7 +98,7 @@ def measure(
 
 def report(times: Times) -> dict[str, Any]:
     """The numbers as JSON; those of a kind that never happened are null."""
-    kinds = ("first_text_ms", "full_ms", "cached_ms", "cancel_ms", "freed_ms", "hover_ms", "overhead_ms")
+    kinds = [kind.name for kind in fields(Times) if kind.name.endswith("_ms")]
     return {
         **{kind: percentiles(getattr(times, kind)) for kind in kinds},
         "rss_mb": round(times.rss_mb),

@@ -66,6 +66,7 @@ class _Run:
         self.texts = [(path.as_uri(), text) for path, text in texts.items()]
         self.sent = self.killed = self.version = 0
         self.codes: Counter[str] = Counter()
+        self.unexpected: Counter[str] = Counter()
         self.open_requests: list[int] = []
         self.samples: list[dict[str, float]] = []
         self.hover_ms: list[float] = []
@@ -107,7 +108,10 @@ class _Run:
 
     def count(self, answer: dict[str, Any]) -> None:
         """Count an answer by its code."""
-        self.codes[str(answer["error"]["code"]) if "error" in answer else "result"] += 1
+        error = answer.get("error")
+        self.codes[str(error["code"]) if error else "result"] += 1
+        if error and error["code"] not in _EXPECTED:
+            self.unexpected[error["message"]] += 1
 
     # ------------------------------------------------------------------------------------------ things that happen
 
@@ -221,12 +225,11 @@ class _Run:
         code = self.server.process.wait(10)
         ended_ms = (time.perf_counter() - started_s) * 1000
         left = [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
-        unexpected = {c: n for c, n in self.codes.items() if c != "result" and int(c) not in _EXPECTED}
         return {
             "requests": self.sent,
             "answers": dict(self.codes.most_common()),
             "unanswered": len(self.open_requests),
-            "unexpected_errors": unexpected,
+            "unexpected_errors": dict(self.unexpected),
             "tool_processes_killed": self.killed,
             "hover_ms": percentiles(self.hover_ms),
             "cancel_ms": percentiles(self.cancel_ms),

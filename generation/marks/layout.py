@@ -141,9 +141,16 @@ def header_lines(around: Surroundings, cut: Cut, stubs: Sequence[str]) -> list[s
         body_line = first_line(scope.body[0])
         lines += around.lines[scope.lineno - 1 : max(body_line, scope.lineno)]
         missing = stubs if is_owner and stubs else ["..."] if isinstance(scope, Definer) else []
-        lines += [indent_of(around.lines[body_line]) + text for text in missing]
+        lines += [_body_indent(around, scope, body_line) + text for text in missing]
         lines += [""] if isinstance(scope, ast.ClassDef) else []
     return lines
+
+
+def _body_indent(around: Surroundings, scope: Block, body_line: int) -> str:
+    """The indentation of a block; a guess where the hole is in its header, so that no line of it stands above."""
+    if body_line < len(around.lines):
+        return indent_of(around.lines[body_line])
+    return indent_of(around.lines[scope.lineno - 1]) + "    "
 
 
 def cuts(around: Surroundings, most_lines: int) -> list[Cut]:

@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -27,7 +28,8 @@ Question = dict[str, Any]
 Answer = dict[str, Any]
 
 WORKER = Path(__file__).with_name("worker.py")
-MOST_CRASHES = 3  # in a row; then no worker is started again
+MOST_CRASHES = 3  # in a row; then no worker is started for a while
+RETRY_S = 30.0  # that while; an editor runs for days
 _END_S = 5.0
 
 
@@ -141,6 +143,7 @@ class WorkerPool:
         self._lock = threading.Lock()
         self._workers: list[Worker] = []
         self._crashes = 0
+        self._crashed_s = 0.0
         self._closed = False
         with self._lock:
             self._start()
@@ -188,12 +191,14 @@ class WorkerPool:
             worker.join()
 
     def _start(self) -> None:
-        if not self._closed and self._crashes < MOST_CRASHES:
+        may_retry = time.monotonic() - self._crashed_s > RETRY_S
+        if not self._closed and (self._crashes < MOST_CRASHES or may_retry):
             self._workers.append(Worker(self._command, self._config, self._ended))
 
     def _ended(self, worker: Worker, retired: bool) -> None:
         with self._lock:
             self._workers.remove(worker)
             self._crashes = 0 if retired or worker.answered else self._crashes + 1
+            self._crashed_s = time.monotonic()
             if not self._workers:
                 self._start()

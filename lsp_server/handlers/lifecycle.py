@@ -9,7 +9,6 @@ from typing import Any
 
 from lsprotocol import types
 
-from lsp_server import lifetime
 from lsp_server.documents import path_of
 from lsp_server.server import MemberwiseServer
 from lsp_server.settings import read_settings
@@ -29,7 +28,7 @@ def register(server: MemberwiseServer) -> None:
         folders = [folder.uri for folder in params.workspace_folders or ()]
         uris = folders or ([params.root_uri] if params.root_uri else [])
         server.repositories.set_roots(path_of(uri) for uri in uris)
-        lifetime.watch_parent(params.process_id, lambda: lifetime.end(server, 0))
+        server.watch_client(params.process_id)
 
     @server.feature(types.INITIALIZED)
     async def initialized(_params: types.InitializedParams) -> None:
@@ -58,7 +57,7 @@ def register(server: MemberwiseServer) -> None:
 
     @server.feature(types.EXIT)
     def leave(_params: Any = None) -> None:
-        lifetime.end(server, 0 if server.protocol._shutdown else 1)
+        server.leave(0 if server.protocol._shutdown else 1)
 
 
 async def _read_settings(server: MemberwiseServer, pushed: object = None) -> None:

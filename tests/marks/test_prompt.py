@@ -235,3 +235,13 @@ def test_a_file_of_two_thousand_lines_takes_little_time() -> None:
     started = time.process_time()
     build_prompt(context, count_words, 1024)
     assert time.process_time() - started < 0.5
+
+
+def test_a_hole_in_the_header_of_a_class_or_function() -> None:
+    above = "".join(f"value_{i} = {i}\n" for i in range(60))
+    for head in (
+        "class A(\n    Base,\n    ret",
+        "class A:\n    def f(\n        self,\n        a: int = 1,\n        ret",
+    ):
+        context = PromptContext("a.py", above + head, "\n):\n    x = 1\n    y = 2\n")
+        assert build_prompt(context, len, 200).endswith(head.rpartition("\n")[2])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -45,7 +45,7 @@ class Model(ScriptedModel):
         self.name = "scripted"
         self.context_tokens = 100_000
 
-    def start(self, prompt_ids: Sequence[int]) -> ScriptedState:
+    def start(self, prompt_ids: Sequence[int], stop: Callable[[], bool] | None = None) -> ScriptedState:
         text = bytes(i for i in prompt_ids if i < 256).decode(errors="replace")
         if "def memory(self):\n" in text[-60:]:
             raise MemoryError("no memory for the prompt")

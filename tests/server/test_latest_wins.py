@@ -32,6 +32,19 @@ def test_a_newer_request_supersedes_the_one_before(shared: Client, uri: str) -> 
     assert shared.answer(second)["error"]["code"] == -32800
 
 
+def test_a_request_in_another_document_supersedes_too(shared: Client, uri: str) -> None:
+    """Somebody types in one document at a time; nothing piles up in the others."""
+    numbers = []
+    for number in range(8):
+        line, character = place(shared, f"{uri}{number}", SLOW)
+        numbers.append(shared.start(INLINE, inline(f"{uri}{number}", line, character)))
+    other = f"{uri}other"
+    place(shared, other, "number = $0\n")
+    (item,) = shared.result(INLINE, inline(other, 0, 9))["items"]
+    assert item["insertText"] == "41 + 1"
+    assert {shared.answer(number)["error"]["code"] for number in numbers} == {-32802}
+
+
 def test_a_change_ends_what_it_overtakes(shared: Client, uri: str) -> None:
     line, character = place(shared, uri, SLOW)
     since = told(shared)

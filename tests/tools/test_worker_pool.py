@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from generation.config import ToolConfig
+from generation.tools import worker_pool
 from generation.tools.worker_pool import Answer, WorkerPool
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops processes by signal")
@@ -91,7 +92,9 @@ def test_hung_worker_is_killed_and_replaced(start: Start, tmp_path: Path) -> Non
     assert first not in pool.pids
 
 
-def test_worker_that_always_crashes_is_given_up(start: Start, tmp_path: Path) -> None:
+def test_worker_that_always_crashes_is_given_up_for_a_while(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pool = start(ToolConfig(workers=1))
     for _ in range(3):
         assert until(lambda: bool(pool.pids))
@@ -99,6 +102,8 @@ def test_worker_that_always_crashes_is_given_up(start: Start, tmp_path: Path) ->
         os.kill(pid, signal.SIGKILL)
         assert until(lambda pid=pid: pid not in pool.pids)  # type: ignore[misc]
     assert ask(pool, tmp_path) == {"error": "3 crashes in a row"}
+    monkeypatch.setattr(worker_pool, "RETRY_S", 0.0)
+    assert "names" in ask(pool, tmp_path)
 
 
 def test_large_worker_is_replaced_between_questions(start: Start, tmp_path: Path) -> None:
