@@ -7,6 +7,7 @@
     ├── ModelLoadError             weights that cannot be found, fetched, verified, converted or loaded
     │   └── AdapterMismatchError   an adapter that was trained for another base model
     ├── CapacityError              more tokens or memory than the model or the machine has
+    ├── StoppedError               a prompt was not read to its end, as its caller wished; becomes ``Finished.reason``
     └── ToolError                  the repository tool cannot start; inside a generation it never escapes
 
 A message says what happened, the value, and what to do. The command line prints it and exits with code 2.
@@ -52,6 +53,10 @@ class AdapterMismatchError(ModelLoadError):
 
 class CapacityError(MemberwiseError):
     """More tokens or memory than the model or the machine has."""
+
+
+class StoppedError(MemberwiseError):
+    """A prompt was not read to its end, because its caller wished so."""
 
 
 class ToolError(MemberwiseError):

@@ -6,7 +6,7 @@ choice among suggestions and a plain step differ only in the tree.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from generation.types import Draft, ToolAnswer, ToolQuery
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 class Tokenizer(Protocol):
-    """Text to token ids and back, at the level of bytes."""
+    """Text to token ids and back, at the level of bytes. One object for each tokenizer, told apart by identity."""
+
+    def __hash__(self) -> int: ...
 
     @property
     def token_bytes(self) -> Sequence[bytes]:
@@ -51,6 +53,14 @@ class DecodingState(Protocol):
     @property
     def next_logits(self) -> torch.Tensor:
         """Logits (V,), float32, of the token after the last committed one. Valid until the next ``commit``."""
+
+    @property
+    def reused_tokens(self) -> int:
+        """How many tokens of the prompt did not have to be read again."""
+
+    @property
+    def remembers(self) -> bool:
+        """Whether scoring a node again costs nothing, as long as a commit has not made it impossible."""
 
     @property
     def room_tokens(self) -> int:
@@ -88,11 +98,16 @@ class LanguageModel(Protocol):
     def context_tokens(self) -> int:
         """Longest sequence."""
 
-    def start(self, prompt_ids: Sequence[int]) -> DecodingState:
+    def start(self, prompt_ids: Sequence[int], stop: Callable[[], bool] | None = None) -> DecodingState:
         """Read a prompt (at least one token).
+
+        Args:
+            prompt_ids: the prompt.
+            stop: asked again and again while reading; must not raise.
 
         Raises:
             CapacityError: the prompt does not fit into the context.
+            StoppedError: ``stop`` returned true; what was read is kept where the model can reuse it.
         """
 
 

@@ -26,6 +26,7 @@ from generation.source.files import SourceFile
 from generation.source.functions import FunctionSite, hole, replace_body
 from generation.source.imports import add_imports
 from generation.tools.checks import Problem, check
+from generation.tools.cursor import CursorSite
 from generation.tools.jedi_tool import JediTool
 from generation.tools.member_index import MemberIndex
 from generation.types import (
@@ -39,7 +40,10 @@ from generation.types import (
 )
 
 if TYPE_CHECKING:
+    from generation.decoding.forcing import NextName
     from generation.decoding.generator import Generator
+
+_DRAFTED_CHARACTERS = 20_000  # of the file, before and after the cursor, that drafts are taken from
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +171,7 @@ class Session:
         file: SourceFile,
         *,
         seed: int | None = None,
+        sampling: SamplingConfig | None = None,
         cancel: threading.Event | None = None,
         deadline_s: float | None = None,
     ) -> Iterator[GenerationEvent]:
@@ -176,11 +181,34 @@ class Session:
             site: the function.
             file: the file it is in, as read.
             seed: of the sampler; the configured one when None.
+            sampling: the configured one when None.
             cancel: ends the generation when set.
             deadline_s: ends the generation after this many seconds.
         """
         chosen_seed = self.config.sampling.seed if seed is None else seed
-        yield from self._stream(self.request(site, file, chosen_seed), self.config.sampling, cancel, deadline_s)
+        request = self.request(site, file, chosen_seed)
+        yield from self._stream(request, sampling or self.config.sampling, cancel, deadline_s)
+
+    def complete(
+        self,
+        site: CursorSite,
+        path: Path,
+        *,
+        max_tokens: int | None = None,
+        cancel: threading.Event | None = None,
+        deadline_s: float | None = None,
+    ) -> Iterator[GenerationEvent]:
+        """Go on at a cursor; ``Finished.text`` starts with the name that is being typed.
+
+        Args:
+            site: the cursor.
+            path: the file it is in, real or not.
+            max_tokens: the configured number when None.
+            cancel: ends the generation when set.
+            deadline_s: ends the generation after this many seconds.
+        """
+        request = self.cursor_request(site, path, max_tokens or self.config.max_tokens)
+        yield from self._stream(request, self.config.sampling, cancel, deadline_s)
 
     def candidates(
         self,
@@ -201,13 +229,24 @@ class Session:
         distinct = {candidate.finished.text: candidate for candidate in reversed(found)}
         return sorted(distinct.values(), key=_rank)
 
+    def next_name(self, site: FunctionSite, file: SourceFile, written: str) -> NextName:
+        """The name that would be written after ``written``, the body so far; for measuring."""
+        from generation.decoding.forcing import next_name
+
+        request = self.request(site, file, 0)
+        return next_name(self._generator(request, self.config.sampling), request, written)
+
     def problems(self, site: FunctionSite, file: SourceFile, finished: Finished) -> tuple[Problem, ...]:
         """What is wrong with a result in its file."""
         text = apply(file, site, finished, self.first_party)
         start = text.find(finished.text.rstrip(), max(0, site.header_end)) if finished.text.strip() else site.body_start
         start = max(start, 0)
         span = (start, start + len(finished.text))
-        return check(self.root, file.path.absolute(), text, span, self.tool, self.index)
+        return self.check(file.path.absolute(), text, span)
+
+    def check(self, path: Path, text: str, span: tuple[int, int]) -> tuple[Problem, ...]:
+        """What is wrong with a part of a file's text; needs no model."""
+        return check(self.root, path, text, span, self.tool, self.index)
 
     @property
     def first_party(self) -> Collection[str]:
@@ -228,6 +267,25 @@ class Session:
             site.body_indent,
             self.config.max_tokens,
             seed,
+        )
+
+    def cursor_request(self, site: CursorSite, path: Path, max_tokens: int) -> GenerationRequest:
+        """The hole at a cursor, with its prompt."""
+        before = site.before + site.stem
+        self.tool.prefetch(ToolQuery(self.root, path, before, site.after, NameKind.NAME))
+        return GenerationRequest(
+            self.root,
+            path,
+            site.before,
+            site.after,
+            self._prompt(path, before, site.after, site.owner),
+            site.indent,
+            max_tokens,
+            self.config.sampling.seed,
+            site.extent,
+            site.stem,
+            site.prefix,
+            may_be_empty=not site.fresh,
         )
 
     def _prompt(self, path: Path, before: str, after: str, owner: str) -> str:
@@ -254,13 +312,16 @@ class Session:
         cancel: threading.Event | None,
         deadline_s: float | None,
     ) -> Iterator[GenerationEvent]:
-        yield from self._generator(sampling).stream(request, cancel, deadline_s)
+        yield from self._generator(request, sampling).stream(request, cancel, deadline_s)
 
-    def _generator(self, sampling: SamplingConfig) -> Generator:
-        from generation.decoding.drafting import PromptLookupDrafter
+    def _generator(self, request: GenerationRequest, sampling: SamplingConfig) -> Generator:
+        from generation.decoding.drafting import LookupDrafter, NGramIndex
         from generation.decoding.generator import Generator
 
-        drafter = PromptLookupDrafter() if self.config.decoding.draft_tokens else None
+        drafter = None
+        if self.config.decoding.draft_tokens:
+            around = (request.before[-_DRAFTED_CHARACTERS:], request.after[:_DRAFTED_CHARACTERS])
+            drafter = LookupDrafter([NGramIndex(self.model.tokenizer.encode(text)) for text in around])
         return Generator(self.model, self.tool, drafter, self.config.decoding, sampling)
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from generation.models.catalog import find_cached
+
+# Before anything imports torch: its threads spin while they wait, and on a busy machine tiny models take minutes.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

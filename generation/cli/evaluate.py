@@ -8,8 +8,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from filelock import FileLock
 
 from generation.cli.progress import Progress
 from generation.config import GeneratorConfig, SamplingConfig
@@ -17,10 +20,12 @@ from generation.errors import ConfigError
 from generation.evaluation import judging
 from generation.evaluation.bare_python import measured_tool
 from generation.evaluation.extras import require_extra
-from generation.evaluation.repositories import open_repositories
+from generation.evaluation.frozen import thaw
+from generation.evaluation.repositories import fetch, open_repositories, read_manifest
 from generation.evaluation.running import runner
 from generation.evaluation.running.configurations import MAIN, ROWS, choose
 from generation.evaluation.running.plan import Plan, draw_tasks
+from generation.evaluation.running.records import Record
 
 if TYPE_CHECKING:
     from generation.evaluation.metrics.scores import Result
@@ -51,12 +56,31 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="DIR",
         help="records and reports; a killed run goes on, and several processes share the work",
     )
+    parser.add_argument(
+        "--frozen", type=Path, metavar="FILE", help="take the tasks of this file (bench tasks) instead of drawing them"
+    )
     parser.add_argument("--tasks", type=int, metavar="N", help="at most so many functions in all")
     parser.add_argument("--per-repo", type=int, metavar="N", help="at most so many of each repository")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of functions and of sampling (0)")
     parser.add_argument("--config", default=_DEFAULT_ROWS, metavar="A,B", help=f"rows ({_DEFAULT_ROWS})")
     parser.add_argument("--model", default="default", help="as for generate")
     parser.add_argument("--threads", type=int, metavar="N", help="of the model")
+    parser.add_argument(
+        "--identifiers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="measure recall at the first N repository names of each true body, teacher-forced (0: do not)",
+    )
+    parser.add_argument(
+        "--execute", action="store_true", help="run the repositories' tests with the bodies, in a sandbox (pass@1)"
+    )
+    parser.add_argument(
+        "--tests-from",
+        type=Path,
+        metavar="FILE",
+        help="pinned source distributions whose tests are run too, and wheels these tests need",
+    )
     parser.add_argument("--max-tokens", type=int, default=256, metavar="N", help="per function (256)")
 
 
@@ -64,13 +88,51 @@ def run(args: argparse.Namespace) -> int:
     """Generate, judge, report; the exit code."""
     require_extra()  # better now than after an hour
     plan = _plan(args)
-    tasks = sum(map(len, plan.tasks.values()))
     with Progress("generated", plan.generations) as progress:
         records = runner.generate(plan, done=progress.step, known=progress.skip)
-    with Progress("judged", plan.generations + 2 * tasks) as progress:
-        results = judging.judge(plan, records, measured_tool(), done=progress.step)
-    _write(args, plan, results)
+    with FileLock(plan.out / "locks" / "judging.lock"):  # a second process finds what the first has kept
+        _judge(args, plan, records)
     return 0
+
+
+def _judge(args: argparse.Namespace, plan: Plan, records: list[Record]) -> None:
+    with Progress("judged", plan.generations + 2 * sum(map(len, plan.tasks.values()))) as progress:
+        results = judging.judge(plan, records, measured_tool(), done=progress.step)
+    if args.identifiers:
+        results = _identified(args, plan, results)
+    if args.execute:
+        results = _executed(args, plan, records, results)
+    _write(args, plan, results)
+
+
+def _identified(args: argparse.Namespace, plan: Plan, results: list[Result]) -> list[Result]:
+    from generation.evaluation.running.identifiers import measure
+
+    facts = {result.task: result.facts for result in results}
+    with Progress("asked for names", plan.generations) as progress:
+        found = measure(plan, facts, args.identifiers, done=progress.step)
+    return [replace(result, identifiers=found.get((result.task, result.config))) for result in results]
+
+
+def _executed(args: argparse.Namespace, plan: Plan, records: list[Record], results: list[Result]) -> list[Result]:
+    from generation.evaluation.execution.pass_at_1 import pass_at_1
+    from generation.evaluation.execution.suites import fetch_tests
+
+    listed = read_manifest(args.tests_from) if args.tests_from else ()
+    tests = fetch_tests({one.name: one for one in listed if one.name in plan.tasks})
+    libraries = fetch([one for one in listed if one.name not in plan.roots], progress=_say).values()
+    with Progress("tested", plan.generations) as progress:
+        checks = judging.in_their_files(plan, records)
+        found = pass_at_1(
+            checks,
+            {plan.roots[name]: folder for name, folder in tests.items()},
+            plan.out / "cache" / "tests",
+            libraries=list(libraries),
+            done=progress.step,
+            say=_say,
+        )
+    tested = {key: outcome.passed for key, outcome in found.items()}
+    return [replace(result, passed=tested.get((result.task, result.config))) for result in results]
 
 
 def _plan(args: argparse.Namespace) -> Plan:
@@ -86,7 +148,7 @@ def _plan(args: argparse.Namespace) -> Plan:
     )
     configs = {name: row.on(common) for name, row in rows.items()}
     roots = open_repositories(args.repos, _say)
-    tasks = draw_tasks(roots, args.tasks, args.per_repo, args.seed)
+    tasks = draw_tasks(roots, args.tasks, args.per_repo, args.seed, thaw(args.frozen, roots) if args.frozen else None)
     if not tasks:
         raise ConfigError(f"{args.repos} has no documented function of 2 to 50 lines")
     weights = {name: weights_hash(config) for name, config in configs.items()}

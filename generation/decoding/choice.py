@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -39,6 +39,8 @@ class IdentifierSearch:
         barred: (V,) bool, tokens that must not be written (the mark); their probability is taken as zero.
         tree_tokens: most nodes scored in one forward.
         boundary: a name counts with the probability that it ends there.
+        guess: what may follow the sequence and some tokens; scored on the free path in advance where the state
+            remembers, and without any influence on what is found.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class IdentifierSearch:
         barred: torch.Tensor,
         tree_tokens: int,
         boundary: bool = True,
+        guess: Callable[[Sequence[int]], Sequence[int]] | None = None,
     ) -> None:
         self._state = state
         self._vocabulary = vocabulary
@@ -56,6 +59,7 @@ class IdentifierSearch:
         self._barred = barred
         self._tree_tokens = tree_tokens
         self._boundary = boundary
+        self._guess = guess if state.remembers else None
         self.trie = SuggestionTrie()
         self.forwards = 0
         self._logits: dict[int, torch.Tensor] = {ROOT: state.next_logits.masked_fill(barred, -torch.inf)}
@@ -67,12 +71,13 @@ class IdentifierSearch:
 
     # ------------------------------------------------------------------------------------------ the free path
 
-    def follow_free(self, first_token: int, glue: str) -> tuple[int, str]:
+    def follow_free(self, first_token: int, glue: str, required: bytes = b"") -> tuple[int, str]:
         """What the model writes from here by itself, to the end of the identifier.
 
         Args:
             first_token: its first token, already chosen.
             glue: what it spells before the identifier starts.
+            required: bytes that the path must spell first; ``first_token`` already goes along with them.
 
         Returns:
             The node at its end, and the identifier ("" when none came).
@@ -83,19 +88,23 @@ class IdentifierSearch:
             written = self._text(tokens)[len(glue) :]
             if written and not written.isidentifier():
                 break  # the token goes on behind the identifier
-            following = self.following(node)
+            following = self.following(node, required[len(self._bytes(tokens)) :])
             if not self._vocabulary.continues_identifier[following]:
                 break
             tokens.append(following)
             node = self.trie.insert(tokens)
         return node, leading_identifier(self._text(tokens)[len(glue) :])
 
-    def following(self, node: int) -> int:
-        """The token the model would write after ``node``; the same one whenever asked."""
+    def following(self, node: int, required: bytes = b"") -> int:
+        """The token the model would write after ``node``, of those that go along with ``required``; always the same."""
         if node not in self._followed:
             if node not in self._logits:
-                self._score([node])
-            self._followed[node] = self._sampler.choose(self._logits[node])
+                self._score([node], self._guess(self._tokens(node)) if self._guess else ())
+            logits = self._logits[node]
+            if required:
+                covering = self._vocabulary.covering(required)
+                logits = torch.full_like(logits, -torch.inf).index_copy(0, torch.tensor(covering), logits[covering])
+            self._followed[node] = self._sampler.choose(logits)
         return self._followed[node]
 
     def look_ahead(self, node: int, limit: int, until: str = "\n") -> str:
@@ -113,8 +122,11 @@ class IdentifierSearch:
     def _tokens(self, node: int) -> list[int]:
         return [self.trie.nodes[member].token_id for member in self.trie.path(node)]
 
+    def _bytes(self, tokens: Sequence[int]) -> bytes:
+        return b"".join(map(self._vocabulary.bytes_of, tokens))
+
     def _text(self, tokens: Sequence[int]) -> str:
-        return b"".join(map(self._vocabulary.bytes_of, tokens)).decode("utf-8", errors="replace")
+        return self._bytes(tokens).decode("utf-8", errors="replace")
 
     # ------------------------------------------------------------------------------------------ the suggestions
 
@@ -170,10 +182,13 @@ class IdentifierSearch:
 
     # ------------------------------------------------------------------------------------------ scoring
 
-    def _score(self, nodes: Sequence[int]) -> None:
-        """One forward over ``nodes`` and what stands above them."""
+    def _score(self, nodes: Sequence[int], beyond: Sequence[int] = ()) -> None:
+        """One forward over ``nodes``, what stands above them, and a guess of what follows the last of them."""
         draft, self._order = self.trie.as_draft(nodes)
-        logits = self._state.score(draft).masked_fill(self._barred, -torch.inf)
+        count = len(draft)
+        parents = (*draft.parents, *range(count - 1, count - 1 + len(beyond)))
+        scored = self._state.score(Draft((*draft.token_ids, *beyond), parents))[:count]
+        logits = scored.masked_fill(self._barred, -torch.inf)
         totals = logits.logsumexp(-1)
         endings = logits.masked_fill(self._vocabulary.continues_identifier, -torch.inf).logsumexp(-1) - totals
         self.forwards += 1

@@ -13,7 +13,7 @@ import builtins
 import keyword
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -23,13 +23,16 @@ from generation.decoding.choice import IdentifierSearch, walk_greedily
 from generation.decoding.detokenize import Detokenizer
 from generation.decoding.sampling import Sampler
 from generation.decoding.triggers import TriggerPoint, binds, find_trigger, names_argument
-from generation.decoding.vocabulary import Vocabulary
+from generation.decoding.vocabulary import vocabulary_of
+from generation.errors import StoppedError
 from generation.interfaces import CompletionTool, DecodingState, Drafter, LanguageModel
-from generation.source.body import BlockReader, clean, complete_statements, repeated_lines
+from generation.source.body import BlockReader, repeated_lines
+from generation.source.finishing import finish
 from generation.source.lexer import ExpectedName
 from generation.types import (
     Candidate,
     Draft,
+    Extent,
     Finished,
     FinishReason,
     GenerationEvent,
@@ -79,7 +82,7 @@ class Generator:
         self.drafter = drafter
         self.config = config if tool else replace(config, trigger=Trigger.OFF)
         self.sampling = sampling
-        self.vocabulary = Vocabulary(model.tokenizer)
+        self.vocabulary = vocabulary_of(model.tokenizer)
 
     def stream(
         self, request: GenerationRequest, cancel: threading.Event | None = None, deadline_s: float | None = None
@@ -88,7 +91,7 @@ class Generator:
 
         Args:
             request: the hole.
-            cancel: checked before every forward.
+            cancel: checked before every forward, and while the prompt is read.
             deadline_s: seconds from now after which the generation ends with what it has.
 
         Raises:
@@ -96,11 +99,20 @@ class Generator:
         """
         started = time.perf_counter()
         prompt_ids, missing = self._prompt(request)
-        state = self.model.start(prompt_ids)
+
+        def stop() -> bool:
+            return _must_stop(cancel, started, deadline_s) is not None
+
+        try:
+            state = self.model.start(prompt_ids, stop)
+        except StoppedError:
+            yield Started(len(prompt_ids))
+            yield _unwritten(_must_stop(cancel, started, deadline_s), len(prompt_ids), started)
+            return
         try:
             run = _Run(self, request, state, missing)
             run.prefill_ms = (time.perf_counter() - started) * 1000
-            yield Started(len(prompt_ids))
+            yield Started(len(prompt_ids), state.reused_tokens)
             reason = run.stop_reason(cancel, started, deadline_s)
             while reason is None:
                 yield from run.step()
@@ -110,11 +122,12 @@ class Generator:
             state.close()
 
     def _prompt(self, request: GenerationRequest) -> tuple[list[int], bytes]:
-        """Token ids of the prompt with the first line's indentation, and the bytes of it that no token covers."""
+        """Token ids of the prompt with what is there of the first line, and bytes that the next tokens must spell."""
         tokenizer = self.model.tokenizer
-        ids, missing = self.vocabulary.encode_stem(request.prompt + request.indent, "return")
+        text = request.prompt + request.indent if request.extent is Extent.BODY else request.prompt
+        ids, missing = self.vocabulary.encode_stem(text, request.prefix or "return")
         bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
-        return bos + ids, missing
+        return bos + ids, missing + request.prefix.encode()
 
 
 class _Run:
@@ -127,15 +140,17 @@ class _Run:
         self.request = request
         self.state = state
         self.sampler = Sampler(generator.sampling, request.seed)
-        self.block = BlockReader(request.indent)
+        self.block = BlockReader(request.indent, single=request.extent is Extent.LINE)
         self.detokenizer = Detokenizer()
-        self.block.feed(request.indent.encode()[: len(request.indent.encode()) - len(missing)].decode())
-        self.missing = missing  # bytes of the indentation that the next tokens must spell
+        there = (request.opening + request.prefix).encode()
+        self.block.feed(there[: len(there) - len(missing)].decode())
+        self.block.has_statement |= bool(request.stem.strip())
+        self.missing = missing  # bytes of what is there already that the next tokens must spell
         self.at_boundary = False  # a chosen name just ended: the next token cannot continue it
         self.after_mark = False
         self.next_id: int | None = None  # chosen, not yet committed
         self.written_tokens = 0
-        self.shown = 0
+        self.start = self.shown = len(request.stem)  # where the generated text starts in the text of the block
         self.ended = False
         self.imports: list[ImportNeeded] = []
         self.forwards = self.tool_calls = 0
@@ -154,10 +169,8 @@ class _Run:
             return FinishReason.END
         if self._repeats:
             return FinishReason.REPETITION
-        if cancel is not None and cancel.is_set():
-            return FinishReason.CANCELLED
-        if deadline_s is not None and time.perf_counter() - started >= deadline_s:
-            return FinishReason.DEADLINE
+        if (reason := _must_stop(cancel, started, deadline_s)) is not None:
+            return reason
         room = min(self.request.max_tokens - self.written_tokens, self.state.room_tokens - self.config.tree_tokens)
         return FinishReason.LIMIT if room <= 0 else None
 
@@ -167,6 +180,7 @@ class _Run:
         self.next_id = None
         if self._ends(token_id):
             self.ended = True
+            self.block.feed(self.detokenizer.feed(self.vocabulary.bytes_of(token_id)))  # `)` of a token like `)\n`
         elif token_id == self.generator.model.tokenizer.mark_id:
             yield from self._step_at_mark(token_id)
         elif point := self._trigger_point(token_id):
@@ -177,7 +191,7 @@ class _Run:
 
     def _step_at_mark(self, mark_id: int) -> Iterator[GenerationEvent]:
         confidence = float(torch.softmax(self.state.next_logits, -1)[mark_id])
-        self._commit_chain([mark_id])
+        self._commit_mark(mark_id)
         self.after_mark = True
         if not self.block.scanner.in_code or confidence < self.config.mark_confidence:
             return
@@ -205,9 +219,7 @@ class _Run:
 
     def finished(self, reason: FinishReason, prompt_tokens: int, total_ms: float) -> Finished:
         """The last event: the text that is worth keeping, and what it cost."""
-        text, indent = self.block.text[: self.block.end], self.request.indent
-        if reason is not FinishReason.END:
-            text = complete_statements(text, indent)
+        text = finish(self.block.text[: self.block.end], self.request, complete=reason is FinishReason.END)
         stats = GenerationStats(
             prompt_tokens=prompt_tokens,
             generated_tokens=self.written_tokens,
@@ -218,7 +230,6 @@ class _Run:
             total_ms=total_ms,
             logprob=self.logprob,
         )
-        text = clean(text, indent, self.request.after)
         imports = tuple(i for i in dict.fromkeys(self.imports) if i.bound_name in text)
         return Finished(reason, text, imports, stats)
 
@@ -247,7 +258,8 @@ class _Run:
         """The next token. A block without a statement cannot end."""
         logits = self.state.next_logits.masked_fill(self._barred(), -torch.inf)
         token_id = self.sampler.choose(logits)
-        while not self.block.has_statement and self._ends(token_id) and logits.isfinite().sum() > 1:
+        may_end = self.request.may_be_empty or self.block.has_statement
+        while not may_end and self._ends(token_id) and logits.isfinite().sum() > 1:
             logits[token_id] = -torch.inf
             token_id = self.sampler.choose(logits)
         return token_id
@@ -261,7 +273,8 @@ class _Run:
         return ahead.end is not None
 
     def _trigger_point(self, token_id: int) -> TriggerPoint | None:
-        if self.config.trigger is not Trigger.DOT:
+        begun = self.missing and self.request.prefix  # inside a name nobody can wait for a mark
+        if self.config.trigger is not Trigger.DOT and not (begun and self.config.trigger is Trigger.MARK):
             return None
         point = find_trigger(self.block.scanner, self.detokenizer.preview(self.vocabulary.bytes_of(token_id)))
         if point is None or point.word in _NEVER_ASKED:
@@ -282,7 +295,7 @@ class _Run:
 
     def _write_drafted(self, token_id: int) -> None:
         """Commit a chosen token and as much of a draft behind it as the model agrees with."""
-        chain = [token_id, *self._draft(token_id)]
+        chain = [token_id, *self._guess([token_id])]
         logits = self.state.score(Draft.chain(chain))
         self.forwards += 1
         self._count(self.state.next_logits, token_id)
@@ -299,22 +312,25 @@ class _Run:
             accepted += 1
         self.state.commit(range(accepted))
 
-    def _draft(self, token_id: int) -> list[int]:
-        limit = min(self.config.draft_tokens, self.request.max_tokens - self.written_tokens - 1)
+    def _guess(self, token_ids: Sequence[int]) -> Sequence[int]:
+        """What may follow the sequence and some more tokens. The drafter sees text, so no marks."""
+        limit = min(self.config.draft_tokens, self.request.max_tokens - self.written_tokens - len(token_ids))
         if self.generator.drafter is None or limit <= 0 or self.missing or not self.block.has_statement:
-            return []
-        return list(self.generator.drafter.propose([*self.state.token_ids, token_id], limit))
+            return ()
+        mark_id = self.generator.model.tokenizer.mark_id
+        visible = [token_id for token_id in (*self.state.token_ids, *token_ids) if token_id != mark_id]
+        return self.generator.drafter.propose(visible, limit)
 
     def _is_special(self, token_id: int) -> bool:
         mark_id = self.generator.model.tokenizer.mark_id
         return token_id == mark_id or self._ends(token_id) or self._trigger_point(token_id) is not None
 
-    def _commit_chain(self, token_ids: list[int]) -> None:
-        """Commit tokens that are not visible text."""
-        self.state.score(Draft.chain(token_ids))
-        self.state.commit(range(len(token_ids)))
+    def _commit_mark(self, mark_id: int) -> None:
+        """Commit a mark; what may follow is scored with it where that is remembered."""
+        self.state.score(Draft.chain([mark_id, *(self._guess([mark_id]) if self.state.remembers else ())]))
+        self.state.commit([0])
         self.forwards += 1
-        self.written_tokens += len(token_ids)
+        self.written_tokens += 1
 
     def _count(self, logits: torch.Tensor, token_id: int) -> None:
         self.logprob += float(logits[token_id] - logits.logsumexp(-1))
@@ -342,16 +358,18 @@ class _Run:
             yield from self._write_walked(point, first_token)
             return
         search = IdentifierSearch(
-            self.state, self.vocabulary, self.sampler, self._no_mark, self.config.tree_tokens, self.config.boundary
-        )
-        free, name = search.follow_free(first_token, point.glue)
+            self.state, self.vocabulary, self.sampler, self._no_mark, self.config.tree_tokens, self.config.boundary,
+            self._guess,
+        )  # fmt: skip
+        prefix = self.request.prefix if self.missing else ""
+        free, name = search.follow_free(first_token, point.glue, self.missing)
         if self._is_no_name(name, search, free):
             self._commit_found(search, free)
             return
         offset = len(self.block.text) + len(point.glue)
         if name and names_argument(point.expected, search.look_ahead(free, 1)):
             point, name = replace(point, expected=replace(point.expected, kind=NameKind.ARGUMENT)), f"{name}="
-        answer = self._ask(point)
+        answer = self._ask(point, prefix)
         node, chosen = self._decide(search, answer, point, free, name)
         best = tuple(candidate for candidate, _ in search.best(_SHOWN_CANDIDATES))
         self._commit_found(search, node)
@@ -428,7 +446,7 @@ class _Run:
             self._feed(token_id)
         self.forwards += search.forwards
 
-    def _ask(self, point: TriggerPoint) -> ToolAnswer:
+    def _ask(self, point: TriggerPoint, prefix: str = "") -> ToolAnswer:
         tool = self.generator.tool
         assert tool is not None
         before = self.request.before + self.block.text + point.glue
@@ -436,7 +454,7 @@ class _Run:
         answer = tool.suggest(query)
         self.tool_calls += 1
         self.tool_ms += answer.elapsed_ms
-        return answer
+        return replace(answer, suggestions=tuple(s for s in answer.suggestions if s.name.startswith(prefix)))
 
     def _called(
         self,
@@ -448,7 +466,7 @@ class _Run:
         free_name: str | None,
     ) -> ToolCalled:
         return ToolCalled(
-            offset=offset,
+            offset=offset - self.start,
             kind=point.expected.kind,
             receiver=answer.receiver,
             suggestions=len(answer.suggestions),
@@ -460,3 +478,18 @@ class _Run:
             cached=answer.cached,
             error=answer.error,
         )
+
+
+def _must_stop(cancel: threading.Event | None, started: float, deadline_s: float | None) -> FinishReason | None:
+    """Why the caller wants no more, if so."""
+    if cancel is not None and cancel.is_set():
+        return FinishReason.CANCELLED
+    late = deadline_s is not None and time.perf_counter() - started >= deadline_s
+    return FinishReason.DEADLINE if late else None
+
+
+def _unwritten(reason: FinishReason | None, prompt_tokens: int, started: float) -> Finished:
+    """The end of a generation whose prompt was not read to its end."""
+    elapsed_ms = (time.perf_counter() - started) * 1000
+    stats = GenerationStats(prompt_tokens=prompt_tokens, prefill_ms=elapsed_ms, total_ms=elapsed_ms)
+    return Finished(reason or FinishReason.CANCELLED, "", (), stats)

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from generation.decoding.kv_rows import KVRows
-from generation.decoding.sequence import Scorer, node_depths
+from generation.decoding.sequence import Scorer, Stop, check_stop, node_depths
 from generation.errors import ModelLoadError
 from generation.types import Draft
 
@@ -28,14 +28,18 @@ _PROBE_TREE = Draft(token_ids=(5, 6, 7, 8, 9, 10), parents=(-1, 0, -1, 2, 3, 4))
 class TreeScorer:
     """Scores a tree in one forward: each node attends the sequence, its ancestors and itself."""
 
+    reused_tokens = 0
+    remembers = False
+
     def __init__(self, network: Any) -> None:
         self._network = network
         self._rows = KVRows()
 
-    def read(self, token_ids: Sequence[int]) -> torch.Tensor:
+    def read(self, token_ids: Sequence[int], stop: Stop | None = None) -> torch.Tensor:
         """See ``Scorer``."""
         logits = torch.empty(0)
         for start in range(0, len(token_ids), _PREFILL_TOKENS):
+            check_stop(stop)
             chunk = Draft.chain(token_ids[start : start + _PREFILL_TOKENS])
             logits = self._forward(chunk, logits_to_keep=1)[-1]
             self._rows.keep(range(len(chunk)))
@@ -48,6 +52,9 @@ class TreeScorer:
     def keep(self, path: Sequence[int]) -> None:
         """See ``Scorer``."""
         self._rows.keep(path)
+
+    def close(self) -> None:
+        """See ``Scorer``; the memory goes with the object."""
 
     def _forward(self, draft: Draft, logits_to_keep: int) -> torch.Tensor:
         is_chain = draft.parents == tuple(range(-1, len(draft) - 1))
@@ -66,14 +73,17 @@ class TreeScorer:
 class ChainScorer:
     """Scores the paths of a tree one after the other, for models that do not take a mask."""
 
+    reused_tokens = 0
+    remembers = False
+
     def __init__(self, network: Any) -> None:
         self._chains = TreeScorer(network)
         self._draft = Draft((), ())
         self._written: list[int] = []  # the path whose rows the cache holds
 
-    def read(self, token_ids: Sequence[int]) -> torch.Tensor:
+    def read(self, token_ids: Sequence[int], stop: Stop | None = None) -> torch.Tensor:
         """See ``Scorer``."""
-        return self._chains.read(token_ids)
+        return self._chains.read(token_ids, stop)
 
     def score(self, draft: Draft) -> torch.Tensor:
         """See ``Scorer``."""
@@ -86,6 +96,9 @@ class ChainScorer:
             self._score_path(list(path))
         self._chains.keep(range(len(path)))
 
+    def close(self) -> None:
+        """See ``Scorer``; the memory goes with the object."""
+
     def _score_path(self, path: list[int]) -> torch.Tensor:
         self._written = path
         return self._chains.score(_path_draft(self._draft, path))
@@ -94,13 +107,17 @@ class ChainScorer:
 class RecomputeScorer:
     """Reads the whole sequence again for each path; right for every causal model."""
 
+    reused_tokens = 0
+    remembers = False
+
     def __init__(self, network: Any, token_ids: Sequence[int] = ()) -> None:
         self._network = network
         self._token_ids = list(token_ids)
         self._draft = Draft((), ())
 
-    def read(self, token_ids: Sequence[int]) -> torch.Tensor:
+    def read(self, token_ids: Sequence[int], stop: Stop | None = None) -> torch.Tensor:
         """See ``Scorer``."""
+        check_stop(stop)
         self._token_ids += token_ids
         return _logits(self._network, self._token_ids, 1, use_cache=False)[-1]
 
@@ -112,6 +129,9 @@ class RecomputeScorer:
     def keep(self, path: Sequence[int]) -> None:
         """See ``Scorer``."""
         self._token_ids += [self._draft.token_ids[node] for node in path]
+
+    def close(self) -> None:
+        """See ``Scorer``; the memory goes with the object."""
 
     def _score_path(self, path: list[int]) -> torch.Tensor:
         tail = [self._draft.token_ids[node] for node in path]
@@ -160,7 +180,8 @@ def _logits(network: Any, token_ids: Sequence[int], rows: int, **inputs: Any) ->
             input_ids=torch.tensor([list(token_ids)]),
             **{name: value for name, value in offered.items() if name in taken},
         )
-    return output.logits[0, -rows:]  # type: ignore[no-any-return]
+    logits: torch.Tensor = output.logits[0, -rows:]
+    return logits.to(torch.float32, copy=True)  # outside of inference mode, so that callers may change it
 
 
 def _tree_mask(draft: Draft, length: int, dtype: torch.dtype) -> torch.Tensor:

@@ -5,20 +5,34 @@ A ``Scorer`` does the computing. Knows no network. Start reading at ``SequenceSt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
 
-from generation.errors import CapacityError
+from generation.errors import CapacityError, StoppedError
 from generation.types import Draft
+
+Stop = Callable[[], bool]
 
 
 class Scorer(Protocol):
-    """Computes one sequence. Logits are of the model's own dtype."""
+    """Computes one sequence. Logits are float32 and belong to the caller, who may change them."""
 
-    def read(self, token_ids: Sequence[int]) -> torch.Tensor:
-        """Append tokens (at least one); logits (V,) after the last."""
+    @property
+    def reused_tokens(self) -> int:
+        """How many tokens of the prompt did not have to be read again."""
+
+    @property
+    def remembers(self) -> bool:
+        """Whether scoring a node again costs nothing."""
+
+    def read(self, token_ids: Sequence[int], stop: Stop | None = None) -> torch.Tensor:
+        """Append tokens (at least one); logits (V,) after the last.
+
+        Raises:
+            StoppedError: ``stop`` returned true.
+        """
 
     def score(self, draft: Draft) -> torch.Tensor:
         """Logits (K, V) after each node of a tree with at least one node; appends nothing."""
@@ -26,15 +40,22 @@ class Scorer(Protocol):
     def keep(self, path: Sequence[int]) -> None:
         """Append nodes of the draft scored last, from a root downwards."""
 
+    def close(self) -> None:
+        """Give the memory of the sequence back."""
+
 
 class SequenceState:
     """One sequence; implements ``DecodingState``. Made by the ``start`` of a model, which checks the prompt."""
 
-    def __init__(self, scorer: Scorer, prompt_ids: Sequence[int], context_tokens: int) -> None:
+    def __init__(
+        self, scorer: Scorer, prompt_ids: Sequence[int], context_tokens: int, stop: Stop | None = None
+    ) -> None:
         self._scorer: Scorer | None = scorer
         self._token_ids = list(prompt_ids)
         self._context_tokens = context_tokens
-        self._next_logits = _plain_float32(scorer.read(self._token_ids))
+        self._next_logits = scorer.read(self._token_ids, stop)
+        self._reused_tokens = scorer.reused_tokens
+        self._remembers = scorer.remembers
         self._draft: Draft | None = None
         self._draft_logits = self._next_logits[:0]
 
@@ -47,6 +68,16 @@ class SequenceState:
     def next_logits(self) -> torch.Tensor:
         """Logits (V,), float32, of the token after the last committed one."""
         return self._next_logits
+
+    @property
+    def reused_tokens(self) -> int:
+        """How many tokens of the prompt did not have to be read again."""
+        return self._reused_tokens
+
+    @property
+    def remembers(self) -> bool:
+        """Whether scoring a node again costs nothing, as long as a commit has not made it impossible."""
+        return self._remembers
 
     @property
     def room_tokens(self) -> int:
@@ -66,7 +97,7 @@ class SequenceState:
         if not draft:
             self._draft_logits = self._next_logits.new_empty((0, len(self._next_logits)))
         else:
-            self._draft_logits = _plain_float32(scorer.score(draft))
+            self._draft_logits = scorer.score(draft)
         return self._draft_logits
 
     def commit(self, path: Sequence[int]) -> None:
@@ -84,7 +115,9 @@ class SequenceState:
             self._next_logits = self._draft_logits[path[-1]]
 
     def close(self) -> None:
-        """Drop the KV rows."""
+        """Give the KV rows back."""
+        if self._scorer is not None:
+            self._scorer.close()
         self._scorer = None
 
     def _open_scorer(self) -> Scorer:
@@ -113,6 +146,16 @@ def check_prompt(prompt_ids: Sequence[int], context_tokens: int, name: str) -> N
         raise CapacityError(f"the prompt has {len(prompt_ids)} tokens and {name} holds {context_tokens}; shorten it")
 
 
+def check_stop(stop: Stop | None) -> None:
+    """Ask whether to go on.
+
+    Raises:
+        StoppedError: ``stop`` returned true.
+    """
+    if stop is not None and stop():
+        raise StoppedError("stopped while a prompt was read")
+
+
 def node_depths(draft: Draft) -> list[int]:
     """Distance of each node from its root; a root has 0."""
     depths: list[int] = []
@@ -126,8 +169,3 @@ def _is_path(draft: Draft, path: Sequence[int]) -> bool:
         0 <= node < len(draft) and draft.parents[node] == parent
         for parent, node in zip((-1, *path), path, strict=False)
     )
-
-
-def _plain_float32(logits: torch.Tensor) -> torch.Tensor:
-    """A float32 copy that callers may change; tensors made in inference mode refuse that."""
-    return logits.to(torch.float32, copy=True)

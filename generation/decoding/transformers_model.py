@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from generation.decoding.scoring import fitting_scorer
-from generation.decoding.sequence import SequenceState, check_prompt
+from generation.decoding.sequence import SequenceState, Stop, check_prompt
 from generation.interfaces import Tokenizer
 
 _UNLIMITED_CONTEXT_TOKENS = 8192  # for models that were trained without a longest position
@@ -47,15 +47,20 @@ class TransformersModel:
         """Longest sequence."""
         return self._context_tokens
 
-    def start(self, prompt_ids: Sequence[int]) -> SequenceState:
+    def start(self, prompt_ids: Sequence[int], stop: Stop | None = None) -> SequenceState:
         """Read a prompt.
+
+        Args:
+            prompt_ids: at least one token.
+            stop: asked before every chunk.
 
         Raises:
             CapacityError: the prompt does not fit into the context.
+            StoppedError: ``stop`` returned true.
             ValueError: the prompt is empty.
         """
         check_prompt(prompt_ids, self._context_tokens, self._name)
-        return SequenceState(self._new_scorer(), prompt_ids, self._context_tokens)
+        return SequenceState(self._new_scorer(), prompt_ids, self._context_tokens, stop)
 
 
 def usable_context_tokens(config: Any) -> int:

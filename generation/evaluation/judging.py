@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from generation import service
+from generation.cache import cache_root
 from generation.config import ToolConfig
 from generation.evaluation.metrics.bodies import canonical, chains
 from generation.evaluation.metrics.facts import Facts, gather
@@ -19,7 +20,7 @@ from generation.evaluation.metrics.scores import Result
 from generation.evaluation.metrics.similarity import compare
 from generation.evaluation.running.plan import Plan
 from generation.evaluation.running.records import Record
-from generation.evaluation.running.runner import site_of
+from generation.evaluation.running.workplace import site_of
 from generation.evaluation.sources import KeptNames, write_atomically
 from generation.evaluation.tasks import OpenHole, Task, open_hole
 from generation.evaluation.validity.verdicts import Check, judge_all
@@ -45,13 +46,11 @@ def judge(
     """
     cache = plan.out / "cache"
     tool = replace(tool, cache=cache.absolute() / "jedi")
-    facts = gather(plan.by_root, cache / "facts", tool, done=done)
-    by_task: dict[str, list[Record]] = {}
-    for record in records:
-        by_task.setdefault(record.task, []).append(record)
-    checks = {root: list(_checks(root, tasks, by_task)) for root, tasks in plan.by_root.items()}
+    facts = gather(plan.by_root, cache_root() / "facts", tool, done=done)  # the same in every run
+    records = list(records)
+    checks = in_their_files(plan, records)
     verdicts = judge_all(checks, cache / "pylint", done=done)
-    by_key = {(record.task, record.config): record for listed in by_task.values() for record in listed}
+    by_key = {(record.task, record.config): record for record in records}
     true = {check.task: canonical(check.body) for listed in checks.values() for check in listed if check.config == TRUE}
     return [
         Result(
@@ -68,6 +67,14 @@ def judge(
         for listed in checks.values()
         for check in listed
     ]
+
+
+def in_their_files(plan: Plan, records: Iterable[Record]) -> dict[Path, list[Check]]:
+    """Every body in its file, by the root of its repository; the true bodies under ``TRUE``."""
+    by_task: dict[str, list[Record]] = {}
+    for record in records:
+        by_task.setdefault(record.task, []).append(record)
+    return {root: list(_checks(root, tasks, by_task)) for root, tasks in plan.by_root.items()}
 
 
 def _checks(root: Path, tasks: Sequence[Task], by_task: dict[str, list[Record]]) -> Iterator[Check]:

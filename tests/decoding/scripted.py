@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from generation.errors import StoppedError
 from generation.types import Draft
 
 MARK, EOS, SIZE = 256, 257, 258
@@ -32,6 +33,8 @@ class ScriptedState:
         self.token_ids = list(token_ids)
         self.next_logits = model.logits(self.token_ids)
         self.draft: Draft | None = None
+        self.reused_tokens = 0
+        self.remembers = False
         self.closed = False
 
     @property
@@ -81,7 +84,9 @@ class ScriptedModel:
         self.widest = 0
         self.states: list[ScriptedState] = []
 
-    def start(self, prompt_ids: Sequence[int]) -> ScriptedState:
+    def start(self, prompt_ids: Sequence[int], stop: Callable[[], bool] | None = None) -> ScriptedState:
+        if stop is not None and stop():
+            raise StoppedError("stopped")
         self.states.append(ScriptedState(self, prompt_ids))
         return self.states[-1]
 

@@ -53,7 +53,9 @@ def results(tmp_path_factory: pytest.TempPathFactory, parsed: Path) -> list[Resu
         for task in tasks
         for row, kind in (("off", "bad"), ("dot", "good"))
     ]
-    found = judge(Plan({"tiny": TINY}, {"tiny": tasks}, configs, out), records, ToolConfig(python=bare_python()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEMBERWISE_CACHE", str(out / "user"))
+        found = judge(Plan({"tiny": TINY}, {"tiny": tasks}, configs, out), records, ToolConfig(python=bare_python()))
     write_results(out / "results.jsonl", found)
     assert len((out / "results.jsonl").read_text().splitlines()) == len(found) == 9
     return found

@@ -26,10 +26,11 @@ struct Cache {
     int32_t length;  // committed
 };
 
+// Node i lies in slot length + i of the cache. Nodes before `first` lie there already; a row is computed for each other.
 struct Tree {
-    int32_t count;
+    int32_t count, first;
     const int32_t *tokens, *parents;
-    int32_t first_logits;  // nodes from here on get a row of logits
+    int32_t logits;  // how many nodes, at the end, get a row of logits
 };
 
 typedef int (*Stop)();
@@ -89,24 +90,25 @@ struct Pass {
     int queries() const { return shape.heads * shape.head_size; }
     int row_width() const { return (shape.heads + 2 * shape.key_heads) * shape.head_size; }
     size_t head_slots(int layer, int head) const { return (size_t)(layer * shape.key_heads + head) * cache.slots * shape.head_size; }
+    int rows() const { return tree.count - tree.first; }
     bool chained = true;
 
     // 0, or 1 when `stop` said so; then the cache holds nothing new that counts.
     int run(float* logits, Stop stop) {
         reserve();
         place();
-        net.threads.each(tree.count, [&](int row, int) { embed(row); });
+        net.threads.each(rows(), [&](int row, int) { embed(row); });
         for (int number = 0; number < shape.layers; number++) {
             if (stop && stop()) return 1;
             attention(net.layers[number], number);
             mlp(net.layers[number]);
         }
-        if (tree.first_logits < tree.count) output(logits);
+        if (tree.logits) output(logits);
         return 0;
     }
 
     void reserve() {
-        const size_t count = tree.count;
+        const size_t count = rows();
         net.hidden.resize(count * shape.hidden);
         net.normed.resize(count * shape.hidden);
         net.qkv.resize(count * row_width());
@@ -134,7 +136,7 @@ struct Pass {
     }
 
     void embed(int row) {
-        const int token = tree.tokens[row], lane = token % LANES;
+        const int token = tree.tokens[tree.first + row], lane = token % LANES;
         const Matrix& matrix = net.embedding;
         float* out = &net.hidden[(size_t)row * shape.hidden];
         const size_t block = (size_t)(token / LANES) * LANES * matrix.columns;
@@ -145,35 +147,34 @@ struct Pass {
     }
 
     void attention(const Layer& layer, int number) {
-        norm_rows(layer.attention_norm, 0, tree.count);
-        multiply(layer.qkv, net.normed.data(), shape.hidden, net.qkv.data(), row_width(), false);
-        net.threads.each(tree.count, [&](int row, int) { place_row(layer, number, row); });
-        net.threads.each(tree.count * shape.key_heads, [&](int item, int thread) {
+        norm_rows(layer.attention_norm, 0, rows());
+        multiply(layer.qkv, net.normed.data(), net.qkv.data(), row_width(), false, rows());
+        net.threads.each(rows(), [&](int row, int) { place_row(layer, number, row); });
+        net.threads.each(rows() * shape.key_heads, [&](int item, int thread) {
             attend_row(number, item / shape.key_heads, item % shape.key_heads, net.scratch[thread]);
         });
-        quantise(net.mixed.data(), queries(), queries());
-        multiply(layer.attention_out, net.mixed.data(), queries(), net.hidden.data(), shape.hidden, true);
+        quantise(net.mixed.data(), queries());
+        multiply(layer.attention_out, net.mixed.data(), net.hidden.data(), shape.hidden, true, rows());
     }
 
     void mlp(const Layer& layer) {
-        norm_rows(layer.mlp_norm, 0, tree.count);
+        norm_rows(layer.mlp_norm, 0, rows());
         const int width = shape.intermediate;
-        multiply(layer.gate_up, net.normed.data(), shape.hidden, net.gate_up.data(), 2 * width, false);
-        net.threads.each(tree.count, [&](int row, int) {
+        multiply(layer.gate_up, net.normed.data(), net.gate_up.data(), 2 * width, false, rows());
+        net.threads.each(rows(), [&](int row, int) {
             float* here = &net.gate_up[(size_t)row * 2 * width];
             gate(here, width);
             if (int8) net.row_scales[row] = quantise_row(here, &net.row_values[(size_t)row * width], width);
         });
         if (!int8)  // rows of a product lie close together
-            for (int row = 1; row < tree.count; row++)
+            for (int row = 1; row < rows(); row++)
                 std::copy_n(&net.gate_up[(size_t)row * 2 * width], width, &net.gate_up[(size_t)row * width]);
-        multiply(layer.down, net.gate_up.data(), width, net.hidden.data(), shape.hidden, true);
+        multiply(layer.down, net.gate_up.data(), net.hidden.data(), shape.hidden, true, rows());
     }
 
     void output(float* logits) {
-        const int rows = tree.count - tree.first_logits;
-        norm_rows(net.final_norm, tree.first_logits, rows);
-        multiply(net.head, net.normed.data(), shape.hidden, logits, shape.vocabulary, false, rows);
+        norm_rows(net.final_norm, rows() - tree.logits, tree.logits);
+        multiply(net.head, net.normed.data(), logits, shape.vocabulary, false, tree.logits);
     }
 
     // ------------------------------------------------------------------------------------------ parts
@@ -187,25 +188,26 @@ struct Pass {
         });
     }
 
-    void quantise(const float* from, int stride, int columns) {
+    void quantise(const float* from, int columns) {
         if (!int8) return;
-        net.threads.each(tree.count, [&](int row, int) {
-            net.row_scales[row] = quantise_row(from + (size_t)row * stride, &net.row_values[(size_t)row * columns], columns);
+        net.threads.each(rows(), [&](int row, int) {
+            net.row_scales[row] = quantise_row(from + (size_t)row * columns, &net.row_values[(size_t)row * columns], columns);
         });
     }
 
-    void multiply(const Matrix& matrix, const float* rows, int, float* out, int stride, bool add, int count = 0) {
-        const Product product{matrix, int8 ? (const void*)net.row_values.data() : (const void*)rows, int8 ? net.row_scales.data() : nullptr, out, (size_t)stride, add};
+    void multiply(const Matrix& matrix, const float* from, float* out, int stride, bool add, int count) {
+        const Product product{matrix, int8 ? (const void*)net.row_values.data() : (const void*)from, int8 ? net.row_scales.data() : nullptr, out, (size_t)stride, add};
         const int total = blocks(matrix), chunks = (total + blocks_at_once - 1) / blocks_at_once;
         net.threads.each(chunks, [&](int chunk, int) {
             const int first = chunk * blocks_at_once;
-            multiply_blocks<Kind>(product, first, std::min(blocks_at_once, total - first), count ? count : tree.count);
+            multiply_blocks<Kind>(product, first, std::min(blocks_at_once, total - first), count);
         });
     }
 
     // Rotate a row's queries and keys; its keys and values go into the cache.
     void place_row(const Layer& layer, int number, int row) {
-        const int size = shape.head_size, slot = cache.length + row, position = cache.length + net.depths[row];
+        const int node = tree.first + row, slot = cache.length + node, position = cache.length + net.depths[node];
+        const int size = shape.head_size;
         float* heads = &net.qkv[(size_t)row * row_width()];
         for (int head = 0; head < shape.heads + shape.key_heads; head++) {
             float* here = heads + head * size;
@@ -226,9 +228,9 @@ struct Pass {
 
     void attend_row(int number, int row, int head, std::vector<float>& scratch) {
         const int size = shape.head_size, group = shape.heads / shape.key_heads;
-        const int count = cache.length + net.depths[row] + 1;
-        const Sight sight = chained ? Sight{count, count, nullptr} : Sight{count, cache.length, &net.tails[(size_t)row * tree.count]};
-        const int slots_used = chained ? count : cache.length + row + 1;
+        const int node = tree.first + row, count = cache.length + net.depths[node] + 1;
+        const Sight sight = chained ? Sight{count, count, nullptr} : Sight{count, cache.length, &net.tails[(size_t)node * tree.count]};
+        const int slots_used = chained ? count : cache.length + node + 1;
         const size_t offset = (size_t)head * group * size;
         attend(&net.qkv[(size_t)row * row_width()] + offset, group, (const KV*)cache.keys + head_slots(number, head),
                (const KV*)cache.values + head_slots(number, head), size, slots_used, sight, &net.mixed[(size_t)row * queries()] + offset, scratch);

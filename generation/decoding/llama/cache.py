@@ -37,7 +37,7 @@ class KVCache:
     def reserve(self, slots: int) -> None:
         """Make room for ``slots`` in all."""
         if slots > self.slots:
-            self._move(slots + max(_SPARE_SLOTS, self.slots // 4), self)
+            self._move(slots + max(_SPARE_SLOTS, self.slots // 4), self, self.slots)
 
     def copy_start(self, source: KVCache, length: int) -> None:
         """Become the first ``length`` slots of another cache."""
@@ -48,8 +48,7 @@ class KVCache:
         """What the kernels take; valid until the next ``reserve``."""
         return native.Cache(self._keys.ctypes.data, self._values.ctypes.data, self.slots, self.length)
 
-    def _move(self, slots: int, source: KVCache, length: int | None = None) -> None:
-        kept = source.length if length is None else length
+    def _move(self, slots: int, source: KVCache, kept: int) -> None:
         keys, values = self._allocate(slots)
         blocks = -(-kept // _BLOCK)
         keys[:, :, :blocks] = source._keys[:, :, :blocks]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -17,7 +17,10 @@ import torch
 from generation.decoding.llama import native
 from generation.decoding.llama.cache import KVCache
 from generation.decoding.llama.packing import Array, PackedWeights
-from generation.decoding.sequence import SequenceState, check_prompt
+from generation.decoding.llama.prefix_cache import PrefixCache
+from generation.decoding.llama.scored_tree import ScoredTree
+from generation.decoding.sequence import SequenceState, Stop, check_prompt
+from generation.errors import StoppedError
 from generation.interfaces import Tokenizer
 from generation.types import Draft
 
@@ -35,14 +38,22 @@ class LlamaModel:
         tokenizer: the tokenizer the weights were trained with.
         name: how reports call the model.
         threads: threads of one forward.
+        prefix_bytes: memory for sequences that have ended, whose starts later prompts may share.
     """
 
     def __init__(
-        self, weights: PackedWeights, kernels: native.Kernels, tokenizer: Tokenizer, name: str, threads: int
+        self,
+        weights: PackedWeights,
+        kernels: native.Kernels,
+        tokenizer: Tokenizer,
+        name: str,
+        threads: int,
+        prefix_bytes: int = 128 << 20,
     ) -> None:
         self._tokenizer = tokenizer
         self._name = name
         self.network = Network(weights, kernels, threads)
+        self._prefixes = PrefixCache(lambda: KVCache(weights.shape, int8=weights.int8), prefix_bytes)
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -59,41 +70,80 @@ class LlamaModel:
         """Longest sequence."""
         return self.network.weights.shape.context_tokens
 
-    def start(self, prompt_ids: Sequence[int]) -> SequenceState:
-        """Read a prompt.
+    def start(self, prompt_ids: Sequence[int], stop: Stop | None = None) -> SequenceState:
+        """Read a prompt, as far as no sequence that has ended starts in the same way.
+
+        Args:
+            prompt_ids: at least one token.
+            stop: asked in every layer.
 
         Raises:
             CapacityError: the prompt does not fit into the context.
+            StoppedError: ``stop`` returned true; what was read is kept for the next prompt.
             ValueError: the prompt is empty.
         """
         check_prompt(prompt_ids, self.context_tokens, self._name)
-        return SequenceState(LlamaScorer(self.network), prompt_ids, self.context_tokens)
+        return SequenceState(LlamaScorer(self.network, self._prefixes), prompt_ids, self.context_tokens, stop)
 
 
 class LlamaScorer:
     """One sequence inside a network; implements ``Scorer``."""
 
-    def __init__(self, network: Network) -> None:
-        self._network = network
-        self._cache = KVCache(network.weights.shape, int8=network.weights.int8)
+    remembers = True
 
-    def read(self, token_ids: Sequence[int]) -> torch.Tensor:
-        """Append tokens; logits (V,) after the last."""
+    def __init__(self, network: Network, prefixes: PrefixCache) -> None:
+        self._network = network
+        self._prefixes = prefixes
+        self._cache = prefixes.new_cache()
+        self._token_ids: list[int] = []
+        self._tree = ScoredTree()
+        self._nodes: list[int] = []  # where the nodes of the draft scored last are in the tree
+        self.reused_tokens = 0
+
+    def read(self, token_ids: Sequence[int], stop: Stop | None = None) -> torch.Tensor:
+        """Take what is known of a prompt, which must come first, and append the rest; logits (V,) after the last."""
+        self._cache = self._prefixes.take(token_ids)
+        self.reused_tokens = self._cache.length
+        self._token_ids = list(token_ids[: self.reused_tokens])
         logits = torch.empty(0)
-        for start in range(0, len(token_ids), _PREFILL_TOKENS):
+        for start in range(self.reused_tokens, len(token_ids), _PREFILL_TOKENS):
             chunk = token_ids[start : start + _PREFILL_TOKENS]
             wanted = 1 if start + len(chunk) == len(token_ids) else 0
-            logits = self._network.forward(self._cache, Draft.chain(chunk), wanted)
-            self._cache.length += len(chunk)
+            try:
+                logits = self._network.forward(self._cache, Draft.chain(chunk), wanted, stop)
+            except StoppedError:
+                self.close()
+                raise
+            self._append(chunk)
         return logits[-1]
 
     def score(self, draft: Draft) -> torch.Tensor:
-        """Logits (K, V) after each node; appends nothing."""
-        return self._network.forward(self._cache, draft, len(draft))
+        """Logits (K, V) after each node; appends nothing. Nodes that were scored before cost nothing."""
+        self._nodes = self._tree.add(draft)
+        known = len(self._tree.logits)
+        if known < len(self._tree):
+            try:
+                rows = self._network.forward(self._cache, self._tree.as_draft(), len(self._tree) - known, first=known)
+            except Exception:
+                self._tree.drop_uncomputed()
+                raise
+            self._tree.logits += rows
+        return torch.stack([self._tree.logits[node] for node in self._nodes])
 
     def keep(self, path: Sequence[int]) -> None:
         """Append nodes of the draft scored last, from a root downwards."""
-        self._network.keep(self._cache, path)
+        nodes = [self._nodes[node] for node in path]
+        token_ids = [self._tree.token_ids[node] for node in nodes]
+        self._network.keep(self._cache, self._tree.commit(nodes))
+        self._append(token_ids)
+
+    def close(self) -> None:
+        """Leave the sequence to prompts that start in the same way."""
+        self._prefixes.give(self._token_ids, self._cache)
+
+    def _append(self, token_ids: Sequence[int]) -> None:
+        self._token_ids += token_ids
+        self._cache.length = len(self._token_ids)
 
 
 class Network:
@@ -106,23 +156,29 @@ class Network:
         weakref.finalize(self, kernels.library.memberwise_destroy, self._handle)
         self._rotary: tuple[Array, Array] = (np.empty(0, np.float32), np.empty(0, np.float32))
 
-    def forward(self, cache: KVCache, draft: Draft, rows: int, stop: Callable[[], bool] | None = None) -> torch.Tensor:
+    def forward(
+        self, cache: KVCache, draft: Draft, rows: int, stop: Stop | None = None, first: int = 0
+    ) -> torch.Tensor:
         """Run a tree behind the committed slots of ``cache``; logits (rows, V) of its last ``rows`` nodes.
 
         Args:
             cache: its length stays; the slots of the tree are written.
             draft: the tree, at least one node.
             rows: how many nodes need logits.
-            stop: asked in every layer; what came so far is then worth nothing.
+            stop: asked in every layer.
+            first: the first node to compute; those before it lie in their slots already.
+
+        Raises:
+            StoppedError: ``stop`` returned true; the cache is as it was.
         """
         if not all(0 <= token_id < self.weights.shape.vocabulary for token_id in draft.token_ids):
             raise ValueError(f"not tokens of a vocabulary of {self.weights.shape.vocabulary}: {draft.token_ids}")
         cache.reserve(cache.length + len(draft))
         cosines, sines = self._rotary_tables(cache.length + len(draft))
         logits = torch.empty((rows, self.weights.shape.vocabulary), dtype=torch.float32)
-        tree = native.Tree(len(draft), _ints(draft.token_ids), _ints(draft.parents), len(draft) - rows)
+        tree = native.Tree(len(draft), first, _ints(draft.token_ids), _ints(draft.parents), rows)
         callback = native.STOP(stop) if stop else None
-        self._library.memberwise_forward(
+        stopped = self._library.memberwise_forward(
             self._handle,
             ctypes.byref(cache.as_argument()),
             ctypes.byref(tree),
@@ -131,12 +187,13 @@ class Network:
             logits.data_ptr(),
             ctypes.cast(callback, ctypes.c_void_p) if callback else None,
         )
+        if stopped:
+            raise StoppedError("stopped while a prompt was read")
         return logits
 
     def keep(self, cache: KVCache, path: Sequence[int]) -> None:
-        """Commit slots of the tree that was run last, as indices into it."""
+        """Move slots of nodes, as increasing indices into the tree that was run last, behind the committed ones."""
         self._library.memberwise_keep(self._handle, ctypes.byref(cache.as_argument()), _ints(path), len(path))
-        cache.length += len(path)
 
     def _create(self, threads: int) -> int:
         shape, arrays = self.weights.shape, self.weights.arrays

@@ -65,7 +65,8 @@ class Tree(ctypes.Structure):
     """``Tree`` of forward.cpp."""
 
     _fields_ = (
-        ("count", c_int32), ("tokens", POINTER(c_int32)), ("parents", POINTER(c_int32)), ("first_logits", c_int32),
+        ("count", c_int32), ("first", c_int32), ("tokens", POINTER(c_int32)), ("parents", POINTER(c_int32)),
+        ("logits", c_int32),
     )  # fmt: skip
 
 

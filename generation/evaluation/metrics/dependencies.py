@@ -9,6 +9,7 @@ Start reading at ``dependencies``.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 from generation.evaluation.metrics.bodies import chains
@@ -16,10 +17,23 @@ from generation.evaluation.places import Places
 from generation.tools.references import Reference, References
 
 
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """A dotted expression at a place: the last name of ``chain`` stands at ``offset`` of the body."""
+
+    chain: str
+    offset: int
+
+    @property
+    def name(self) -> str:
+        """The last name."""
+        return self.chain.rpartition(".")[2]
+
+
 def dependencies(
     references: References, root: Path, path: str, text: str, header_start: int, span: tuple[int, int]
-) -> frozenset[str]:
-    """The dependencies of a true body.
+) -> list[Dependency]:
+    """The dependencies of a true body, in the order of the text; the same expression may come several times.
 
     Args:
         references: of the repository.
@@ -32,8 +46,11 @@ def dependencies(
     in_tree = chains(text[slice(*span)])
     places = Places(text)
     own = range(places.line_of(header_start) - 1, places.line_of(max(span[1] - 1, span[0])))
-    found = (reference for reference in references.of(path, text, span) if reference.chain in in_tree)
-    return frozenset(reference.chain for reference in found if _is_dependency(reference, root, root / path, own))
+    return [
+        Dependency(reference.chain, places.line_start(reference.line + 1) + reference.column - span[0])
+        for reference in references.of(path, text, span)
+        if reference.chain in in_tree and _is_dependency(reference, root, root / path, own)
+    ]
 
 
 def _is_dependency(reference: Reference, root: Path, file: Path, own: range) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from generation.config import ToolConfig
-from generation.evaluation.metrics.dependencies import dependencies
+from generation.evaluation.metrics.dependencies import Dependency, dependencies
 from generation.evaluation.metrics.published import mark_names, marked_names
 from generation.evaluation.sources import digest, write_atomically
 from generation.evaluation.tasks import Task
@@ -22,7 +22,7 @@ from generation.source.files import read_source
 from generation.source.functions import list_functions
 from generation.tools.references import References
 
-_FORMAT = "facts 1"
+_FORMAT = "facts 2"
 _WORKERS = 2
 
 
@@ -31,12 +31,17 @@ class Facts:
     """Dependencies of a true body.
 
     Attributes:
-        dependencies: as ``metrics.dependencies`` says.
+        places: where they stand, as ``metrics.dependencies`` says.
         published: as the published evaluation finds them.
     """
 
-    dependencies: frozenset[str]
+    places: tuple[Dependency, ...]
     published: frozenset[str]
+
+    @property
+    def dependencies(self) -> frozenset[str]:
+        """The expressions, each once."""
+        return frozenset(place.chain for place in self.places)
 
 
 def gather(
@@ -81,12 +86,12 @@ def _ask(references: References, root: Path, task: Task) -> str:
     own = dependencies(references, root, task.path, text, site.header_start, span)
     marked = mark_names(references, task.path, text, span)
     published = marked_names(marked, text[site.header_start : site.header_end])
-    return json.dumps({"dependencies": sorted(own), "published": sorted(published)})
+    return json.dumps({"places": [[one.chain, one.offset] for one in own], "published": sorted(published)})
 
 
 def _load(file: Path) -> Facts:
     content = json.loads(file.read_text(encoding="utf-8"))
-    return Facts(frozenset(content["dependencies"]), frozenset(content["published"]))
+    return Facts(tuple(Dependency(*place) for place in content["places"]), frozenset(content["published"]))
 
 
 def _key(content: str, task: Task) -> str:

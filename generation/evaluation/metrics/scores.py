@@ -13,6 +13,7 @@ from generation.evaluation.metrics.facts import Facts
 from generation.evaluation.metrics.intervals import Combine, Statistic, ratio
 from generation.evaluation.metrics.published import hits
 from generation.evaluation.metrics.similarity import Similarity, bleu
+from generation.evaluation.running.identifiers import Identifier
 from generation.evaluation.running.records import Record
 from generation.evaluation.validity.verdicts import Verdict
 
@@ -31,6 +32,7 @@ class Result:
         similarity: to the true body.
         header: of the function, with its docstring, as the file has it.
         first_line: of the body in its file, as lines of the verdict are counted.
+        identifiers: repository names of the true body, teacher-forced; None where that was not asked.
         passed: whether the repository's tests pass with it; None where that was not asked.
     """
 
@@ -43,6 +45,7 @@ class Result:
     similarity: Similarity
     header: str = ""
     first_line: int = 1
+    identifiers: tuple[Identifier, ...] | None = None
     passed: bool | None = None
 
 
@@ -85,6 +88,16 @@ def _dep_cov_paper(result: Result) -> Statistic:
     return float(len(hits(result.body, wanted))), float(len(wanted))
 
 
+def _identifiers(answer: Callable[[Identifier], bool | None]) -> Callable[[Result], Statistic | None]:
+    """A share of names, pooled over tasks."""
+
+    def statistic(result: Result) -> Statistic | None:
+        known = [found for found in map(answer, result.identifiers or ()) if found is not None]
+        return (float(sum(known)), float(len(known))) if known else None
+
+    return statistic
+
+
 METRICS: Mapping[str, Metric] = {
     "dep_cov": Metric("DepCov", _dep_cov, is_share=True),
     "dep_cov_paper": Metric("DepCov-paper", _dep_cov_paper, is_share=True),
@@ -98,6 +111,12 @@ METRICS: Mapping[str, Metric] = {
     "bleu4": Metric("BLEU-4", lambda result: result.similarity.bleu, bleu, is_share=True),
     "codebleu": Metric("CodeBLEU", _mean(lambda result: result.similarity.codebleu), is_share=True),
     "pass_at_1": Metric("pass@1", _mean(lambda result: result.passed), is_share=True),
+    "identifier_recall_free": Metric("model alone", _identifiers(lambda each: each.free), is_share=True),
+    "identifier_recall": Metric("with the tool", _identifiers(lambda each: each.chosen), is_share=True),
+    "tool_ceiling": Metric("tool ceiling", _identifiers(lambda each: each.offered), is_share=True),
+    "wrong_list_share": Metric(
+        "wrong lists", _identifiers(lambda each: each.wrong_list), is_share=True, lower_is_better=True
+    ),
     "unknown_name_share": Metric(
         "unknown name", _mean(lambda result: result.verdict.has_unknown_name), is_share=True, lower_is_better=True
     ),

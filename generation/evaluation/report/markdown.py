@@ -11,6 +11,12 @@ from generation.evaluation.report.tables import Report
 TABLES: Mapping[str, Sequence[str]] = {
     "Dependencies and validity": ("dep_cov", "dep_cov_paper", "svr", "svr_strict", "svr_dep"),
     "Likeness to the true body": ("em", "edit_sim", "bleu4", "codebleu", "pass_at_1"),
+    "Repository names, teacher-forced": (
+        "identifier_recall_free",
+        "identifier_recall",
+        "tool_ceiling",
+        "wrong_list_share",
+    ),
     "What is wrong": ("unknown_name_share", "empty_share", "syntax_error_share"),
     "Cost": (
         "seconds_per_function",
@@ -33,13 +39,19 @@ def as_markdown(report: Report) -> str:
     """What was run, the tables, and rows against the baseline."""
     lines = ["# Evaluation", "", *(f"* {_words(name)}: {value}" for name, value in report["about"].items()), ""]
     for title, names in TABLES.items():
+        if not _has_any(report["configs"], names):
+            continue
         lines += [f"## {title}", "", *_table(report["configs"], names), ""]
     lines += [NOTE, ""]
     if report["differences"]:
         lines += [f"## Against {report['baseline']}", "", "Differences, paired over tasks.", ""]
-        names = [name for title in list(TABLES)[:2] for name in TABLES[title]]
+        names = [name for title in list(TABLES)[:3] for name in TABLES[title]]
         lines += [*_table(report["differences"], names, signed=True), ""]
     return "\n".join(lines)
+
+
+def _has_any(rows: Mapping[str, Mapping[str, Value]], names: Sequence[str]) -> bool:
+    return any(row[name]["value"] is not None for row in rows.values() for name in names)
 
 
 def _table(rows: Mapping[str, Mapping[str, Value]], names: Sequence[str], *, signed: bool = False) -> list[str]:

@@ -31,7 +31,7 @@ def as_html(report: Report, results: Sequence[Result]) -> str:
     return page.render(
         about=_about(report["about"]),
         rows=report["about"].get("rows", {}),
-        tables=[_table(report, title) for title in TABLES],
+        tables=[table for title in TABLES if (table := _table(report, title))["header"]],
         plots=_plots(report),
         baseline=report["baseline"],
         differences=_differences(report),
@@ -71,7 +71,7 @@ def _table(report: Report, title: str) -> dict[str, object]:
 
 
 def _differences(report: Report) -> dict[str, object]:
-    names = [name for title in list(TABLES)[:2] for name in TABLES[title]]
+    names = [name for title in list(TABLES)[:3] for name in TABLES[title]]
     rows = report["differences"]
     names = [name for name in names if any(row[name]["value"] is not None for row in rows.values())]
     body = []

@@ -27,7 +27,8 @@ def dot_plot(title: str, rows: Mapping[str, Value], *, percent: bool) -> str:
         _mark(name, tuple(n * factor for n in numbers), top, index)
         for index, (name, numbers) in enumerate(shown.items())
     ]
-    return f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(title, quote=True)}">{"".join(parts)}</svg>'
+    label = escape(title, quote=True)
+    return f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
 
 
 def _known(value: Value) -> tuple[float, float, float] | None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from generation.config import PRESETS, DecodingConfig, GeneratorConfig
 from generation.errors import ConfigError
 
+BASE = "none"  # the name that asks for no adapter
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -18,13 +20,13 @@ class Row:
 
     Attributes:
         decoding: the method.
-        adapter: weights on top of the base model; None is the base alone.
+        adapter: weights on top of the base model; ``none`` is the base alone.
         candidates: how many bodies are written; the first after ranking counts.
         says: what it is, for the reader of a report.
     """
 
     decoding: DecodingConfig
-    adapter: str | None = None
+    adapter: str = BASE
     candidates: int = 1
     says: str = ""
 

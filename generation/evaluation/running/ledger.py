@@ -27,15 +27,13 @@ class Ledger:
         self.path = folder / "records.jsonl"
         self._locks = folder / "locks"
         self._locks.mkdir(exist_ok=True)
-        self._size = -1
+        self._read_bytes = 0
         self._known: dict[Key, Record] = {}
 
     def known(self) -> dict[Key, Record]:
         """All records there are now, those of other processes included."""
-        size = self.path.stat().st_size if self.path.exists() else 0
-        if size != self._size:
-            self._known = {record.key: record for record in read_records(self.path)}
-            self._size = size
+        records, self._read_bytes = read_records(self.path, self._read_bytes)
+        self._known.update({record.key: record for record in records})
         return self._known
 
     @contextmanager
@@ -51,15 +49,6 @@ class Ledger:
             yield key not in self.known()
         finally:
             lock.release()
-
-    def is_claimed(self, key: Key) -> bool:
-        """Whether another process is at it now."""
-        lock = FileLock(self._locks / f"{_name(key)}.lock")
-        try:
-            with lock.acquire(timeout=0):
-                return False
-        except Timeout:
-            return True
 
     def add(self, record: Record) -> None:
         """Append a record."""

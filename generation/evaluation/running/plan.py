@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import groupby, zip_longest
 from pathlib import Path
 
@@ -51,9 +52,7 @@ class Plan:
     def settings(self, row: str) -> str:
         """A hash of what the text depends on besides the task; what only changes the speed stays out."""
         config = self.configs[row]
-        weights = self.weights.get(row) or (config.model, config.adapter)
-        parts = (weights, config.dtype, config.max_tokens, config.decoding, config.sampling, config.tool.deadline_s)
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+        return _settings(config, self.weights.get(row) or f"{config.model} {config.adapter}")
 
     def by_weights(self) -> Iterator[tuple[GeneratorConfig, list[str]]]:
         """Rows that share a model and an adapter, with one of their configurations."""
@@ -63,8 +62,18 @@ class Plan:
             yield self.configs[listed[0]], listed
 
 
+@cache
+def _settings(config: GeneratorConfig, weights: str) -> str:
+    parts = (weights, config.dtype, config.max_tokens, config.decoding, config.sampling, config.tool.deadline_s)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
 def draw_tasks(
-    roots: Mapping[str, Path], total: int | None, per_repository: int | None, seed: int
+    roots: Mapping[str, Path],
+    total: int | None,
+    per_repository: int | None,
+    seed: int,
+    known: Mapping[str, Sequence[Task]] | None = None,
 ) -> dict[str, list[Task]]:
     """Tasks of the repositories: as many of each as of any other, as far as they have them.
 
@@ -73,8 +82,9 @@ def draw_tasks(
         total: at most so many in all.
         per_repository: at most so many of each.
         seed: of the choice; a larger number only adds tasks.
+        known: choose from these; from all tasks of the repositories when None.
     """
-    found = {name: collect_tasks(root, name) for name, root in roots.items()}
+    found = known if known is not None else {name: collect_tasks(root, name) for name, root in roots.items()}
     counts = {name: min(len(tasks), per_repository or len(tasks)) for name, tasks in found.items()}
     quotas = _quotas(counts, sum(counts.values()) if total is None else total)
     return {name: sample(tasks, name, quotas[name], seed) for name, tasks in found.items() if quotas[name]}

@@ -115,14 +115,25 @@ def _call(event: ToolCalled) -> dict[str, Any]:
     }
 
 
-def read_records(path: Path) -> Iterator[Record]:
-    """The records of a file; a last line that a killed run left half written is passed over."""
-    if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                yield Record(**json.loads(line))
-            except (ValueError, TypeError):
-                continue
+def read_records(path: Path, start: int = 0) -> tuple[list[Record], int]:
+    """The records of a file from a byte on, and the byte behind the last whole line.
+
+    A line that a killed run left half written is passed over.
+    """
+    if not path.exists():
+        return [], 0
+    with path.open("rb") as stream:
+        stream.seek(start)
+        content = stream.read()
+    whole = content[: content.rfind(b"\n") + 1]
+    return [record for line in whole.splitlines() for record in _record(line)], start + len(whole)
+
+
+def _record(line: bytes) -> Iterator[Record]:
+    try:
+        yield Record(**json.loads(line.decode("utf-8", "surrogatepass")))
+    except (ValueError, TypeError):
+        return
 
 
 def append_record(path: Path, record: Record) -> None:

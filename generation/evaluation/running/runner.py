@@ -12,28 +12,22 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from time import perf_counter
 
 import psutil
 
 from generation import service
-from generation.config import GeneratorConfig
 from generation.errors import MemberwiseError
 from generation.evaluation.running.ledger import Key, Ledger
 from generation.evaluation.running.plan import Plan
 from generation.evaluation.running.records import Costs, Record, failed_record, record_of
-from generation.evaluation.sources import KeptNames
-from generation.evaluation.tasks import OpenHole, Task, open_hole, without_bodies
-from generation.evaluation.working_copy import WorkingCopy, working_copy
-from generation.interfaces import LanguageModel
-from generation.source.files import SourceFile, read_source
-from generation.source.functions import FunctionSite, list_functions
+from generation.evaluation.running.workplace import LazyModel, LoadModel, RepositoryCopy
+from generation.evaluation.tasks import Task
+from generation.source.files import SourceFile
+from generation.source.functions import FunctionSite
 from generation.types import Finished, GenerationStats, TextDelta, ToolCalled
 
 _WAIT_S = 2.0  # between two looks at what another process is doing
-
-LoadModel = Callable[[GeneratorConfig], LanguageModel]
 
 
 def generate(
@@ -63,7 +57,7 @@ def generate(
             done(record)
 
     for config, rows in plan.by_weights():
-        with _LazyModel(load_model or service.load_model, config) as model:
+        with LazyModel(load_model, config) as model:
             while _left(plan, rows, ledger):
                 if not _work(plan, rows, ledger, model, count):
                     time.sleep(_WAIT_S)  # another process is at all that is left; if it dies, its claims are free
@@ -76,40 +70,21 @@ def _left(plan: Plan, rows: Iterable[str], ledger: Ledger) -> int:
     return sum(plan.key(task, row) not in known for tasks in plan.tasks.values() for task in tasks for row in rows)
 
 
-class _LazyModel:
-    """A model that is loaded when it is first needed, and dropped afterwards."""
-
-    def __init__(self, load_model: LoadModel, config: GeneratorConfig) -> None:
-        self._load_model, self._config = load_model, config
-        self._model: LanguageModel | None = None
-
-    def __enter__(self) -> _LazyModel:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._model = None
-
-    def get(self) -> LanguageModel:
-        """The model."""
-        if self._model is None:
-            self._model = self._load_model(self._config)
-        return self._model
-
-
-def _work(plan: Plan, rows: Sequence[str], ledger: Ledger, model: _LazyModel, done: Callable[[Record], None]) -> int:
+def _work(plan: Plan, rows: Sequence[str], ledger: Ledger, model: LazyModel, done: Callable[[Record], None]) -> int:
     """Make every record that nobody else is making; how many."""
     made = 0
     for name, tasks in plan.tasks.items():
-        with _Repository(plan, plan.roots[name], tasks) as repository:
+        with RepositoryCopy(plan.roots[name], tasks, plan.out) as repository:
             for row in rows:
-                for record in _row_records(repository, row, ledger, model):
+                for record in _row_records(plan, repository, row, ledger, model):
                     made += 1
                     done(record)
     return made
 
 
-def _row_records(repository: _Repository, row: str, ledger: Ledger, model: _LazyModel) -> Iterator[Record]:
-    plan = repository.plan
+def _row_records(
+    plan: Plan, repository: RepositoryCopy, row: str, ledger: Ledger, model: LazyModel
+) -> Iterator[Record]:
     with ExitStack() as stack:
         session: service.Session | None = None
         for task in repository.tasks:
@@ -119,62 +94,18 @@ def _row_records(repository: _Repository, row: str, ledger: Ledger, model: _Lazy
             with ledger.claim(key) as is_ours:
                 if is_ours:
                     session = session or stack.enter_context(repository.session(plan.configs[row], model.get()))
-                    record = repository.generate(session, task, key)
+                    record = _generate(repository, session, task, key)
                     ledger.add(record)
                     yield record
 
 
-class _Repository:
-    """One repository with its working copy, which is made when it is first needed."""
-
-    def __init__(self, plan: Plan, root: Path, tasks: Sequence[Task]) -> None:
-        self.plan, self.root, self.tasks = plan, root, tasks
-        self._stack = ExitStack()
-        self._copy: WorkingCopy | None = None
-        self._kept: KeptNames | None = None
-
-    def __enter__(self) -> _Repository:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    @property
-    def copy(self) -> WorkingCopy:
-        """The copy that sessions see."""
-        if self._copy is None:
-            self._copy = self._stack.enter_context(working_copy(self.root, self.plan.out))
-        return self._copy
-
-    def session(self, config: GeneratorConfig, model: LanguageModel) -> service.Session:
-        """A session whose index knows none of the bodies. What it caches goes with the copy or stays in the run."""
-        tool = replace(config.tool, cache=self.plan.out.absolute() / "cache" / "jedi")
-        with self.copy.holding(_all_removed(self.root, self.tasks)):
-            return service.build_generator(
-                replace(config, tool=tool), self.copy.root, model, self.copy.root.parent / "index"
-            )
-
-    def generate(self, session: service.Session, task: Task, key: Key) -> Record:
-        """The record of one task."""
-        self._kept = self._kept or KeptNames(self.root)
-        opened = open_hole(task, read_source(self.root / task.path).text, self._kept)
-        with self.copy.holding({task.path: opened.text}):
-            file = read_source(self.copy.root / task.path)
-            started_s = perf_counter()
-            try:
-                return _record(session, site_of(opened), file, key)
-            except MemberwiseError as error:
-                return failed_record(key, error, perf_counter() - started_s)
-
-
-def _all_removed(root: Path, tasks: Sequence[Task]) -> dict[str, str]:
-    paths = {task.path for task in tasks}
-    return {path: without_bodies([t for t in tasks if t.path == path], read_source(root / path).text) for path in paths}
-
-
-def site_of(opened: OpenHole) -> FunctionSite:
-    """The function whose body is the hole."""
-    return next(site for site in list_functions(opened.text) if site.body_start == len(opened.before))
+def _generate(repository: RepositoryCopy, session: service.Session, task: Task, key: Key) -> Record:
+    with repository.opened(task) as opened:
+        started_s = perf_counter()
+        try:
+            return _record(session, opened.site, opened.file, key)
+        except MemberwiseError as error:
+            return failed_record(key, error, perf_counter() - started_s)
 
 
 def _record(session: service.Session, site: FunctionSite, file: SourceFile, key: Key) -> Record:

@@ -64,7 +64,9 @@ def references(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 def dependencies_of(references: References, repository: Path, qualname: str) -> frozenset[str]:
     site = find_function(MODULE, qualname)
     span = (site.body_start, site.body_end)
-    return dependencies(references, repository, "pkg/shop.py", MODULE, site.header_start, span)
+    found = dependencies(references, repository, "pkg/shop.py", MODULE, site.header_start, span)
+    assert all(MODULE.startswith(one.name, site.body_start + one.offset) for one in found)
+    return frozenset(one.chain for one in found)
 
 
 def test_what_the_repository_defines_counts(references: References, repository: Path) -> None:

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from generation.evaluation.metrics.dependencies import Dependency
 from generation.evaluation.metrics.facts import Facts
 from generation.evaluation.metrics.scores import Result
 from generation.evaluation.metrics.similarity import Similarity
@@ -33,7 +34,7 @@ def result(config: str, body: str, verdict: Verdict) -> Result:
     record = Record("tiny/a.py::C.f@7", config, "s", body, [["os", None, None]], "end", asdict(GenerationStats()), [CALL], 1.0)  # fmt: skip
     counts = (1.0,) * 10
     return Result(
-        record.task, config, body, None if config == "true" else record, verdict, Facts(frozenset({"helper"}), frozenset()),
+        record.task, config, body, None if config == "true" else record, verdict, Facts((Dependency("helper", 11),), frozenset()),
         Similarity(False, 0.5, counts, None), "    def f(self):\n        '''Doc.'''\n", 9,
     )  # fmt: skip
 

@@ -1,0 +1,79 @@
+"""Sequences that have ended, kept because the next prompt often starts like one of them.
+
+An editor's request shares all but the last lines with the one before it, and several candidates share their prompt. A
+row of keys and values depends on nothing but the tokens before it, bit by bit, so reuse changes no result. Memory is
+bounded; what was used least recently goes first. Knows no network. Start reading at ``PrefixCache.take``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from generation.decoding.llama.cache import KVCache
+
+_WORTH_TOKENS = 16  # shorter starts are read again: all files of a language share some tokens
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    token_ids: tuple[int, ...]
+    cache: KVCache
+
+
+class PrefixCache:
+    """One for each network; used by the thread that uses the network.
+
+    Args:
+        new_cache: makes an empty cache.
+        capacity_bytes: of all sequences kept.
+    """
+
+    def __init__(self, new_cache: Callable[[], KVCache], capacity_bytes: int) -> None:
+        self.new_cache = new_cache
+        self._capacity_bytes = capacity_bytes
+        self._ended: list[_Ended] = []  # used last comes last
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory of all sequences kept."""
+        return sum(ended.cache.size_bytes for ended in self._ended)
+
+    def take(self, prompt_ids: Sequence[int]) -> KVCache:
+        """A cache that holds a start of a prompt, never all of it: its last token must be read for its logits.
+
+        A sequence of which the prompt shares more than half is taken over; of another, the shared rows are copied.
+        """
+        shared, best = max(
+            ((_common(ended.token_ids, prompt_ids), ended) for ended in self._ended),
+            key=lambda found: found[0],
+            default=(0, None),
+        )
+        shared = min(shared, len(prompt_ids) - 1)
+        if best is None or shared < _WORTH_TOKENS:
+            return self.new_cache()
+        self._ended.remove(best)
+        if 2 * shared > len(best.token_ids):
+            best.cache.length = shared
+            return best.cache
+        self._ended.append(best)
+        copy = self.new_cache()
+        copy.copy_start(best.cache, shared)
+        return copy
+
+    def give(self, token_ids: Sequence[int], cache: KVCache) -> None:
+        """Keep a sequence that has ended; ``cache`` holds its rows and belongs to this object from now on."""
+        if not token_ids:
+            return
+        known = [ended for ended in self._ended if _common(ended.token_ids, token_ids) < len(ended.token_ids)]
+        self._ended = [*known, _Ended(tuple(token_ids), cache)]
+        while self._ended and self.size_bytes > self._capacity_bytes:
+            del self._ended[0]
+
+
+def _common(first: Sequence[int], second: Sequence[int]) -> int:
+    """Length of the longest common start."""
+    for index, (one, other) in enumerate(zip(first, second, strict=False)):
+        if one != other:
+            return index
+    return min(len(first), len(second))
