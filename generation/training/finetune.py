@@ -164,7 +164,7 @@ class Run:
         self._require_number(loss, float(norm))
         self._optimizer.step()
         self._optimizer.zero_grad()
-        tokens = sum(map(self._visible_tokens, examples))
+        tokens = sum(example.size_tokens for example in examples)
         self.progress = replace(
             self.progress,
             step=self.progress.step + 1,
@@ -180,12 +180,8 @@ class Run:
         tokens = 0
         while tokens < self.settings.tokens_per_step:
             examples.append(self.source.example(self.progress.example + len(examples)))
-            tokens += self._visible_tokens(examples[-1])
+            tokens += examples[-1].size_tokens
         return examples
-
-    def _visible_tokens(self, example: TrainingExample) -> int:
-        """Marks do not count, so that a run without them sees the same examples in every step."""
-        return sum(token_id != self.network.mark_id for token_id in example.token_ids)
 
     def _backward(self, examples: Sequence[TrainingExample]) -> tuple[float, int]:
         """Gradients of the mean loss; the loss, and how many positions counted."""

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from generation import models
-from generation.adapters import AdapterManifest
+from generation.adapters import MANIFEST_NAME, AdapterManifest, read_adapter
 from generation.decoding.loading import default_threads
 from generation.decoding.tokenizer import FastTokenizer, load_tokenizer, next_mark_id
 from generation.errors import ConfigError
@@ -89,7 +89,7 @@ def train(job: Job, settings: TrainingSettings, *, resume: bool, report: Report)
     network = load_network(model, training_dtype(), settings.rank, settings.alpha, mark_id, settings.seed)
     if job.marks:
         set_mark_from_words(network, tokenizer, job.mark_words)
-    before = _start(job, settings, network, model)
+    before = _before_this_stage(job) if resume else _start(job, settings, network, model)
     manifest = _manifest(job, settings, network, model, before)
     keep = partial(_keep, job, network, manifest)
     run = Run(job.out, network, source, settings, report, keep, team)
@@ -142,6 +142,15 @@ def _start(job: Job, settings: TrainingSettings, network: AdaptedNetwork, model:
     if job.init is None:
         return None
     return adapter_folder.start_from(network, job.init, model, settings.rank, settings.alpha)
+
+
+def _before_this_stage(job: Job) -> AdapterManifest | None:
+    """What a run that is resumed started from, as its own adapter tells."""
+    if not (job.out / MANIFEST_NAME).is_file():
+        return None  # killed between its first checkpoint and its first adapter
+    manifest = read_adapter(job.out)
+    done = manifest.settings.get(job.stage.value, {}).get("tokens", 0)
+    return replace(manifest, tokens_seen=manifest.tokens_seen - done)
 
 
 def _manifest(

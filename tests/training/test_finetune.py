@@ -49,7 +49,8 @@ class Numbers:
     """Examples that are easy to learn."""
 
     def example(self, number: int) -> TrainingExample:
-        return TrainingExample([1 + (number + place) % 7 for place in range(20 + number % 5)], 1)
+        size = 20 + number % 5
+        return TrainingExample([1 + (number + place) % 7 for place in range(size)], 1, size)
 
     def validation(self, count: int) -> list[TrainingExample]:
         return [self.example(number) for number in range(count)]
@@ -188,6 +189,10 @@ def test_both_stages_make_an_adapter(model: Path, corpus: Path, tmp_path: Path) 
     assert set(manifest.settings) == {"files", "functions"}
     assert manifest.mark_id is not None
     assert manifest.measured["functions_validation_loss"] == pytest.approx(progress.best, abs=1e-4)
+    longer = replace(SETTINGS, total_tokens=1600)
+    progress = train(replace(functions, init=None), longer, resume=True, report=lambda line: None)
+    resumed = read_adapter(tmp_path / "mark")
+    assert (resumed.tokens_seen, set(resumed.settings)) == (first + progress.tokens, {"files", "functions"})
     assert (tmp_path / "mark" / "curves.png").read_bytes()[:4] == b"\x89PNG"
 
 
