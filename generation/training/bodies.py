@@ -183,7 +183,11 @@ def tokens_of(hole: Hole, tokenizer: Tokenizer, mark_id: int | None, length_toke
         ids += [mark_id or 0, *tokenizer.encode(part)]
     ids = with_ends(tokenizer, ids)
     visible = list(accumulate((token_id != mark_id for token_id in ids), initial=0))
-    return TrainingExample(ids[: bisect_right(visible, length_tokens) - 1], counted + (tokenizer.bos_id is not None))
+    return TrainingExample(
+        ids[: bisect_right(visible, length_tokens) - 1],
+        counted + (tokenizer.bos_id is not None),
+        min(length_tokens, len(tokenizer.encode(hole.prompt + "".join(hole.pieces)))),
+    )
 
 
 def _shared(ids: Sequence[int], stem: Sequence[int]) -> int:

@@ -24,10 +24,17 @@ _LARGEST_COUNTED = 60_000  # characters; a file longer than that is not drawn mo
 
 @dataclass(frozen=True, slots=True)
 class TrainingExample:
-    """A token sequence. The loss counts on ``token_ids[counted_from:]``; marks may weigh more than other tokens."""
+    """A token sequence.
+
+    Attributes:
+        token_ids: what the network reads.
+        counted_from: the loss counts from there on.
+        size_tokens: how much it adds to a step; the same with and without marks, so that both see the same steps.
+    """
 
     token_ids: Sequence[int]
     counted_from: int
+    size_tokens: int
 
 
 class ExampleSource(Protocol):
@@ -78,7 +85,8 @@ class WindowSource:
         if random_numbers.random() < self._middle_share:
             window = _with_hole(window, random_numbers)
         ids = self._tokenizer.encode(path_block(file.path) + window)
-        return TrainingExample(with_ends(self._tokenizer, ids)[: self._length_tokens], 1)
+        ids = with_ends(self._tokenizer, ids)[: self._length_tokens]
+        return TrainingExample(ids, 1, len(ids))
 
 
 def with_ends(tokenizer: Tokenizer, ids: list[int]) -> list[int]:

@@ -22,6 +22,7 @@ from generation.training.examples import ExampleSource, TrainingExample
 from generation.training.network import AdaptedNetwork
 from generation.training.settings import TrainingSettings
 from generation.training.storage import saying_why, silent
+from generation.training.team import Team
 
 LOG_NAME = "log.jsonl"
 
@@ -61,6 +62,7 @@ class Run:
         settings: of the run.
         report: is given every line of the log.
         keep: called after every checkpoint.
+        team: the processes that train together.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Run:
         settings: TrainingSettings,
         report: Report = silent,
         keep: Keep = silent,
+        team: Team | None = None,
     ) -> None:
         self.folder = folder
         self.network = network
@@ -79,6 +82,7 @@ class Run:
         self.progress = Progress()
         self._report = report
         self._keep = keep
+        self._team = team or Team()
         self._parameters = network.parameters()
         self._optimizer = torch.optim.AdamW(self._parameters, lr=settings.learning_rate, weight_decay=0.0)
         self._validation: list[TrainingExample] | None = None
@@ -128,12 +132,14 @@ class Run:
         return loss
 
     def save(self) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint; the process that leads does."""
+        self._saved_s = time.monotonic()
+        if not self._team.leads:
+            return
         progress = {name: getattr(self.progress, name) for name in Progress.__slots__}
         checkpoints.save_checkpoint(
             self.folder, self.progress.step, self.network.tensors(), self._optimizer.state_dict(), progress
         )
-        self._saved_s = time.monotonic()
         self._keep(self.progress)
 
     def _is_over(self) -> bool:
@@ -158,7 +164,7 @@ class Run:
         self._require_number(loss, float(norm))
         self._optimizer.step()
         self._optimizer.zero_grad()
-        tokens = sum(map(self._visible_tokens, examples))
+        tokens = sum(example.size_tokens for example in examples)
         self.progress = replace(
             self.progress,
             step=self.progress.step + 1,
@@ -174,21 +180,18 @@ class Run:
         tokens = 0
         while tokens < self.settings.tokens_per_step:
             examples.append(self.source.example(self.progress.example + len(examples)))
-            tokens += self._visible_tokens(examples[-1])
+            tokens += examples[-1].size_tokens
         return examples
-
-    def _visible_tokens(self, example: TrainingExample) -> int:
-        """Marks do not count, so that a run without them sees the same examples in every step."""
-        return sum(token_id != self.network.mark_id for token_id in example.token_ids)
 
     def _backward(self, examples: Sequence[TrainingExample]) -> tuple[float, int]:
         """Gradients of the mean loss; the loss, and how many positions counted."""
         total, counted = 0.0, sum(len(example.token_ids) - max(1, example.counted_from) for example in examples)
-        for batch in batches(examples, self.settings.microbatch_tokens):
+        for batch in batches(self._team.share(examples), self.settings.microbatch_tokens):
             loss, _ = self.network.loss(batch, self.settings.mark_weight)
             torch.autograd.backward(loss / counted)
             total += float(loss.detach())
-        return total / counted, counted
+        self._team.add_gradients(self._parameters)
+        return self._team.add(total, self.network.device) / counted, counted
 
     def _require_number(self, loss: float, norm: float) -> None:
         if math.isfinite(loss) and math.isfinite(norm):
@@ -199,6 +202,8 @@ class Run:
         )
 
     def _log(self, line: dict[str, Any]) -> None:
+        if not self._team.leads:
+            return
         line = {"step": self.progress.step, "tokens": self.progress.tokens, **line}
         self._report(line)
         with saying_why(self.folder / LOG_NAME):

@@ -8,6 +8,7 @@ and no optimizer. Start reading at ``load_network``.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -148,7 +149,7 @@ def load_network(folder: Path, dtype: str, rank: int, alpha: int, mark_id: int |
     _require_peft()
     base = load_base(folder, dtype)
     if torch.cuda.is_available():
-        base = base.to("cuda")
+        base = base.to(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
     with _quiet():
         return AdaptedNetwork(base, rank, alpha, mark_id, seed)
 

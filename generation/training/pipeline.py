@@ -10,13 +10,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from generation import models
-from generation.adapters import AdapterManifest
+from generation.adapters import MANIFEST_NAME, AdapterManifest, read_adapter
 from generation.decoding.loading import default_threads
 from generation.decoding.tokenizer import FastTokenizer, load_tokenizer, next_mark_id
 from generation.errors import ConfigError
@@ -29,6 +30,7 @@ from generation.training.finetune import LOG_NAME, Progress, Report, Run
 from generation.training.network import AdaptedNetwork, load_network, training_dtype
 from generation.training.settings import TrainingSettings
 from generation.training.storage import writing
+from generation.training.team import join_team
 
 SETTINGS_NAME = "settings.json"
 MARK_WORDS = ("complete", "completion", "suggest", "lookup", "member", "attribute", "name")
@@ -79,6 +81,7 @@ def train(job: Job, settings: TrainingSettings, *, resume: bool, report: Report)
     """
     _require_state(job.out, resume)
     torch.set_num_threads(job.threads or default_threads())
+    team = join_team()
     model = models.resolve(job.base)
     tokenizer = load_tokenizer(model)
     mark_id = next_mark_id(model) if job.marks else None
@@ -86,16 +89,19 @@ def train(job: Job, settings: TrainingSettings, *, resume: bool, report: Report)
     network = load_network(model, training_dtype(), settings.rank, settings.alpha, mark_id, settings.seed)
     if job.marks:
         set_mark_from_words(network, tokenizer, job.mark_words)
-    before = _start(job, settings, network, model)
+    before = _before_this_stage(job) if resume else _start(job, settings, network, model)
     manifest = _manifest(job, settings, network, model, before)
-    run = Run(job.out, network, source, settings, report, lambda progress: _keep(job, network, manifest, progress))
+    keep = partial(_keep, job, network, manifest)
+    run = Run(job.out, network, source, settings, report, keep, team)
     if resume:
         run.resume()
     else:
-        _write_settings(job, settings)
         run.validate()
+    if team.leads:
+        _write_settings(job, settings)
     progress = run.train()
-    draw_curves(job.out / LOG_NAME, job.out / "curves.png", job.name or job.out.name)
+    if team.leads:
+        draw_curves(job.out / LOG_NAME, job.out / "curves.png", job.name or job.out.name)
     return progress
 
 
@@ -136,6 +142,15 @@ def _start(job: Job, settings: TrainingSettings, network: AdaptedNetwork, model:
     if job.init is None:
         return None
     return adapter_folder.start_from(network, job.init, model, settings.rank, settings.alpha)
+
+
+def _before_this_stage(job: Job) -> AdapterManifest | None:
+    """What a run that is resumed started from, as its own adapter tells."""
+    if not (job.out / MANIFEST_NAME).is_file():
+        return None  # killed between its first checkpoint and its first adapter
+    manifest = read_adapter(job.out)
+    done = manifest.settings.get(job.stage.value, {}).get("tokens", 0)
+    return replace(manifest, tokens_seen=manifest.tokens_seen - done)
 
 
 def _manifest(

@@ -75,6 +75,7 @@ def test_marks_are_all_that_differs(corpus: Path, model: Path) -> None:
         assert list(marked.token_ids).count(mark_id) == len(hole.pieces) - 1
         assert text_of(tokenizer, marked.token_ids) == text_of(tokenizer, plain.token_ids)
         assert mark_id not in marked.token_ids[: marked.counted_from]
+        assert marked.size_tokens == plain.size_tokens
 
 
 def test_a_mark_may_be_the_first_token_of_a_body(model: Path) -> None:

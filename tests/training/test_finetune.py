@@ -35,11 +35,22 @@ SETTINGS = TrainingSettings(
 )  # fmt: skip
 
 
+OPTIONS = [
+    part
+    for name in (
+        "total_tokens", "length_tokens", "tokens_per_step", "rank", "alpha", "warmup_steps", "microbatch_tokens", "learning_rate",
+        "validation_examples",
+    )
+    for part in (f"--{name.replace('_', '-')}", str(getattr(SETTINGS, name)))
+]  # fmt: skip
+
+
 class Numbers:
     """Examples that are easy to learn."""
 
     def example(self, number: int) -> TrainingExample:
-        return TrainingExample([1 + (number + place) % 7 for place in range(20 + number % 5)], 1)
+        size = 20 + number % 5
+        return TrainingExample([1 + (number + place) % 7 for place in range(size)], 1, size)
 
     def validation(self, count: int) -> list[TrainingExample]:
         return [self.example(number) for number in range(count)]
@@ -178,6 +189,10 @@ def test_both_stages_make_an_adapter(model: Path, corpus: Path, tmp_path: Path) 
     assert set(manifest.settings) == {"files", "functions"}
     assert manifest.mark_id is not None
     assert manifest.measured["functions_validation_loss"] == pytest.approx(progress.best, abs=1e-4)
+    longer = replace(SETTINGS, total_tokens=1600)
+    progress = train(replace(functions, init=None), longer, resume=True, report=lambda line: None)
+    resumed = read_adapter(tmp_path / "mark")
+    assert (resumed.tokens_seen, set(resumed.settings)) == (first + progress.tokens, {"files", "functions"})
     assert (tmp_path / "mark" / "curves.png").read_bytes()[:4] == b"\x89PNG"
 
 
@@ -207,10 +222,9 @@ def test_kill_9_at_any_moment_and_resume(model: Path, corpus: Path, tmp_path: Pa
     whole = train(
         replace(job(corpus, tmp_path / "whole"), base=str(model)), SETTINGS, resume=False, report=lambda line: None
     )
-    options = {name: getattr(SETTINGS, name) for name in ("total_tokens", "length_tokens", "tokens_per_step", "rank", "alpha", "warmup_steps", "microbatch_tokens", "learning_rate", "validation_examples")}  # fmt: skip
     command = [sys.executable, "-m", "generation.cli.main", "train", "--base", str(model), "--data", str(corpus)]
     command += ["--out", str(tmp_path / "run"), "--threads", "1", "--checkpoint-every-s", "0"]
-    command += [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    command += OPTIONS
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     deadline_s = time.monotonic() + 100
     while checkpoints.latest(tmp_path / "run") is None and time.monotonic() < deadline_s:
@@ -224,6 +238,29 @@ def test_kill_9_at_any_moment_and_resume(model: Path, corpus: Path, tmp_path: Pa
     expected, found = (load_file(tmp_path / name / "adapter.safetensors") for name in ("whole", "run"))
     for name, tensor in expected.items():
         torch.testing.assert_close(found[name], tensor, rtol=0, atol=0)
+
+
+def test_two_processes_train_what_one_does(model: Path, corpus: Path, tmp_path: Path) -> None:
+    """The sums are added in another order, so the tensors differ by rounding."""
+    one = replace(job(corpus, tmp_path / "one"), base=str(model))
+    alone = train(one, SETTINGS, resume=False, report=lambda line: None)
+    command = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--cpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+    ]
+    command += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "generation.cli.main", "train"]
+    command += ["--base", str(model), "--data", str(corpus), "--out", str(tmp_path / "two"), "--threads", "1", *OPTIONS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in (tmp_path / "two" / "log.jsonl").read_text().splitlines()]
+    assert lines[-1]["step"] == alone.step
+    assert lines[-1]["validation_loss"] == pytest.approx(alone.best, abs=1e-4)
 
 
 def test_holes_of_the_other_split_are_not_trained_on(corpus: Path) -> None:

@@ -37,7 +37,7 @@ SHAPE: dict[str, Any] = {
     "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
     "max_position_embeddings": 64, "bos_token_id": 0, "eos_token_id": 0,
 }  # fmt: skip
-EXAMPLES = [TrainingExample((1, 2, 3, 5, 8), 2), TrainingExample((4, 5, 6, 7, 8, 9, 10), 1)]
+EXAMPLES = [TrainingExample((1, 2, 3, 5, 8), 2, 5), TrainingExample((4, 5, 6, 7, 8, 9, 10), 1, 7)]
 
 
 def tiny(family: str, rows: int) -> Any:
@@ -72,7 +72,7 @@ def trained(base: Path, mark_id: int | None, steps: int = 25) -> tuple[AdaptedNe
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # peft says how it treats GPT-2's weights
         network = load_network(base, "float32", 4, 8, mark_id, seed=0)
-    examples = EXAMPLES if mark_id is None else [*EXAMPLES, TrainingExample((3, mark_id, 9, mark_id, 4), 1)]
+    examples = EXAMPLES if mark_id is None else [*EXAMPLES, TrainingExample((3, mark_id, 9, mark_id, 4), 1, 3)]
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-2)
     losses = []
     for _ in range(steps):
@@ -140,8 +140,8 @@ def test_a_mark_starts_where_it_is_set_and_is_trained(base: Path) -> None:
     network.set_mark(network.embedding[3], network.head[3])
     before = network.tensors()["mark.embedding"].clone()
     torch.testing.assert_close(before, network.embedding[3])
-    loss, _ = network.loss([TrainingExample((1, mark_id, 2), 1)], mark_weight=2.0)
-    plain, _ = network.loss([TrainingExample((1, mark_id, 2), 1)])
+    loss, _ = network.loss([TrainingExample((1, mark_id, 2), 1, 2)], mark_weight=2.0)
+    plain, _ = network.loss([TrainingExample((1, mark_id, 2), 1, 2)])
     assert float(loss.detach()) > float(plain.detach())
     torch.autograd.backward(loss)
     assert network.mark["mark.embedding"].grad is not None

@@ -1,0 +1,60 @@
+"""The processes that train together: one, or as many as ``accelerate launch`` has started, one for each GPU.
+
+All draw the same examples and each takes its share; gradients are added up before every step, so a run depends on the
+number of processes by rounding only. Knows no network. Start reading at ``join_team``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """This process's place among all of them."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and reports."""
+        return self.rank == 0
+
+    def share(self, items: Sequence[Item]) -> list[Item]:
+        """The items this process works on."""
+        return list(items[self.rank :: self.size])
+
+    def add_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+        """Make every process's gradients the sum of all."""
+        if self.size == 1:
+            return
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            torch.distributed.all_reduce(parameter.grad)
+
+    def add(self, number: float, device: torch.device) -> float:
+        """The sum of every process's number."""
+        if self.size == 1:
+            return number
+        total = torch.tensor(number, dtype=torch.float64 if device.type == "cpu" else torch.float32, device=device)
+        torch.distributed.all_reduce(total)
+        return float(total)
+
+
+def join_team() -> Team:
+    """The team that ``accelerate launch`` has started this process in; a team of one without it."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return Team()
+    from accelerate import PartialState
+
+    state = PartialState(cpu=not torch.cuda.is_available())
+    return Team(state.process_index, state.num_processes)
