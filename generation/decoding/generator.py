@@ -256,6 +256,7 @@ class _Run:
     def _write_drafted(self, token_id: int) -> None:
         """Commit a chosen token and as much of a draft behind it as the model agrees with."""
         chain = [token_id, *self._guess([token_id])]
+        chain = chain[: self.state.remembered(chain) or len(chain)]  # a draft is not worth a forward of its own
         logits = self.state.score(Draft.chain(chain))
         self.forwards += 1
         self._count(self.state.next_logits, token_id)
@@ -287,7 +288,7 @@ class _Run:
 
     def _commit_mark(self, mark_id: int) -> None:
         """Commit a mark; what may follow is scored with it where that is remembered."""
-        self.state.score(Draft.chain([mark_id, *(self._guess([mark_id]) if self.state.remembers else ())]))
+        self.state.score(Draft.chain([mark_id, *(() if self.state.remembered([]) is None else self._guess([mark_id]))]))
         self.state.commit([0])
         self.forwards += 1
         self.written_tokens += 1

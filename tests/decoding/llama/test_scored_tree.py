@@ -35,7 +35,9 @@ def test_a_search_computes_each_node_once(computed: list[int]) -> None:
     state.score(Draft.chain([1, 2, 3]))
     state.score(Draft((1, 4, 2, 5), (-1, 0, 0, 2)))
     assert computed == [2, 1, 2]
+    assert [state.remembered(path) for path in ([1, 2, 3], [1, 2, 9], [1, 4, 2], [7], [])] == [3, 2, 2, 0, 0]
     state.commit([0, 2])
+    assert state.remembered([3, 3]) == 1
     state.score(Draft.chain([3]))  # scored behind [1, 2] before
     state.score(Draft((5, 3), (-1, -1)))
     assert computed == [2, 1, 2]
