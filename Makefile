@@ -7,7 +7,7 @@ DEMO_REPOSITORY ?= click
 DEMO_FILE ?= click/core.py
 DEMO_FUNCTION ?= Context.get_help
 
-.PHONY: demo test lint format bench setup model clean
+.PHONY: demo test lint format bench setup model toy-training clean
 .DEFAULT_GOAL := test
 
 setup: $(STAMP)
@@ -44,6 +44,17 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/memberwise bench tool --repos benchmark_repos/eval.txt --json bench-tool.json
+
+# The whole offline phase at toy size, in two minutes of processor time: see docs/training.md.
+TOY ?= .cache/toy
+toy-training: model
+	$(BIN)/memberwise corpus build --repos benchmark_repos/toy.txt --data $(TOY) --validation kombu
+	$(BIN)/memberwise marks insert --repos benchmark_repos/toy.txt --data $(TOY) --per-repo 25
+	$(BIN)/memberwise corpus holes --repos benchmark_repos/toy.txt --data $(TOY)
+	rm -rf $(TOY)/mark
+	$(BIN)/memberwise train --data $(TOY) --out $(TOY)/mark --total-tokens 4000 --tokens-per-step 1024 --length-tokens 384 \
+	  --validation-examples 6 --learning-rate 0.001 --warmup-steps 2
+	$(BIN)/memberwise adapter measure $(TOY)/mark --data $(TOY) --functions 6
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist

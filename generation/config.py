@@ -98,6 +98,7 @@ class ToolConfig:
         memory_bytes: resident memory above which a worker is restarted.
         trusted: the user trusts the workspace: its interpreter may run and its environment may be read.
         python: interpreter whose packages Jedi should know; None discovers one.
+        cache: folder for what Jedi has parsed; None is Jedi's own, in the user's cache.
     """
 
     deadline_s: float = 1.0
@@ -106,6 +107,7 @@ class ToolConfig:
     memory_bytes: int = 1_500_000_000
     trusted: bool = True
     python: Path | None = None
+    cache: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ class GeneratorConfig:
     """Everything ``service.build_generator`` needs to choose and wire the parts."""
 
     model: str = "default"
-    adapter: str | None = None
+    adapter: str | None = None  # a name or a folder; "none" takes the model as it is, None what ships for the trigger
     dtype: str = "auto"  # auto, float32, bfloat16
     threads: int | None = None
     max_tokens: int = 256

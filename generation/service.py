@@ -14,10 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from generation import models
+from generation import adapters, models
 from generation.cache import cache_root
 from generation.config import DecodingConfig, GeneratorConfig, SamplingConfig, Trigger
-from generation.errors import ConfigError
+from generation.errors import ConfigError, ModelLoadError
 from generation.interfaces import LanguageModel
 from generation.marks.context import PromptContext
 from generation.marks.prompt import build_prompt, paper_prompt
@@ -26,6 +26,7 @@ from generation.source.files import SourceFile
 from generation.source.functions import FunctionSite, hole, replace_body
 from generation.source.imports import add_imports
 from generation.tools.checks import Problem, check
+from generation.tools.cursor import CursorSite
 from generation.tools.jedi_tool import JediTool
 from generation.tools.member_index import MemberIndex
 from generation.types import (
@@ -39,6 +40,7 @@ from generation.types import (
 )
 
 if TYPE_CHECKING:
+    from generation.decoding.forcing import NextName
     from generation.decoding.generator import Generator
 
 _DRAFTED_CHARACTERS = 20_000  # of the file, before and after the cursor, that drafts are taken from
@@ -63,21 +65,51 @@ def load_model(config: GeneratorConfig) -> LanguageModel:
     """The model that ``config`` names, from the cache or a folder; nothing is downloaded.
 
     Raises:
-        ModelLoadError: it is not there, or cannot be loaded.
+        ModelLoadError: it is not there, or cannot be loaded; or its adapter does not exist.
+        AdapterMismatchError: the adapter that ``config`` names was trained for another model.
         MissingExtraError: the extra ``model`` is not installed.
     """
     from generation.decoding import loading
 
-    return loading.load_model(models.resolve(config.model), config.dtype, config.threads)
+    folder = models.resolve(config.model)
+    return loading.load_model(folder, config.dtype, config.threads, adapter_for(config, folder))
 
 
-def build_generator(config: GeneratorConfig, root: Path, model: LanguageModel | None = None) -> Session:
+def adapter_for(config: GeneratorConfig, model: Path) -> Path | None:
+    """The adapter folder to use with a model: the one that is named, else what ships for this model and trigger.
+
+    Without marks that is ``plain``, which was trained on the same functions as ``mark``.
+
+    Raises:
+        ModelLoadError: the adapter that ``config`` names does not exist.
+    """
+    if config.adapter is not None:
+        return None if config.adapter == adapters.NONE else adapters.resolve(config.adapter)
+    name = "mark" if config.decoding.trigger is Trigger.MARK else "plain"
+    folder = adapters.adapter_folders().get(name)
+    return folder if folder is not None and adapters.fits(adapters.read_adapter(folder), model) else None
+
+
+def usual_preset(model: str, adapter: str | None = None) -> str:
+    """The trigger mode for people who name none: ``mark`` where the adapter was measured to ask, else ``dot``."""
+    wanted = GeneratorConfig(model=model, adapter=adapter).with_preset("mark")
+    try:
+        folder = adapter_for(wanted, models.resolve(model))
+    except ModelLoadError:
+        return "dot"  # loading will say what is wrong
+    return "mark" if folder is not None and adapters.read_adapter(folder).asks_reliably else "dot"
+
+
+def build_generator(
+    config: GeneratorConfig, root: Path, model: LanguageModel | None = None, index_cache: Path | None = None
+) -> Session:
     """A session for one repository.
 
     Args:
         config: what to use.
         root: the repository.
         model: weights that are loaded already, to be shared by several sessions.
+        index_cache: folder for the member index; the user's cache when None.
 
     Raises:
         ConfigError: the settings do not fit the model.
@@ -85,7 +117,7 @@ def build_generator(config: GeneratorConfig, root: Path, model: LanguageModel | 
     """
     model = model or load_model(config)
     decoding = fit_to_model(config.decoding, model)
-    return Session(replace(config, decoding=decoding), root, model)
+    return Session(replace(config, decoding=decoding), root, model, index_cache)
 
 
 def fit_to_model(decoding: DecodingConfig, model: LanguageModel) -> DecodingConfig:
@@ -108,11 +140,13 @@ def fit_to_model(decoding: DecodingConfig, model: LanguageModel) -> DecodingConf
 class Session:
     """A repository, its tool, its index and a model: generates functions. A context manager; one thread at a time."""
 
-    def __init__(self, config: GeneratorConfig, root: Path, model: LanguageModel) -> None:
+    def __init__(
+        self, config: GeneratorConfig, root: Path, model: LanguageModel, index_cache: Path | None = None
+    ) -> None:
         self.config = config
         self.root = root.absolute()
         self.model = model
-        self.index = MemberIndex.build(self.root, cache_root() / "index")
+        self.index = MemberIndex.build(self.root, index_cache or cache_root() / "index")
         decoding = config.decoding
         self.tool = JediTool(
             self.root, config.tool, index=self.index if decoding.index else None, repair=decoding.repair
@@ -137,6 +171,7 @@ class Session:
         file: SourceFile,
         *,
         seed: int | None = None,
+        sampling: SamplingConfig | None = None,
         cancel: threading.Event | None = None,
         deadline_s: float | None = None,
     ) -> Iterator[GenerationEvent]:
@@ -146,11 +181,34 @@ class Session:
             site: the function.
             file: the file it is in, as read.
             seed: of the sampler; the configured one when None.
+            sampling: the configured one when None.
             cancel: ends the generation when set.
             deadline_s: ends the generation after this many seconds.
         """
         chosen_seed = self.config.sampling.seed if seed is None else seed
-        yield from self._stream(self.request(site, file, chosen_seed), self.config.sampling, cancel, deadline_s)
+        request = self.request(site, file, chosen_seed)
+        yield from self._stream(request, sampling or self.config.sampling, cancel, deadline_s)
+
+    def complete(
+        self,
+        site: CursorSite,
+        path: Path,
+        *,
+        max_tokens: int | None = None,
+        cancel: threading.Event | None = None,
+        deadline_s: float | None = None,
+    ) -> Iterator[GenerationEvent]:
+        """Go on at a cursor; ``Finished.text`` starts with the name that is being typed.
+
+        Args:
+            site: the cursor.
+            path: the file it is in, real or not.
+            max_tokens: the configured number when None.
+            cancel: ends the generation when set.
+            deadline_s: ends the generation after this many seconds.
+        """
+        request = self.cursor_request(site, path, max_tokens or self.config.max_tokens)
+        yield from self._stream(request, self.config.sampling, cancel, deadline_s)
 
     def candidates(
         self,
@@ -171,13 +229,24 @@ class Session:
         distinct = {candidate.finished.text: candidate for candidate in reversed(found)}
         return sorted(distinct.values(), key=_rank)
 
+    def next_name(self, site: FunctionSite, file: SourceFile, written: str) -> NextName:
+        """The name that would be written after ``written``, the body so far; for measuring."""
+        from generation.decoding.forcing import next_name
+
+        request = self.request(site, file, 0)
+        return next_name(self._generator(request, self.config.sampling), request, written)
+
     def problems(self, site: FunctionSite, file: SourceFile, finished: Finished) -> tuple[Problem, ...]:
         """What is wrong with a result in its file."""
         text = apply(file, site, finished, self.first_party)
         start = text.find(finished.text.rstrip(), max(0, site.header_end)) if finished.text.strip() else site.body_start
         start = max(start, 0)
         span = (start, start + len(finished.text))
-        return check(self.root, file.path.absolute(), text, span, self.tool, self.index)
+        return self.check(file.path.absolute(), text, span)
+
+    def check(self, path: Path, text: str, span: tuple[int, int]) -> tuple[Problem, ...]:
+        """What is wrong with a part of a file's text; needs no model."""
+        return check(self.root, path, text, span, self.tool, self.index)
 
     @property
     def first_party(self) -> Collection[str]:
@@ -198,6 +267,25 @@ class Session:
             site.body_indent,
             self.config.max_tokens,
             seed,
+        )
+
+    def cursor_request(self, site: CursorSite, path: Path, max_tokens: int) -> GenerationRequest:
+        """The hole at a cursor, with its prompt."""
+        before = site.before + site.stem
+        self.tool.prefetch(ToolQuery(self.root, path, before, site.after, NameKind.NAME))
+        return GenerationRequest(
+            self.root,
+            path,
+            site.before,
+            site.after,
+            self._prompt(path, before, site.after, site.owner),
+            site.indent,
+            max_tokens,
+            self.config.sampling.seed,
+            site.extent,
+            site.stem,
+            site.prefix,
+            may_be_empty=not site.fresh,
         )
 
     def _prompt(self, path: Path, before: str, after: str, owner: str) -> str:

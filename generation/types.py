@@ -20,13 +20,15 @@ class NameKind(StrEnum):
 
     ATTRIBUTE = "attribute"  # after the dot of an expression
     NAME = "name"  # where an expression starts
+    ARGUMENT = "argument"  # a keyword argument in a call; its suggestions end with "="
 
 
 class SuggestionSource(StrEnum):
     """Who says that the name exists."""
 
     JEDI = "jedi"  # resolved by static analysis at this position
-    INDEX = "index"  # used on a receiver of the same name elsewhere in the repository
+    INDEX = "index"  # used on a receiver of the same name elsewhere in the repository, or of a class called like it
+    BUILTIN = "builtin"  # a method of str, dict, list, set or a file, where nothing says what the receiver is
     SCOPE = "scope"  # bound in the text above the position (parameters, locals)
     IMPORT = "import"  # exists in the repository or the standard library, valid once imported
 
@@ -129,19 +131,35 @@ class Draft:
         return len(self.token_ids)
 
 
+class Extent(StrEnum):
+    """How much is written."""
+
+    BODY = "body"  # the body of a function, in whole lines
+    BLOCK = "block"  # from a cursor to where code leaves the indentation of its block
+    LINE = "line"  # from a cursor to the end of its statement, or of the statement that starts there
+
+
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """One hole in one file, and what to fill it with.
 
+    A body starts on a line of its own. At a cursor the statement has begun already: ``stem`` is what is there of it,
+    ``prefix`` the start of the name that is being typed. ``Finished.text`` then starts with ``prefix``.
+
     Attributes:
         root: the repository.
         path: the file, real or not.
-        before: visible text of the file up to the hole. When a body is generated it ends with the newline before it.
+        before: visible text of the file up to the line that the hole's first statement starts on.
         after: visible text after the hole.
-        prompt: what the model reads, built by ``marks.prompt.build_prompt``; ends where the hole starts.
+        prompt: what the model reads, built by ``marks.prompt.build_prompt``; ends with ``before``, at a cursor with
+            the stem.
         indent: the indentation of the block that is filled; generation ends when code leaves it.
         max_tokens: upper bound on generated tokens, marks included.
         seed: of the sampler; ignored at temperature 0.
+        extent: how much is written.
+        stem: at a cursor, the statement up to the name that is being typed, its indentation included.
+        prefix: at a cursor, the start of a name, which the generated text must spell.
+        may_be_empty: the model may find that nothing belongs here.
     """
 
     root: Path
@@ -152,12 +170,22 @@ class GenerationRequest:
     indent: str
     max_tokens: int = 256
     seed: int = 0
+    extent: Extent = Extent.BODY
+    stem: str = ""
+    prefix: str = ""
+    may_be_empty: bool = False
+
+    @property
+    def opening(self) -> str:
+        """What is there already of the hole's first line; a body lacks only its indentation."""
+        return self.indent if self.extent is Extent.BODY else self.stem
 
 
 class FinishReason(StrEnum):
     """Why a generation ended."""
 
     END = "end"  # the block is complete
+    REPETITION = "repetition"  # the same lines came for the third time; they are kept once
     LIMIT = "limit"  # max_tokens or the model's context; the text is cut after the last complete statement
     CANCELLED = "cancelled"
     DEADLINE = "deadline"

@@ -1,6 +1,7 @@
-"""``memberwise bench tool``: how often the repository tool knows the true name, and how long it takes.
+"""``memberwise bench``: what is measured on, and how good and how quick the parts are.
 
-Parses, calls ``generation.evaluation.tool_bench`` and prints. Start reading at ``run``.
+``tool``: how often the repository tool knows the true name. ``server``: how long the language server lets people wait.
+``soak``: whether it lasts. Parses, calls ``generation.evaluation`` and prints. Start at ``run``, of ``tool``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from rich.console import Console
 from rich.table import Table
 
 from generation.errors import ConfigError
-from generation.evaluation.repositories import fetch, open_repositories, read_manifest
+from generation.evaluation import server_bench, server_soak
+from generation.evaluation.frozen import differences, freeze
+from generation.evaluation.repositories import PinnedRepository, fetch, open_repositories, read_manifest
+from generation.evaluation.running.plan import draw_tasks
 from generation.evaluation.tool_bench import RepositoryResult, measure, summarize
 
 if TYPE_CHECKING:
@@ -39,33 +43,115 @@ def add_parser(subparsers: Subparsers) -> None:
     parts = parser.add_subparsers(dest="part", required=True, metavar="PART")
     fetch = parts.add_parser("fetch", help="download repositories of a list and print where they are")
     fetch.add_argument("--repos", type=Path, required=True, metavar="FILE", help="list of pinned repositories")
-    fetch.add_argument("--only", metavar="NAME", help="one of them")
+    fetch.add_argument("--only", metavar="A,B", help="these of them")
     fetch.set_defaults(run=run_fetch)
+    tasks = parts.add_parser("tasks", help="freeze the tasks of a list in a file, or check such a file")
+    tasks.add_argument("--repos", type=Path, required=True, metavar="FILE", help="list of pinned repositories")
+    tasks.add_argument("--tasks", type=int, default=480, metavar="N", help="so many in all (480)")
+    tasks.add_argument("--seed", type=int, default=0, help="of the choice of functions (0)")
+    where = tasks.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", type=Path, metavar="FILE", help="write them there")
+    where.add_argument("--check", type=Path, metavar="FILE", help="say what differs from that file; exit code 1")
+    tasks.set_defaults(run=run_tasks)
     tool = parts.add_parser("tool", help="recall and latency of the repository tool")
     tool.add_argument(
         "--repos", type=Path, required=True, metavar="FILE", help="list of pinned repositories, or a folder"
     )
+    tool.add_argument("--only", metavar="A,B", help="these of the list")
     tool.add_argument("--per-repo", type=int, default=200, metavar="N", help="positions in each repository (200)")
     tool.add_argument("--seed", type=int, default=0, help="of the choice of functions (0)")
     tool.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
     tool.set_defaults(run=run)
+    _add_server(parts)
+
+
+def _add_server(parts: Subparsers) -> None:
+    server = parts.add_parser("server", help="latency of the language server to somebody who types")
+    server.add_argument(
+        "--repos", type=Path, required=True, metavar="FILE", help="list of pinned repositories, or a folder"
+    )
+    server.add_argument("--only", metavar="NAME", help="one of them")
+    server.add_argument("--functions", type=int, default=4, metavar="N", help="bodies typed in each repository (4)")
+    server.add_argument("--keys", type=int, default=120, metavar="N", help="most keys of one body (120)")
+    server.add_argument("--seed", type=int, default=0, help="of every random choice (0)")
+    server.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
+    server.add_argument("--model-from", metavar="FILE::FUNCTION", help=argparse.SUPPRESS)
+    server.set_defaults(run=run_server)
+    soak = parts.add_parser("soak", help="whether the language server lasts")
+    soak.add_argument("--repo", type=Path, required=True, metavar="DIR", help="a repository to work in")
+    soak.add_argument("--minutes", type=float, default=10.0, metavar="N", help="how long (10)")
+    soak.add_argument("--seed", type=int, default=0, help="of every random choice (0)")
+    soak.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
+    soak.add_argument("--model-from", metavar="FILE::FUNCTION", help=argparse.SUPPRESS)
+    soak.set_defaults(run=run_soak)
+
+
+def run_server(args: argparse.Namespace) -> int:
+    """Type into the server; the exit code."""
+    roots = {name: root for name, root in open_repositories(args.repos, _say).items() if args.only in (None, name)}
+    if not roots:
+        raise ConfigError(f"{args.repos} has no repository called {args.only}")
+    _print_json(
+        server_bench.measure(roots, args.functions, args.seed, _model_from(args), _say, keys=args.keys), args.json
+    )
+    return 0
+
+
+def run_soak(args: argparse.Namespace) -> int:
+    """Use one server for minutes; 1 when it did not last."""
+    if not args.repo.is_dir():
+        raise ConfigError(f"--repo {args.repo} is not a folder")
+    report = server_soak.soak(args.repo.resolve(), args.minutes, args.seed, _model_from(args), _say)
+    _print_json(report, args.json)
+    lasted = not (report["unanswered"] or report["unexpected_errors"] or report["processes_left"])
+    return 0 if lasted else 1
+
+
+def _model_from(args: argparse.Namespace) -> list[str]:
+    return ["--model-from", args.model_from] if args.model_from else []
+
+
+def _print_json(report: dict[str, Any], out: Path | None) -> None:
+    text = json.dumps(report, indent=2)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text + "\n", encoding="utf-8")
+    print(text)
 
 
 def run_fetch(args: argparse.Namespace) -> int:
     """Fetch repositories and print their folders; the exit code."""
-    wanted = [one for one in read_manifest(args.repos) if args.only in (None, one.name)]
-    if not wanted:
-        raise ConfigError(f"{args.repos} has no repository called {args.only}")
-    for root in fetch(wanted, progress=_say).values():
+    for root in fetch(_wanted(args), progress=_say).values():
         print(root)
     return 0
+
+
+def _wanted(args: argparse.Namespace) -> list[PinnedRepository]:
+    """The entries of the list that ``--only`` names; all without it."""
+    entries = {one.name: one for one in read_manifest(args.repos)}
+    names = args.only.split(",") if args.only else list(entries)
+    if unknown := [name for name in names if name not in entries]:
+        raise ConfigError(f"{args.repos} has no repository called {unknown[0]}; there are {', '.join(entries)}")
+    return [entries[name] for name in names]
+
+
+def run_tasks(args: argparse.Namespace) -> int:
+    """Freeze tasks or check frozen ones; the exit code."""
+    tasks = draw_tasks(open_repositories(args.repos, _say), args.tasks, None, args.seed)
+    if args.out is not None:
+        freeze(tasks, args.out)
+        return 0
+    found = differences(args.check, tasks)
+    for line in found:
+        print(line)
+    return 1 if found else 0
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure every repository of the list; the exit code."""
     if args.per_repo < 1:
         raise ConfigError(f"--per-repo is {args.per_repo}; it must be at least 1")
-    roots = open_repositories(args.repos, _say)
+    roots = fetch(_wanted(args), progress=_say) if args.only else open_repositories(args.repos, _say)
     report = summarize(_measure_all(roots, args.per_repo, args.seed))
     if args.json is not None:
         args.json.parent.mkdir(parents=True, exist_ok=True)

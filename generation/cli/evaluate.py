@@ -1,119 +1,174 @@
 """``memberwise eval``: generates functions of real repositories, judges them, and writes a report.
 
-Parses, calls ``generation.evaluation.runner`` and ``report``, and prints. Start reading at ``run``.
+Parses, calls ``generation.evaluation``, and prints. Start reading at ``run``.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
-import platform
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from generation import models, service
-from generation.config import PRESETS, GeneratorConfig, SamplingConfig, ToolConfig
+from filelock import FileLock
+
+from generation.cli.progress import Progress
+from generation.config import GeneratorConfig, SamplingConfig
 from generation.errors import ConfigError
-from generation.evaluation import runner
-from generation.evaluation.bare_python import bare_python
-from generation.evaluation.pylint_client import require_pylint
-from generation.evaluation.report import Report, as_markdown, build_report
-from generation.evaluation.repositories import open_repositories
-from generation.models.manifest import read_manifest
+from generation.evaluation import judging
+from generation.evaluation.bare_python import measured_tool
+from generation.evaluation.extras import require_extra
+from generation.evaluation.frozen import thaw
+from generation.evaluation.repositories import fetch, open_repositories, read_manifest
+from generation.evaluation.running import runner
+from generation.evaluation.running.configurations import MAIN, ROWS, choose
+from generation.evaluation.running.plan import Plan, draw_tasks
+from generation.evaluation.running.records import Record
 
 if TYPE_CHECKING:
+    from generation.evaluation.metrics.scores import Result
+
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+_DEFAULT_ROWS = "off,dot,paper-base"
 
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add ``eval``."""
-    parser = subparsers.add_parser("eval", help="generate functions of real repositories and judge them")
+    parser = subparsers.add_parser(
+        "eval",
+        help="generate functions of real repositories and judge them",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="rows:\n" + "\n".join(f"  {name:12} {row.says}" for name, row in MAIN.items())
+        + "\n  and of dot and mark, without one part each: "
+        + ", ".join(name for name in ROWS if name not in MAIN and name.startswith("dot")),
+    )  # fmt: skip
     parser.set_defaults(run=run)
     parser.add_argument(
         "--repos", type=Path, required=True, metavar="FILE", help="list of pinned repositories, or a folder"
     )
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="records and reports; a killed run goes on"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="records and reports; a killed run goes on, and several processes share the work",
+    )
+    parser.add_argument(
+        "--frozen", type=Path, metavar="FILE", help="take the tasks of this file (bench tasks) instead of drawing them"
     )
     parser.add_argument("--tasks", type=int, metavar="N", help="at most so many functions in all")
     parser.add_argument("--per-repo", type=int, metavar="N", help="at most so many of each repository")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of functions and of sampling (0)")
-    parser.add_argument("--config", default="off,paper,dot", metavar="A,B", help="configurations (off,paper,dot)")
+    parser.add_argument("--config", default=_DEFAULT_ROWS, metavar="A,B", help=f"rows ({_DEFAULT_ROWS})")
     parser.add_argument("--model", default="default", help="as for generate")
+    parser.add_argument("--threads", type=int, metavar="N", help="of the model")
+    parser.add_argument(
+        "--identifiers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="measure recall at the first N repository names of each true body, teacher-forced (0: do not)",
+    )
+    parser.add_argument(
+        "--execute", action="store_true", help="run the repositories' tests with the bodies, in a sandbox (pass@1)"
+    )
+    parser.add_argument(
+        "--tests-from",
+        type=Path,
+        metavar="FILE",
+        help="pinned source distributions whose tests are run too, and wheels these tests need",
+    )
     parser.add_argument("--max-tokens", type=int, default=256, metavar="N", help="per function (256)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Generate, judge, report; the exit code."""
-    require_pylint()  # better now than after an hour
-    configs = _configs(args)
-    roots = open_repositories(args.repos, _say)
-    tasks = runner.draw_tasks(roots, args.tasks, args.per_repo, args.seed)
-    if not tasks:
-        raise ConfigError(f"{args.repos} has no documented function of 2 to 50 lines")
-    plan = runner.Plan(roots, tasks, configs, args.out)
-    model = service.load_model(next(iter(configs.values())))
-    model_hash = _model_hash(args.model)
-    records = runner.generate(plan, model, model_hash, done=_progress(plan.generations, "generated"))
-    checks = plan.generations + plan.generations // len(configs)
-    verdicts = runner.judge(plan, records, done=_progress(checks, "judged"))
-    about = {
-        "model": model.name,
-        "model_sha256": model_hash,
-        "tasks": sum(map(len, tasks.values())),
-        "repositories": ", ".join(f"{name} ({len(listed)})" for name, listed in tasks.items()),
-        "seed": args.seed,
-        "max_tokens": args.max_tokens,
-        "machine": f"{platform.machine()}, Python {platform.python_version()}",
-    }
-    _write(args.out, build_report(about, records, verdicts, args.seed))
-    runner.write_verdicts(args.out / "verdicts.jsonl", verdicts)
+    require_extra()  # better now than after an hour
+    plan = _plan(args)
+    with Progress("generated", plan.generations) as progress:
+        records = runner.generate(plan, done=progress.step, known=progress.skip)
+    with FileLock(plan.out / "locks" / "judging.lock"):  # a second process finds what the first has kept
+        _judge(args, plan, records)
     return 0
 
 
-def _configs(args: argparse.Namespace) -> dict[str, GeneratorConfig]:
-    names = [name.strip() for name in args.config.split(",") if name.strip()]
-    unknown = [name for name in names if name not in PRESETS]
-    if unknown or not names:
-        raise ConfigError(f"--config {args.config!r}: there is no {unknown or 'name'}; there are {', '.join(PRESETS)}")
+def _judge(args: argparse.Namespace, plan: Plan, records: list[Record]) -> None:
+    with Progress("judged", plan.generations + 2 * sum(map(len, plan.tasks.values()))) as progress:
+        results = judging.judge(plan, records, measured_tool(), done=progress.step)
+    if args.identifiers:
+        results = _identified(args, plan, results)
+    if args.execute:
+        results = _executed(args, plan, records, results)
+    _write(args, plan, results)
+
+
+def _identified(args: argparse.Namespace, plan: Plan, results: list[Result]) -> list[Result]:
+    from generation.evaluation.running.identifiers import measure
+
+    facts = {result.task: result.facts for result in results}
+    with Progress("asked for names", plan.generations) as progress:
+        found = measure(plan, facts, args.identifiers, done=progress.step)
+    return [replace(result, identifiers=found.get((result.task, result.config))) for result in results]
+
+
+def _executed(args: argparse.Namespace, plan: Plan, records: list[Record], results: list[Result]) -> list[Result]:
+    from generation.evaluation.execution.pass_at_1 import pass_at_1
+    from generation.evaluation.execution.suites import fetch_tests
+
+    listed = read_manifest(args.tests_from) if args.tests_from else ()
+    tests = fetch_tests({one.name: one for one in listed if one.name in plan.tasks})
+    libraries = fetch([one for one in listed if one.name not in plan.roots], progress=_say).values()
+    with Progress("tested", plan.generations) as progress:
+        checks = judging.in_their_files(plan, records)
+        found = pass_at_1(
+            checks,
+            {plan.roots[name]: folder for name, folder in tests.items()},
+            plan.out / "cache" / "tests",
+            libraries=list(libraries),
+            done=progress.step,
+            say=_say,
+        )
+    tested = {key: outcome.passed for key, outcome in found.items()}
+    return [replace(result, passed=tested.get((result.task, result.config))) for result in results]
+
+
+def _plan(args: argparse.Namespace) -> Plan:
+    from generation.evaluation.running.about import weights_hash
+
+    rows = choose(args.config)
     common = GeneratorConfig(
         model=args.model,
+        threads=args.threads,
         max_tokens=args.max_tokens,
         sampling=SamplingConfig(seed=args.seed),
-        tool=ToolConfig(python=bare_python()),
+        tool=measured_tool(),
     )
-    return {name: replace(common, decoding=PRESETS[name]) for name in names}
+    configs = {name: row.on(common) for name, row in rows.items()}
+    roots = open_repositories(args.repos, _say)
+    tasks = draw_tasks(roots, args.tasks, args.per_repo, args.seed, thaw(args.frozen, roots) if args.frozen else None)
+    if not tasks:
+        raise ConfigError(f"{args.repos} has no documented function of 2 to 50 lines")
+    weights = {name: weights_hash(config) for name, config in configs.items()}
+    return Plan(roots, tasks, configs, args.out, weights)
 
 
-def _model_hash(name: str) -> str:
-    manifest = read_manifest(models.resolve(name))
-    return manifest.provenance.source_sha256 if manifest else ""
+def _write(args: argparse.Namespace, plan: Plan, results: list[Result]) -> None:
+    from generation.evaluation.report.markdown import as_markdown
+    from generation.evaluation.report.page import as_html
+    from generation.evaluation.report.tables import build_report
+    from generation.evaluation.running.about import about
 
-
-def _write(out: Path, report: Report) -> None:
+    judging.write_results(args.out / "results.jsonl", results)
+    report = build_report(about(plan, args.seed, args.repos), results, args.seed)
     page = as_markdown(report)
-    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    (out / "report.md").write_text(page, encoding="utf-8")
+    (args.out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    (args.out / "report.md").write_text(page, encoding="utf-8")
+    (args.out / "report.html").write_text(as_html(report, results), encoding="utf-8")
     print(page)
-
-
-def _progress(total: int, word: str) -> Callable[[object], None]:
-    """Says how far it is after every hundredth, from any thread."""
-    started_s = time.monotonic()
-    count = itertools.count(1)
-
-    def say(_: object) -> None:
-        done = next(count)
-        if done % max(total // 100, 1) == 0:
-            left_s = (time.monotonic() - started_s) / done * (total - done)
-            _say(f"{word} {done}/{total}, about {left_s / 60:.1f} min left")
-
-    return say
+    _say(f"the same with plots, and every task to look at: {args.out / 'report.html'}")
 
 
 def _say(line: str) -> None:

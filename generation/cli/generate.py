@@ -21,7 +21,7 @@ from rich.text import Text
 from generation.cli import display
 from generation.config import PRESETS, GeneratorConfig, SamplingConfig, ToolConfig
 from generation.errors import ConfigError, TargetError
-from generation.service import RankedCandidate, Session, apply, build_generator
+from generation.service import RankedCandidate, Session, apply, build_generator, usual_preset
 from generation.source.files import SourceFile, read_source, require_writable, write_source
 from generation.source.functions import FunctionSite, find_at, find_function, hole
 from generation.source.tolerant import split_lines
@@ -74,8 +74,9 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 def _add_method(parser: argparse.ArgumentParser) -> None:
     default, sampling = GeneratorConfig(), SamplingConfig()
     parser.add_argument(
-        "--trigger", choices=sorted(PRESETS), default="dot", help="when the tool is asked (%(default)s)"
+        "--trigger", choices=sorted(PRESETS), help="when the tool is asked (mark where the adapter knows it, else dot)"
     )
+    parser.add_argument("--adapter", metavar="A", help="a name or a folder; none: the model as it is")
     parser.add_argument("--model", metavar="M", default=default.model, help="a cached model, a folder or a GGUF file")
     parser.add_argument("--candidates", type=int, metavar="N", default=1, help="write several, take the best")
     parser.add_argument("--max-tokens", type=int, metavar="N", default=default.max_tokens, help="(%(default)s)")
@@ -124,7 +125,10 @@ def configuration(args: argparse.Namespace) -> GeneratorConfig:
         raise ConfigError("--deadline ends one generation; leave it out, or --candidates")
     sampling = SamplingConfig(args.temperature, args.top_p, args.seed, args.candidates)
     tool = ToolConfig(trusted=not args.untrusted, python=args.python)
-    config = GeneratorConfig(model=args.model, max_tokens=args.max_tokens, sampling=sampling, tool=tool)
+    args.trigger = args.trigger or usual_preset(args.model, args.adapter)
+    config = GeneratorConfig(
+        model=args.model, adapter=args.adapter, max_tokens=args.max_tokens, sampling=sampling, tool=tool
+    )
     return config.with_preset(args.trigger)
 
 

@@ -19,7 +19,12 @@ from generation.errors import MemberwiseError
 
 _COMMANDS = {
     "generate": ("generation.cli.generate", "write the body of a function"),
+    "serve": ("lsp_server.command", "the language server that editors talk to"),
     "model": ("generation.cli.model", "list, fetch, inspect and remove models"),
+    "adapter": ("generation.cli.adapter", "list, inspect, measure and export adapters"),
+    "corpus": ("generation.cli.corpus", "gather what an adapter is trained on"),
+    "marks": ("generation.cli.marks", "insert marks into the functions of a corpus"),
+    "train": ("generation.cli.train", "train an adapter"),
     "doctor": ("generation.cli.doctor", "say what is installed, how fast it is and what is missing"),
     "bench": ("generation.cli.bench", "measure parts of Memberwise"),
     "eval": ("generation.cli.evaluate", "generate functions of real repositories and judge them"),

@@ -71,12 +71,13 @@ class IdentifierSearch:
 
     # ------------------------------------------------------------------------------------------ the free path
 
-    def follow_free(self, first_token: int, glue: str) -> tuple[int, str]:
+    def follow_free(self, first_token: int, glue: str, required: bytes = b"") -> tuple[int, str]:
         """What the model writes from here by itself, to the end of the identifier.
 
         Args:
             first_token: its first token, already chosen.
             glue: what it spells before the identifier starts.
+            required: bytes that the path must spell first; ``first_token`` already goes along with them.
 
         Returns:
             The node at its end, and the identifier ("" when none came).
@@ -87,19 +88,23 @@ class IdentifierSearch:
             written = self._text(tokens)[len(glue) :]
             if written and not written.isidentifier():
                 break  # the token goes on behind the identifier
-            following = self.following(node)
+            following = self.following(node, required[len(self._bytes(tokens)) :])
             if not self._vocabulary.continues_identifier[following]:
                 break
             tokens.append(following)
             node = self.trie.insert(tokens)
         return node, leading_identifier(self._text(tokens)[len(glue) :])
 
-    def following(self, node: int) -> int:
-        """The token the model would write after ``node``; the same one whenever asked."""
+    def following(self, node: int, required: bytes = b"") -> int:
+        """The token the model would write after ``node``, of those that go along with ``required``; always the same."""
         if node not in self._followed:
             if node not in self._logits:
                 self._score([node], self._beyond(node))
-            self._followed[node] = self._sampler.choose(self._logits[node])
+            logits = self._logits[node]
+            if required:
+                covering = self._vocabulary.covering(required)
+                logits = torch.full_like(logits, -torch.inf).index_copy(0, torch.tensor(covering), logits[covering])
+            self._followed[node] = self._sampler.choose(logits)
         return self._followed[node]
 
     def look_ahead(self, node: int, limit: int, until: str = "\n") -> str:
@@ -117,13 +122,20 @@ class IdentifierSearch:
     def _tokens(self, node: int) -> list[int]:
         return [self.trie.nodes[member].token_id for member in self.trie.path(node)]
 
+    def _bytes(self, tokens: Sequence[int]) -> bytes:
+        return b"".join(map(self._vocabulary.bytes_of, tokens))
+
     def _text(self, tokens: Sequence[int]) -> str:
-        return b"".join(map(self._vocabulary.bytes_of, tokens)).decode("utf-8", errors="replace")
+        return self._bytes(tokens).decode("utf-8", errors="replace")
 
     # ------------------------------------------------------------------------------------------ the suggestions
 
     def rank(self, suggestions: Sequence[Suggestion], glue: str) -> None:
-        """Score the suggestions until the best is known; ``best`` and ``mass`` then tell."""
+        """Score the suggestions until the best is known; ``best`` and ``mass`` then tell.
+
+        Suggestions that end with ``=`` hold their own end; names and such are not ranked together.
+        """
+        self._boundary = self._boundary and all(suggestion.name.isidentifier() for suggestion in suggestions)
         self.trie.add(suggestions, glue, self._vocabulary.encode)
         while True:
             open_nodes = self._open_nodes()

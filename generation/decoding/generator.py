@@ -21,16 +21,18 @@ import torch
 from generation.config import DecodingConfig, SamplingConfig, Trigger
 from generation.decoding.choice import IdentifierSearch, walk_greedily
 from generation.decoding.detokenize import Detokenizer
+from generation.decoding.events import called, must_stop, unwritten
 from generation.decoding.sampling import Sampler
-from generation.decoding.triggers import TriggerPoint, binds, find_trigger
+from generation.decoding.triggers import TriggerPoint, binds, find_trigger, names_argument
 from generation.decoding.vocabulary import vocabulary_of
 from generation.errors import StoppedError
 from generation.interfaces import CompletionTool, DecodingState, Drafter, LanguageModel
-from generation.source.body import BlockReader, clean, complete_statements
+from generation.source.body import BlockReader, repeated_lines
+from generation.source.finishing import finish
 from generation.source.lexer import ExpectedName
 from generation.types import (
-    Candidate,
     Draft,
+    Extent,
     Finished,
     FinishReason,
     GenerationEvent,
@@ -62,9 +64,6 @@ class Generator:
         drafter: guesses continuations for speculation; None does without.
         config: the method.
         sampling: temperature and top-p.
-
-    Raises:
-        ConfigError: never here; the service checks settings against the model.
     """
 
     def __init__(
@@ -97,15 +96,11 @@ class Generator:
         """
         started = time.perf_counter()
         prompt_ids, missing = self._prompt(request)
-
-        def stop() -> bool:
-            return _must_stop(cancel, started, deadline_s) is not None
-
         try:
-            state = self.model.start(prompt_ids, stop)
+            state = self.model.start(prompt_ids, lambda: must_stop(cancel, started, deadline_s) is not None)
         except StoppedError:
             yield Started(len(prompt_ids))
-            yield _unwritten(_must_stop(cancel, started, deadline_s), len(prompt_ids), started)
+            yield unwritten(must_stop(cancel, started, deadline_s), len(prompt_ids), started)
             return
         try:
             run = _Run(self, request, state, missing)
@@ -120,11 +115,12 @@ class Generator:
             state.close()
 
     def _prompt(self, request: GenerationRequest) -> tuple[list[int], bytes]:
-        """Token ids of the prompt with the first line's indentation, and the bytes of it that no token covers."""
+        """Token ids of the prompt with what is there of the first line, and bytes that the next tokens must spell."""
         tokenizer = self.model.tokenizer
-        ids, missing = self.vocabulary.encode_stem(request.prompt + request.indent, "return")
+        text = request.prompt + request.indent if request.extent is Extent.BODY else request.prompt
+        ids, missing = self.vocabulary.encode_stem(text, request.prefix or "return")
         bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
-        return bos + ids, missing
+        return bos + ids, missing + request.prefix.encode()
 
 
 class _Run:
@@ -137,15 +133,17 @@ class _Run:
         self.request = request
         self.state = state
         self.sampler = Sampler(generator.sampling, request.seed)
-        self.block = BlockReader(request.indent)
+        self.block = BlockReader(request.indent, single=request.extent is Extent.LINE)
         self.detokenizer = Detokenizer()
-        self.block.feed(request.indent.encode()[: len(request.indent.encode()) - len(missing)].decode())
-        self.missing = missing  # bytes of the indentation that the next tokens must spell
+        there = (request.opening + request.prefix).encode()
+        self.block.feed(there[: len(there) - len(missing)].decode())
+        self.block.has_statement |= bool(request.stem.strip())
+        self.missing = missing  # bytes of what is there already that the next tokens must spell
         self.at_boundary = False  # a chosen name just ended: the next token cannot continue it
         self.after_mark = False
         self.next_id: int | None = None  # chosen, not yet committed
         self.written_tokens = 0
-        self.shown = 0
+        self.start = self.shown = len(request.stem)  # where the generated text starts in the text of the block
         self.ended = False
         self.imports: list[ImportNeeded] = []
         self.forwards = self.tool_calls = 0
@@ -162,7 +160,9 @@ class _Run:
         """Why the generation must end now, if it must."""
         if self.ended:
             return FinishReason.END
-        if (reason := _must_stop(cancel, started, deadline_s)) is not None:
+        if self._repeats:
+            return FinishReason.REPETITION
+        if (reason := must_stop(cancel, started, deadline_s)) is not None:
             return reason
         room = min(self.request.max_tokens - self.written_tokens, self.state.room_tokens - self.config.tree_tokens)
         return FinishReason.LIMIT if room <= 0 else None
@@ -173,6 +173,7 @@ class _Run:
         self.next_id = None
         if self._ends(token_id):
             self.ended = True
+            self.block.feed(self.detokenizer.feed(self.vocabulary.bytes_of(token_id)))  # `)` of a token like `)\n`
         elif token_id == self.generator.model.tokenizer.mark_id:
             yield from self._step_at_mark(token_id)
         elif point := self._trigger_point(token_id):
@@ -187,15 +188,31 @@ class _Run:
         self.after_mark = True
         if not self.block.scanner.in_code or confidence < self.config.mark_confidence:
             return
-        kind = NameKind.ATTRIBUTE if self.block.scanner.previous == "." else NameKind.NAME
-        expected = self.block.scanner.expected_name() or ExpectedName(kind, may_bind=False, bracket="")
-        yield from self._write_name(TriggerPoint("", "", expected), self._choose())
+        first = self._choose()
+        if self.vocabulary.bytes_of(first) == b" ":  # a tokenizer that does not join a space to the word behind it
+            self._write_one(first)
+            first = self._choose()
+        if point := self._point_after_mark(first):
+            yield from self._write_name(point, first)
+        else:
+            self.next_id = first
+
+    def _point_after_mark(self, first_token: int) -> TriggerPoint | None:
+        """Where the name of a mark starts: at once, or behind the space that its first token brings."""
+        if self._ends(first_token):
+            return None
+        scanner = self.block.scanner
+        point = find_trigger(scanner, self.detokenizer.preview(self.vocabulary.bytes_of(first_token)))
+        if point is not None and not point.glue.strip(" "):
+            return point
+        if self.missing or self.block.text[-1:].isidentifier():
+            return None  # a name put here would grow together with the word before it
+        kind = NameKind.ATTRIBUTE if scanner.previous == "." else NameKind.NAME
+        return TriggerPoint("", "", scanner.expected_name() or ExpectedName(kind, may_bind=False, bracket=""))
 
     def finished(self, reason: FinishReason, prompt_tokens: int, total_ms: float) -> Finished:
         """The last event: the text that is worth keeping, and what it cost."""
-        text, indent = self.block.text[: self.block.end], self.request.indent
-        if reason is not FinishReason.END:
-            text = complete_statements(text, indent)
+        text = finish(self.block.text[: self.block.end], self.request, complete=reason is FinishReason.END)
         stats = GenerationStats(
             prompt_tokens=prompt_tokens,
             generated_tokens=self.written_tokens,
@@ -206,7 +223,6 @@ class _Run:
             total_ms=total_ms,
             logprob=self.logprob,
         )
-        text = clean(text, indent, self.request.after)
         imports = tuple(i for i in dict.fromkeys(self.imports) if i.bound_name in text)
         return Finished(reason, text, imports, stats)
 
@@ -221,14 +237,22 @@ class _Run:
         if self.missing:
             covering = torch.ones_like(barred)
             covering[self.vocabulary.covering(self.missing)] = False
+            if self.missing == b" ":
+                covering &= ~self._no_mark  # the mark of the first name stands before the space that is still to come
             barred |= covering
         return barred
+
+    @property
+    def _repeats(self) -> bool:
+        """A line ended, and the last ones only repeat those before them."""
+        return self.block.scanner.line_is_blank and repeated_lines(self.block.text) > 0
 
     def _choose(self) -> int:
         """The next token. A block without a statement cannot end."""
         logits = self.state.next_logits.masked_fill(self._barred(), -torch.inf)
         token_id = self.sampler.choose(logits)
-        while not self.block.has_statement and self._ends(token_id) and logits.isfinite().sum() > 1:
+        may_end = self.request.may_be_empty or self.block.has_statement
+        while not may_end and self._ends(token_id) and logits.isfinite().sum() > 1:
             logits[token_id] = -torch.inf
             token_id = self.sampler.choose(logits)
         return token_id
@@ -242,7 +266,8 @@ class _Run:
         return ahead.end is not None
 
     def _trigger_point(self, token_id: int) -> TriggerPoint | None:
-        if self.config.trigger is not Trigger.DOT:
+        begun = self.missing and self.request.prefix  # inside a name nobody can wait for a mark
+        if self.config.trigger is not Trigger.DOT and not (begun and self.config.trigger is Trigger.MARK):
             return None
         point = find_trigger(self.block.scanner, self.detokenizer.preview(self.vocabulary.bytes_of(token_id)))
         if point is None or point.word in _NEVER_ASKED:
@@ -252,6 +277,14 @@ class _Run:
         return None if skipped else point
 
     # ------------------------------------------------------------------------------------------ writing
+
+    def _write_one(self, token_id: int) -> None:
+        """Commit a chosen token."""
+        self._count(self.state.next_logits, token_id)
+        self.state.score(Draft.chain([token_id]))
+        self.state.commit([0])
+        self.forwards += 1
+        self._feed(token_id)
 
     def _write_drafted(self, token_id: int) -> None:
         """Commit a chosen token and as much of a draft behind it as the model agrees with."""
@@ -263,7 +296,7 @@ class _Run:
         self._feed(token_id)
         accepted = 1
         barred = self._barred()
-        while accepted < len(chain):
+        while accepted < len(chain) and not self._repeats:
             self.next_id = self.sampler.choose(logits[accepted - 1].masked_fill(barred, -torch.inf))
             if self.next_id != chain[accepted] or self._is_special(self.next_id):
                 break
@@ -322,17 +355,20 @@ class _Run:
             self.state, self.vocabulary, self.sampler, self._no_mark, self.config.tree_tokens, self.config.boundary,
             self._guess,
         )  # fmt: skip
-        free, name = search.follow_free(first_token, point.glue)
+        prefix = self.request.prefix if self.missing else ""
+        free, name = search.follow_free(first_token, point.glue, self.missing)
         if self._is_no_name(name, search, free):
             self._commit_found(search, free)
             return
         offset = len(self.block.text) + len(point.glue)
-        answer = self._ask(point)
+        if name and names_argument(point.expected, search.look_ahead(free, 1)):
+            point, name = replace(point, expected=replace(point.expected, kind=NameKind.ARGUMENT)), f"{name}="
+        answer = self._ask(point, prefix)
         node, chosen = self._decide(search, answer, point, free, name)
         best = tuple(candidate for candidate, _ in search.best(_SHOWN_CANDIDATES))
         self._commit_found(search, node)
-        self.at_boundary = self.config.boundary and bool(chosen)
-        yield self._called(offset, point, answer, best, chosen, name)
+        self.at_boundary = self.config.boundary and chosen is not None and chosen.name.isidentifier()
+        yield called(offset - self.start, point, answer, best, chosen, name)
 
     def _is_no_name(self, name: str, search: IdentifierSearch, free: int) -> bool:
         """Keywords are not asked for, nor what turns out to be the prefix of a string, or nothing."""
@@ -348,7 +384,7 @@ class _Run:
             return self._needing_import(search, answer, free, name)
         search.rank(answer.suggestions, point.glue)
         if name not in {suggestion.name for suggestion in answer.suggestions}:
-            if name and point.expected.may_bind and self._binds(search, point, free, name):
+            if name and self._may_be_new(search, answer, point, free, name):
                 return free, None
             imported = self._needing_import(search, answer, free, name)
             if imported[1] is not None:
@@ -361,7 +397,14 @@ class _Run:
         node = search.sample()
         return node, search.suggestion(node)
 
-    def _binds(self, search: IdentifierSearch, point: TriggerPoint, free: int, name: str) -> bool:
+    def _may_be_new(
+        self, search: IdentifierSearch, answer: ToolAnswer, point: TriggerPoint, free: int, name: str
+    ) -> bool:
+        """Whether a name that the tool does not know is bound here, or taken by a call that takes any argument."""
+        if point.expected.kind is NameKind.ARGUMENT:
+            return not answer.trusted
+        if not point.expected.may_bind:
+            return False
         until = " in" if point.expected.bracket else "\n"  # the loop of a comprehension may stand on a later line
         return binds(name, point.expected, search.look_ahead(free, _LOOK_AHEAD_TOKENS, until))
 
@@ -389,7 +432,7 @@ class _Run:
             self._feed(token_id)
         if not tokens:
             self._write_drafted(first_token)
-        yield self._called(offset, point, answer, (), chosen, None)
+        yield called(offset - self.start, point, answer, (), chosen, None)
 
     def _commit_found(self, search: IdentifierSearch, node: int) -> None:
         self.logprob += search.log_probability(node)
@@ -397,7 +440,7 @@ class _Run:
             self._feed(token_id)
         self.forwards += search.forwards
 
-    def _ask(self, point: TriggerPoint) -> ToolAnswer:
+    def _ask(self, point: TriggerPoint, prefix: str = "") -> ToolAnswer:
         tool = self.generator.tool
         assert tool is not None
         before = self.request.before + self.block.text + point.glue
@@ -405,42 +448,4 @@ class _Run:
         answer = tool.suggest(query)
         self.tool_calls += 1
         self.tool_ms += answer.elapsed_ms
-        return answer
-
-    def _called(
-        self,
-        offset: int,
-        point: TriggerPoint,
-        answer: ToolAnswer,
-        best: tuple[Candidate, ...],
-        chosen: Suggestion | None,
-        free_name: str | None,
-    ) -> ToolCalled:
-        return ToolCalled(
-            offset=offset,
-            kind=point.expected.kind,
-            receiver=answer.receiver,
-            suggestions=len(answer.suggestions),
-            trusted=answer.trusted,
-            best=best,
-            chosen=chosen,
-            model_choice=free_name,
-            elapsed_ms=answer.elapsed_ms,
-            cached=answer.cached,
-            error=answer.error,
-        )
-
-
-def _must_stop(cancel: threading.Event | None, started: float, deadline_s: float | None) -> FinishReason | None:
-    """Why the caller wants no more, if so."""
-    if cancel is not None and cancel.is_set():
-        return FinishReason.CANCELLED
-    late = deadline_s is not None and time.perf_counter() - started >= deadline_s
-    return FinishReason.DEADLINE if late else None
-
-
-def _unwritten(reason: FinishReason | None, prompt_tokens: int, started: float) -> Finished:
-    """The end of a generation whose prompt was not read to its end."""
-    elapsed_ms = (time.perf_counter() - started) * 1000
-    stats = GenerationStats(prompt_tokens=prompt_tokens, prefill_ms=elapsed_ms, total_ms=elapsed_ms)
-    return Finished(reason or FinishReason.CANCELLED, "", (), stats)
+        return replace(answer, suggestions=tuple(s for s in answer.suggestions if s.name.startswith(prefix)))

@@ -10,10 +10,11 @@ import importlib.util
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from generation.adapters import adapter_sha256, read_adapter, require_fit
 from generation.errors import MissingExtraError, ModelLoadError
 from generation.interfaces import LanguageModel
 
@@ -42,7 +43,9 @@ class Engine:
     reason: str
 
 
-def load_model(path: Path, dtype: str = "auto", threads: int | None = None) -> LanguageModel:
+def load_model(
+    path: Path, dtype: str = "auto", threads: int | None = None, adapter: Path | None = None
+) -> LanguageModel:
     """Load the model folder ``path`` (Hugging Face format) for the CPU.
 
     Args:
@@ -50,26 +53,50 @@ def load_model(path: Path, dtype: str = "auto", threads: int | None = None) -> L
         dtype: ``int8``, ``float32``, ``bfloat16``, or ``auto``: int8 for the families that our own kernels run, else
             bfloat16 where the processor computes with it, else float32.
         threads: threads of a forward; None is half of the cores, at least one.
+        adapter: an adapter folder, which is added to the weights.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
         ModelLoadError: the folder is incomplete, damaged or of a kind that transformers does not know.
+        AdapterMismatchError: the adapter was trained for another model.
     """
     _require_libraries()
     import torch
 
     from generation.decoding.tokenizer import load_tokenizer
 
+    added = _fitting_adapter(adapter, path)
     count = threads or default_threads()
     torch.set_num_threads(count)
     engine = choose_engine(path, dtype)
     if engine.kernels is None or engine.shape is None:
-        return _transformers_model(path, engine.dtype)
+        return _transformers_model(path, engine.dtype, added)
     from generation.decoding.llama.model import LlamaModel
 
-    weights = load_packed(path, engine.shape, engine.dtype)
-    tokenizer = load_tokenizer(path, engine.shape.vocabulary)
-    return LlamaModel(weights, engine.kernels, tokenizer, path.resolve().name, count)
+    weights = load_packed(path, engine.shape, engine.dtype, added.folder if added else None)
+    tokenizer = load_tokenizer(path, weights.shape.vocabulary, added.mark_id if added else None)
+    return LlamaModel(weights, engine.kernels, tokenizer, _name(path, added), count)
+
+
+@dataclass(frozen=True, slots=True)
+class _Added:
+    """An adapter that fits the model."""
+
+    folder: Path
+    name: str
+    mark_id: int | None
+
+
+def _fitting_adapter(folder: Path | None, model: Path) -> _Added | None:
+    if folder is None:
+        return None
+    manifest = read_adapter(folder)
+    require_fit(manifest, model)
+    return _Added(folder, manifest.name, manifest.mark_id)
+
+
+def _name(path: Path, added: _Added | None) -> str:
+    return path.resolve().name + (f"+{added.name}" if added else "")
 
 
 def choose_engine(path: Path, dtype: str = "auto") -> Engine:
@@ -96,24 +123,28 @@ def choose_engine(path: Path, dtype: str = "auto") -> Engine:
     return Engine(fallback, None, None, f"transformers, because {kernels.reason}")
 
 
-def load_packed(path: Path, shape: LlamaShape, dtype: str) -> PackedWeights:
-    """Weights for our own kernels, from the user's cache or converted now."""
+def load_packed(path: Path, shape: LlamaShape, dtype: str, adapter: Path | None = None) -> PackedWeights:
+    """Weights for our own kernels, from the user's cache or converted now, with an adapter added."""
     from generation.decoding.llama.packed_file import load_or_pack, packed_key
     from generation.decoding.llama.packing import pack
 
     def convert() -> PackedWeights:
-        return pack(_load_network(path, "auto"), shape, int8=dtype == "int8")
+        network = load_network(path, "float32" if adapter else "auto", adapter)
+        rows = network.get_output_embeddings().weight.shape[0]
+        return pack(network, replace(shape, vocabulary=rows), int8=dtype == "int8")
 
-    return load_or_pack(packed_key(path, dtype), convert)
+    variant = f"{dtype}-{adapter_sha256(adapter)[:16]}" if adapter else dtype
+    return load_or_pack(packed_key(path, variant), convert)
 
 
-def _transformers_model(path: Path, dtype: str) -> LanguageModel:
+def _transformers_model(path: Path, dtype: str, added: _Added | None) -> LanguageModel:
     from generation.decoding.tokenizer import load_tokenizer
     from generation.decoding.transformers_model import TransformersModel
 
-    network = _load_network(path, dtype)
-    tokenizer = load_tokenizer(path, network.get_output_embeddings().weight.shape[0])
-    return TransformersModel(network, tokenizer, path.resolve().name)
+    network = load_network(path, dtype, added.folder if added else None)
+    rows = network.get_output_embeddings().weight.shape[0]
+    tokenizer = load_tokenizer(path, rows, added.mark_id if added else None)
+    return TransformersModel(network, tokenizer, _name(path, added))
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -148,7 +179,13 @@ def default_threads() -> int:
     return max(1, (os.cpu_count() or 1) // 2)
 
 
-def _load_network(path: Path, dtype: str) -> Any:
+def load_network(path: Path, dtype: str, adapter: Path | None = None) -> Any:
+    """The causal model of transformers in ``path`` with all its weights, and with those of an adapter added.
+
+    Raises:
+        ModelLoadError: the folder is incomplete, damaged or of a kind that transformers does not know.
+        AdapterMismatchError: the adapter was trained for another model.
+    """
     from transformers import AutoModelForCausalLM
 
     _read_config(path)
@@ -163,6 +200,10 @@ def _load_network(path: Path, dtype: str) -> Any:
     network, report = loaded
     if missing := sorted(report["missing_keys"]):
         raise ModelLoadError(f"{path} lacks {len(missing)} weights, such as {missing[0]}; fetch the model again")
+    if adapter is not None:
+        from generation.decoding.adapter import apply, load_adapter
+
+        apply(network, load_adapter(adapter, path))
     return network
 
 

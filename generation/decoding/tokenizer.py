@@ -14,7 +14,7 @@ from typing import Any
 
 import tokenizers
 
-from generation.errors import ModelLoadError
+from generation.errors import AdapterMismatchError, ModelLoadError
 
 MARK = "<COMP>"
 
@@ -71,23 +71,46 @@ class FastTokenizer:
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
 
-def load_tokenizer(folder: Path, vocabulary_tokens: int = 0) -> FastTokenizer:
+def load_tokenizer(folder: Path, vocabulary_tokens: int = 0, mark_id: int | None = None) -> FastTokenizer:
     """The tokenizer of a model folder: its tokenizer.json, or what transformers makes of older files.
+
+    Args:
+        folder: of the model.
+        vocabulary_tokens: rows of the model's head.
+        mark_id: id that an adapter gives to the mark; None leaves the vocabulary as it is.
 
     Raises:
         ModelLoadError: there is none, it is damaged, or it has more tokens than the model.
+        AdapterMismatchError: the mark would get another id.
     """
     path = folder / "tokenizer.json"
     try:
         backend = tokenizers.Tokenizer.from_file(str(path)) if path.is_file() else _older_tokenizer(folder)
     except Exception as error:  # the library raises plain Exception
         raise ModelLoadError(f"no usable tokenizer in {folder} ({error}); it needs a tokenizer.json") from error
+    if mark_id is not None:
+        _add_mark(backend, mark_id)
     if vocabulary_tokens and backend.get_vocab_size() > vocabulary_tokens:
         raise ModelLoadError(
             f"the tokenizer in {folder} has {backend.get_vocab_size()} tokens and the model {vocabulary_tokens}: "
             "they do not belong together; fetch the model again"
         )
     return FastTokenizer(backend, _configured_eos_ids(folder), vocabulary_tokens)
+
+
+def next_mark_id(folder: Path) -> int:
+    """The id the mark gets when an adapter is trained for the model in a folder: behind the last token.
+
+    Raises:
+        ModelLoadError: there is no usable tokenizer.
+    """
+    return len(load_tokenizer(folder).token_bytes)
+
+
+def _add_mark(backend: tokenizers.Tokenizer, mark_id: int) -> None:
+    backend.add_special_tokens([tokenizers.AddedToken(MARK, special=True, normalized=False)])
+    if (found := backend.token_to_id(MARK)) != mark_id:
+        raise AdapterMismatchError(f"the adapter's mark has id {mark_id} and this tokenizer would give it {found}")
 
 
 def _older_tokenizer(folder: Path) -> tokenizers.Tokenizer:

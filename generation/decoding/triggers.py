@@ -42,6 +42,12 @@ def find_trigger(scanner: Scanner, piece: str) -> TriggerPoint | None:
     return None
 
 
+def names_argument(expected: ExpectedName, following: str) -> bool:
+    """Whether an identifier that ``following`` comes after is the name of a keyword argument."""
+    assigns = _ASSIGNS.match(following)
+    return expected.kind is NameKind.NAME and expected.bracket == "(" and bool(assigns and assigns[1] == "=")
+
+
 def binds(name: str, expected: ExpectedName, following: str) -> bool:
     """Whether ``name``, followed by ``following``, makes a new name instead of using one that exists.
 

@@ -52,19 +52,24 @@ class Vocabulary:
         return [i for i in candidates if pieces[i].startswith(prefix) or prefix.startswith(pieces[i])]
 
     def encode_stem(self, text: str, ahead: str) -> tuple[list[int], bytes]:
-        """Tokens of ``text`` as they would be if ``ahead`` followed, and the bytes at its end they do not cover.
+        """As the function ``encode_stem``."""
+        return encode_stem(self.tokenizer, text, ahead)
 
-        A tokenizer merges across the end of a prompt (the last space of an indentation belongs to the next word), so
-        a prompt is tokenized with a typical continuation and cut before the first token that reaches into it.
-        """
-        ids = self.tokenizer.encode(text + ahead)
-        total, wanted = 0, len(text.encode())
-        for count, token_id in enumerate(ids):
-            end = total + len(self.bytes_of(token_id))
-            if end > wanted:
-                return ids[:count], text.encode()[total:]
-            total = end
-        return ids, b""
+
+def encode_stem(tokenizer: Tokenizer, text: str, ahead: str) -> tuple[list[int], bytes]:
+    """Tokens of ``text`` as they would be if ``ahead`` followed, and the bytes at its end they do not cover.
+
+    A tokenizer merges across the end of a prompt (the last space of an indentation belongs to the next word), so a
+    prompt is tokenized with a typical continuation and cut before the first token that reaches into it.
+    """
+    ids = tokenizer.encode(text + ahead)
+    total, wanted = 0, len(text.encode())
+    for count, token_id in enumerate(ids):
+        end = total + len(tokenizer.token_bytes[token_id])
+        if end > wanted:
+            return ids[:count], text.encode()[total:]
+        total = end
+    return ids, b""
 
 
 def _continues(piece: bytes) -> bool:

@@ -1,6 +1,6 @@
 """An interpreter with nothing installed, so that a measurement depends on the repository alone.
 
-Knows nothing of who looks through it. Start reading at ``bare_python``.
+Knows nothing of who looks through it. Start reading at ``measured_tool``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,16 @@ import venv
 from pathlib import Path
 
 from generation.cache import cache_root
+from generation.config import ToolConfig
+
+
+def measured_tool() -> ToolConfig:
+    """The tool as it is measured: it sees the repository alone, and it is waited for.
+
+    With the deadline that people get, a record would depend on how busy the machine was. Reports count the answers
+    that would have been too late.
+    """
+    return ToolConfig(python=bare_python(), deadline_s=30.0, kill_after_s=60.0)
 
 
 def bare_python(folder: Path | None = None) -> Path:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
+import threading
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
@@ -34,6 +36,13 @@ def read_text(path: Path) -> str | None:
         return read_source(path).text
     except TargetError:
         return None
+
+
+def write_atomically(path: Path, content: str) -> None:
+    """Replace a file by one rename, so that a reader never sees half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
+    temporary.write_text(content, encoding="utf-8")
+    temporary.replace(path)
 
 
 def digest(root: Path) -> str:

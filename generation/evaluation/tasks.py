@@ -134,14 +134,25 @@ def _indent_of(body: str) -> str:
 def _tasks_in(root: Path, path: Path, repo: str, documented: bool) -> Iterator[Task]:
     relative = PurePosixPath(path.relative_to(root).as_posix())
     text = read_text(path)
-    tree = None if text is None or _is_left_out(relative, text) else parse(text)
-    if text is None or tree is None:
-        return
-    for node, site in functions_of(tree, text):
+    if text is not None and not is_left_out(relative, text):
+        yield from tasks_of(text, str(relative), repo, documented=documented)
+
+
+def tasks_of(text: str, path: str, repo: str, *, documented: bool = True) -> Iterator[Task]:
+    """The tasks of one file, in no order; none where it does not parse.
+
+    Args:
+        text: of the file.
+        path: of the file below the root, with ``/``.
+        repo: how tasks call the repository.
+        documented: only functions with a docstring.
+    """
+    tree = parse(text)
+    for node, site in functions_of(tree, text) if tree else ():
         if _is_task(node, documented) and not site.lead:
             body = text[site.body_start : site.body_end]
             sha256 = hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
-            yield Task(repo, str(relative), site.qualname, site.body_start, site.body_end, sha256)
+            yield Task(repo, path, site.qualname, site.body_start, site.body_end, sha256)
 
 
 def functions_of(tree: ast.Module, text: str) -> Iterator[tuple[FunctionNode, FunctionSite]]:
@@ -155,7 +166,8 @@ def functions_of(tree: ast.Module, text: str) -> Iterator[tuple[FunctionNode, Fu
                 yield node, site
 
 
-def _is_left_out(path: PurePosixPath, text: str) -> bool:
+def is_left_out(path: PurePosixPath, text: str) -> bool:
+    """Whether a file holds tests, or code that was vendored or generated."""
     if _TEST_FILE.fullmatch(path.name) or _GENERATED_FILE.fullmatch(path.name):
         return True
     return not _SKIPPED_FOLDERS.isdisjoint(path.parts) or bool(_GENERATED_HEADER.search(text[:_HEADER_CHARACTERS]))

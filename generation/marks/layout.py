@@ -66,6 +66,16 @@ def render(context: PromptContext, around: Surroundings, parts: Parts) -> str:
     return above + "".join(f"{line}\n" for line in code_lines(around, parts))
 
 
+def path_block(path: str) -> str:
+    """The first lines of a prompt."""
+    return f"# {path}\n\n"
+
+
+def after_block(after: str) -> str:
+    """What stands behind the hole, shown above everything that stands before it."""
+    return f"# After the cursor:\n{after.rstrip()}\n\n# Before the cursor:\n"
+
+
 def definition_lines(definitions: Sequence[Definition]) -> Iterator[str]:
     """Definitions as stubs, each module under its path."""
     for module, group in groupby(sorted(definitions, key=lambda found: found.module), key=lambda found: found.module):

@@ -13,19 +13,21 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import TypeVar
 
-from generation.marks.context import PromptContext, Surroundings, look_around
+from generation.marks.context import PromptContext, Surroundings, look_around, unix_newlines
 from generation.marks.layout import (
     Cut,
     ImportStatement,
     Parts,
     Stub,
+    after_block,
     cuts,
     definition_lines,
     header_lines,
+    path_block,
     render,
     stub_text,
 )
@@ -51,6 +53,7 @@ class PromptShares:
         definitions: most for signatures of the repository.
         members: most for members of the enclosing class that the code does not show.
         step_tokens: room for the target is set aside in steps, so that the parts above do not move while it grows.
+        after: most for the rest of the function, where the hole has a part of it behind.
     """
 
     head: float = 0.75
@@ -58,6 +61,7 @@ class PromptShares:
     definitions: float = 0.1
     members: float = 0.1
     step_tokens: int = 16
+    after: float = 0.25
 
 
 def build_prompt(
@@ -71,6 +75,18 @@ def build_prompt(
     shares = shares or PromptShares()
     count = cache(count_tokens)
     around = look_around(context)
+    after = _shown_after(context, around, _Room(count, int(budget_tokens * shares.after)))
+    if not after:
+        return _build_above(context, around, count, budget_tokens, shares)
+    prompt = _build_above(context, around, count, budget_tokens - count(after) - 2, shares)
+    path = path_block(context.path)
+    return path + after + prompt.removeprefix(path) if prompt.startswith(path) else after + prompt
+
+
+def _build_above(
+    context: PromptContext, around: Surroundings, count: CountTokens, budget_tokens: int, shares: PromptShares
+) -> str:
+    """The prompt without what stands behind the hole."""
     head = _fitting_head(around, count, budget_tokens, shares.head)
     room_tokens = budget_tokens - math.ceil(count(head) / shares.step_tokens) * shares.step_tokens
     places = cuts(around, most_lines=budget_tokens)
@@ -80,6 +96,18 @@ def build_prompt(
         if count(prompt) <= budget_tokens:
             return prompt
     return head
+
+
+def _shown_after(context: PromptContext, around: Surroundings, room: _Room) -> str:
+    """The block with the rest of the function that the hole is in; empty where the hole is its end."""
+    lines = unix_newlines(context.after).split("\n")
+    first = [] if not around.lines[-1].strip() else [lines.pop(0)]
+    indent = len(indent_of(around.lines[around.head_line])) if around.target else -1
+    inside = [*first, *takewhile(lambda line: not line.strip() or len(indent_of(line)) > indent, lines)]
+    if not any(line.strip() for line in inside):
+        return ""
+    kept = _most(len(inside), lambda size: room.count(after_block("\n".join(inside[:size]))) <= room.tokens)
+    return after_block("\n".join(inside[:kept])) if kept else ""
 
 
 def paper_prompt(before: str) -> str:

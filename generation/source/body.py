@@ -20,10 +20,15 @@ class BlockReader:
         scanner: the scanner after ``text``.
         end: offset in ``text`` where code left the block (a line start), or None while inside.
         has_statement: something that does something was written (comments and strings alone do not count).
+
+    Args:
+        indent: of the block.
+        single: the block ends with its first statement.
     """
 
-    def __init__(self, indent: str) -> None:
+    def __init__(self, indent: str, *, single: bool = False) -> None:
         self._indent = indent
+        self._single = single
         self.text = ""
         self.scanner = Scanner()
         self.end: int | None = None
@@ -31,7 +36,7 @@ class BlockReader:
 
     def copy(self) -> BlockReader:
         """An independent reader in the same state."""
-        other = BlockReader(self._indent)
+        other = BlockReader(self._indent, single=self._single)
         other.text, other.scanner = self.text, self.scanner.copy()
         other.end, other.has_statement = self.end, self.has_statement
         return other
@@ -43,7 +48,13 @@ class BlockReader:
             if self.end is None and starts_line and not char.isspace():
                 self._check_line(char)
             self.scanner.feed(char)
+            if self._single and self.end is None and char == "\n" and self._statement_ended:
+                self.end = len(self.text)
             self.text += char
+
+    @property
+    def _statement_ended(self) -> bool:
+        return self.has_statement and self.scanner.at_statement_start
 
     def _check_line(self, first_char: str) -> None:
         if not self.scanner.line_indent.startswith(self._indent):
@@ -100,14 +111,19 @@ def drop_leading_docstring(text: str, indent: str) -> str:
 def trim_repetition(text: str) -> str:
     """A block of lines that comes three times or more in a row at the end is kept once."""
     lines = text.rstrip().splitlines(keepends=True)
+    return "".join(lines[: len(lines) - repeated_lines(text)]) if repeated_lines(text) else text
+
+
+def repeated_lines(text: str) -> int:
+    """How many lines at the end only repeat, for the third time or more, the lines before them."""
+    lines = [line.strip() for line in text.rstrip().splitlines()]
     for size in range(1, len(lines) // 3 + 1):
-        unit = [line.strip() for line in lines[-size:]]
-        count = 1
-        while [line.strip() for line in lines[-size * (count + 1) : -size * count]] == unit:
+        unit, count = lines[-size:], 1
+        while lines[-size * (count + 1) : -size * count] == unit:
             count += 1
         if count >= 3 and any(unit):
-            return "".join(lines[: len(lines) - size * (count - 1)])
-    return text
+            return size * (count - 1)
+    return 0
 
 
 def drop_what_stands_below(text: str, after: str) -> str:

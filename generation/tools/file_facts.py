@@ -86,7 +86,7 @@ class _Reader:
     """Collects definitions and imports. Walks statements only, never expressions: that is what makes it fast."""
 
     def __init__(self, text: str) -> None:
-        self.lines = text.split("\n")
+        self.lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")  # as the parser counts them
         self.definitions: list[DefinitionFact] = []
         self.bases: dict[str, list[str]] = {}
         self.imports: list[ImportFact] = []

@@ -7,6 +7,7 @@ Pure functions over names; knows nothing of Jedi, caches and processes. Start re
 from __future__ import annotations
 
 import builtins
+import io
 import keyword
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,8 +19,10 @@ EXPRESSION_KEYWORDS = ("None", "True", "False", "not", "lambda", "await", "yield
 USUAL_DUNDERS = frozenset(
     {"__class__", "__dict__", "__doc__", "__file__", "__module__", "__name__", "__qualname__", "__version__"}
 )
-MOST_INDEX_NAMES = 60
+MOST_INDEX_NAMES = 200  # in large repositories the names used on one receiver are many
 _MODULE_DUNDERS = ("__name__", "__file__", "__doc__", "__all__", "__version__", "__import__", "__debug__")
+_USUAL_TYPES = (str, dict, list, set, io.TextIOWrapper)
+_USUAL_METHODS = tuple(dict.fromkeys(name for kind in _USUAL_TYPES for name in vars(kind) if not name.startswith("_")))
 _BUILTINS = (*(name for name in dir(builtins) if not name.startswith("_")), *_MODULE_DUNDERS)
 
 
@@ -70,10 +73,21 @@ def attribute_suggestions(
         receiver: the expression before the dot.
         code: the file; a special or private name that it uses as an attribute is offered.
     """
-    jedi = [Suggestion(name, kind) for name, kind in found if _is_offered(name, receiver, code)]
+    jedi = [Suggestion(name, kind) for name, kind in found if is_offered(name, receiver, code)]
     scope = [Suggestion(name, "statement", SuggestionSource.SCOPE) for name in assigned]
-    index = [Suggestion(name, "", SuggestionSource.INDEX) for name in indexed if _is_offered(name, receiver, code)]
+    index = [Suggestion(name, "", SuggestionSource.INDEX) for name in indexed if is_offered(name, receiver, code)]
     return unique([*jedi, *scope, *index[:MOST_INDEX_NAMES]])
+
+
+def with_usual_methods(suggestions: Iterable[Suggestion]) -> tuple[Suggestion, ...]:
+    """Behind the others, methods of builtin types: what a receiver most often is that nothing is known of."""
+    usual = (Suggestion(name, "function", SuggestionSource.BUILTIN) for name in _USUAL_METHODS)
+    return unique([*suggestions, *usual])
+
+
+def argument_suggestions(found: Found) -> tuple[Suggestion, ...]:
+    """Keyword arguments that a call still takes, each with its ``=``."""
+    return tuple(Suggestion(name, kind) for name, kind in dict(found).items())
 
 
 def name_suggestions(visible: Iterable[str], found: Found, at_statement_start: bool) -> tuple[Suggestion, ...]:
@@ -100,7 +114,7 @@ def unique(suggestions: Iterable[Suggestion]) -> tuple[Suggestion, ...]:
     return tuple(first.values())
 
 
-def _is_offered(name: str, receiver: str, code: str) -> bool:
+def is_offered(name: str, receiver: str, code: str) -> bool:
     """Special names and names that Python mangles are noise, except where the code shows that they are not."""
     if not name.startswith("__"):
         return True

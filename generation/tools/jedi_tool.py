@@ -118,6 +118,8 @@ class JediTool:
         position = Position.of(query)
         if query.kind is NameKind.ATTRIBUTE:
             return self._attribute(query, position, started_s)
+        if query.kind is NameKind.ARGUMENT:
+            return self._argument(position, started_s)
         return self._name(position, started_s)
 
     def _attribute(self, query: ToolQuery, position: Position, started_s: float) -> ToolAnswer:
@@ -128,6 +130,8 @@ class JediTool:
         indexed = self._index.members(receiver, position.path, code, len(query.before)) if self._index else []
         answer, error = self._wait(pending, started_s)
         suggestions = filtering.attribute_suggestions(answer.found, assigned, indexed, receiver, code)
+        if not answer.found and error is None:
+            suggestions = filtering.with_usual_methods(suggestions)
         trusted = filtering.attributes_trusted(answer.facts, answer.found, receiver) and not _may_add(position)
         return ToolAnswer(suggestions, trusted, position.receiver, cached=_is_known(pending), error=error)
 
@@ -141,6 +145,13 @@ class JediTool:
         trusted = filtering.names_trusted(answer.facts, answer.found) and not later
         others = filtering.importable_names(importable, suggestions)
         return ToolAnswer(suggestions, trusted, importable=others, cached=_is_known(pending), error=error)
+
+    def _argument(self, position: Position, started_s: float) -> ToolAnswer:
+        pending = self._ask(position.key_here(), position.question(NameKind.ARGUMENT))
+        answer, error = self._wait(pending, started_s)
+        suggestions = filtering.argument_suggestions(answer.found)
+        trusted = bool(suggestions) and not answer.facts.dynamic
+        return ToolAnswer(suggestions, trusted, cached=_is_known(pending), error=error)
 
     def _unrepaired(self, query: ToolQuery, started_s: float) -> ToolAnswer:
         path = (query.root / query.path).absolute()

@@ -30,6 +30,7 @@ from generation.tools.repository_modules import Module, RepositoryModules
 from generation.types import Definition, Suggestion
 
 _MOST_BASES = 12
+_MOST_NAMESAKES = 4  # a name that more classes have says little
 _METHOD = re.compile(r"[ \t]+(?:async[ \t]+)?def[ \t]+(\w+)")
 
 
@@ -79,9 +80,23 @@ class MemberIndex:
         for uses in scan_pieces(text):
             for key in keys:
                 counts.update(uses.get(key, {}))
-        counts.update(dict.fromkeys(classes, 0))
         used = [name for name, count in counts.most_common() if count > 0]
-        return used + sorted(classes - set(used))
+        others = [*sorted(classes), *(name for key in keys for name in self._namesake_members(key))]
+        return list(dict.fromkeys([*used, *others]))
+
+    def _namesake_members(self, key: str) -> Iterator[str]:
+        """Members of the classes that a receiver is called after: ``project`` may be a ``Project``."""
+        for definition in self._classes_by_word.get(_word(key), ()):
+            yield from (member.name for member in self.class_members(definition.module, definition.qualname))
+
+    @cached_property
+    def _classes_by_word(self) -> Mapping[str, list[Definition]]:
+        found: dict[str, list[Definition]] = {}
+        for module in self.modules.by_name.values():
+            for definition in module.definitions():
+                if definition.kind == "class":
+                    found.setdefault(_word(definition.name), []).append(definition)
+        return {word: classes for word, classes in found.items() if len(classes) <= _MOST_NAMESAKES}
 
     def _keys(self, receiver: str, path: Path, text: str, offset: int) -> tuple[list[str], set[str]]:
         """The keys to count under, nearest first, and names that are members although nobody may use them."""
@@ -208,7 +223,7 @@ class MemberIndex:
 
     def _forget(self) -> None:
         self._importable.clear()
-        for name in ("modules", "_bases", "_class_facts"):
+        for name in ("modules", "_bases", "_class_facts", "_classes_by_word"):
             self.__dict__.pop(name, None)
 
 
@@ -221,6 +236,13 @@ def _entry(root: Path, stamp: FileStamp, known: index_cache.Entries) -> tuple[Fi
     if not is_for_import(root, stamp.path):
         return stamp, FileFacts(True, scan(text))  # half of a large repository is tests; parsing is what takes long
     return stamp, read_facts(text, uses=stamp.path.suffix == ".py")
+
+
+def _word(name: str) -> str:
+    """``HTTPConnection``, ``http_connection`` and ``_http_connection2`` are one word; so is an element of ``rows``."""
+    word = name.replace("_", "").lower()
+    word = word.removesuffix("[]").removesuffix("s") if word.endswith("s[]") else word
+    return word.rstrip("0123456789")
 
 
 def _piece_at(text: str, offset: int) -> Piece:

@@ -6,7 +6,7 @@ Knows nothing of processes and caches. Start reading at ``Position.of``.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,10 @@ class Position:
             return AnswerKey(self.path, hash(text), expression, str(self.buffer.offset))
         around = hash((text[: function.start], text[self.buffer.end :]))
         return AnswerKey(self.path, around, expression, function.relevant_text(expression))
+
+    def key_here(self) -> AnswerKey:
+        """The same for what depends on everything above the position."""
+        return replace(self.key(""), expression="(", relevant=self.head)
 
     def question(self, kind: NameKind) -> Question:
         """What the worker is asked about this position."""

@@ -34,6 +34,7 @@ class FunctionText:
     """The outermost function around the cursor, as far as it is written.
 
     Attributes:
+        name: as it is defined.
         start: where its ``def`` line starts in the buffer.
         indent: of its ``def`` line; not empty for a method.
         code: its text up to the cursor.
@@ -44,6 +45,7 @@ class FunctionText:
         statement_lines: lines on which statements start.
     """
 
+    name: str
     start: int
     indent: str
     code: str
@@ -68,7 +70,9 @@ class FunctionText:
         return "\n".join(lines)
 
     def attributes_of(self, receiver: str) -> list[str]:
-        """Attributes that this function has assigned on the receiver so far."""
+        """Attributes that this function has assigned on the receiver so far; ``super()`` has what it overrides."""
+        if receiver.startswith("super("):
+            return [self.name]
         start = receiver + "."
         names = (binding.name[len(start) :] for binding in self.bindings if binding.name.startswith(start))
         return [name for name in dict.fromkeys(names) if "." not in name and not name.startswith(DUMMY)]
@@ -90,6 +94,7 @@ def function_at(buffer: RepairedBuffer) -> FunctionText | None:
     function = next(node for node in ast.walk(tree) if isinstance(node, _Function))
     own = [] if any(block.keyword == "class" for block in blocks) else [function.name]
     return FunctionText(
+        name=function.name,
         start=start,
         indent=next(block.indent for block in blocks if block.keyword == "def"),
         code=head[start:],
@@ -120,7 +125,7 @@ def _all_bindings(tree: ast.AST) -> Iterator[Binding]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             yield from _narrowed(node)
-        for name in _bound(node):
+        for name in bound_names(node):
             yield Binding(name, getattr(node, "lineno", 2) - 2)
 
 
@@ -132,7 +137,7 @@ def _narrowed(call: ast.Call) -> Iterator[Binding]:
             yield Binding(path, call.lineno - 2)
 
 
-def _bound(node: ast.AST) -> list[str]:
+def bound_names(node: ast.AST) -> list[str]:
     """Names (dotted for attributes) that this node by itself binds."""
     match node:
         case ast.Attribute(ctx=ast.Store() | ast.Del()):
@@ -177,7 +182,7 @@ def _visible(node: ast.AST, cursor: tuple[int, int]) -> Iterator[str]:
     """Names bound below ``node`` that can be used at the cursor (line as ``ast`` counts, column in bytes)."""
     for child in ast.iter_child_nodes(node):
         if not _unborn(node, child, cursor):
-            yield from (n for n in _bound(child) if n and "." not in n and DUMMY not in n and _binds_name(child))
+            yield from (n for n in bound_names(child) if n and "." not in n and DUMMY not in n and _binds_name(child))
             if not isinstance(child, _SCOPES) or _contains(child, cursor):
                 yield from _visible(child, cursor)
 

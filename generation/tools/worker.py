@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import queue
 import sys
 import threading
@@ -25,12 +26,18 @@ from typing import Any
 import jedi
 import jedi.api
 import jedi.settings
+import parso.cache
 from jedi.api.environment import InterpreterEnvironment, InvalidPythonEnvironment
 from jedi.inference import InferenceState
 from jedi.inference.helpers import infer_call_of_leaf
 
 STATE_QUESTIONS = 1000  # memory grows with every question a state has answered
 MINIMUM_JEDI = (0, 20, 1)  # older versions run an interpreter that the repository names
+
+_NO_EXPRESSION = frozenset(
+    {"import_name", "import_from", "import_as_name", "import_as_names", "dotted_name", "dotted_as_name",
+     "dotted_as_names", "funcdef", "classdef", "param", "global_stmt", "nonlocal_stmt", "parameters"}
+)  # fmt: skip
 
 Question = dict[str, Any]
 Answer = dict[str, Any]
@@ -96,12 +103,17 @@ def answer(session: Session, question: Question) -> Answer:
     """The names at a position.
 
     A question holds ``path``, ``text``, ``line`` (1-based), ``column``, ``kind`` and ``epoch``. The answer holds
-    ``names`` (pairs of name and kind), ``facts`` (see ``filtering.Facts``) and ``files``.
+    ``names`` (pairs of name and kind), ``facts`` (see ``filtering.Facts``) and ``files``; that of a question of the
+    kind ``references``, which also holds ``end_line`` and ``end_column``, holds ``references``.
     """
     script = session.script(Path(question["path"]), question["text"], question["epoch"])
     position = (question["line"], question["column"])
+    if question["kind"] == "references":
+        return {"references": references(script, position, (question["end_line"], question["end_column"]))}
     if question["kind"] == "attribute":
         names, facts = members(session, script, position)
+    elif question["kind"] == "argument":
+        names, facts = arguments(script, position)
     else:
         names, facts = _names(script.complete(*position)), module_facts(script)
     return {"names": names, "facts": facts, "files": session.repository_files()}
@@ -123,6 +135,17 @@ def members(session: Session, script: jedi.Script, position: tuple[int, int]) ->
         if key is not None:
             session.lists[key] = known
     return known
+
+
+def arguments(script: jedi.Script, position: tuple[int, int]) -> Members:
+    """The keyword arguments, each with its ``=``, that the call around the position still takes.
+
+    ``dynamic`` says that it takes any other as well, which holds also where no signature was found.
+    """
+    parameters = [list(signature.params) for signature in script.get_signatures(*position)]
+    names = [completion.name for completion in script.complete(*position) if completion.name.endswith("=")]
+    any_name = not parameters or any(one.kind.name == "VAR_KEYWORD" for listed in parameters for one in listed)
+    return [(name, "param") for name in names], {"kinds": [], "dynamic": any_name, "unresolved": False}
 
 
 def receiver_values(script: jedi.Script, position: tuple[int, int]) -> list[Any]:
@@ -161,6 +184,47 @@ def _kind(completion: Any) -> str:
         return str(completion._name.api_type)  # the public ``type`` follows every import
     except Exception:  # noqa: BLE001 - Jedi raises anything, and a kind is worth less than the name
         return ""
+
+
+def references(script: jedi.Script, start: tuple[int, int], end: tuple[int, int]) -> list[dict[str, Any]]:
+    """Every dotted expression of a span, prefixes of longer ones included, and where its last name is defined.
+
+    A definition is its file (None for what has none), 1-based line, column and kind.
+    """
+    found = []
+    leaf = script._module_node.get_leaf_for_position(start, include_prefixes=True)
+    while leaf is not None and leaf.start_pos < end:
+        chain = _dotted(leaf) if leaf.type == "name" and leaf.start_pos >= start else None
+        if chain is not None:
+            line, column = leaf.start_pos
+            found.append({"chain": chain, "line": line, "column": column, "definitions": _definitions(script, leaf)})
+        leaf = leaf.get_next_leaf()
+    return found
+
+
+def _dotted(leaf: Any) -> str | None:
+    """``a.b.c`` where ``leaf`` is ``c``; None where it is no expression, or more than names and dots."""
+    parent = leaf.parent
+    if parent.type != "trailer":
+        is_keyword = parent.type == "argument" and parent.children[0] is leaf and parent.children[1] == "="
+        return None if is_keyword or parent.type in _NO_EXPRESSION else str(leaf.value)
+    whole = parent.parent.children
+    before = whole[: whole.index(parent) + 1]
+    names = [before[0], *(trailer.children[-1] for trailer in before[1:])]
+    dots = all(trailer.type == "trailer" and trailer.children[0] == "." for trailer in before[1:])
+    return ".".join(name.value for name in names) if dots and names[0].type == "name" else None
+
+
+def _definitions(script: jedi.Script, leaf: Any) -> list[list[Any]]:
+    try:
+        names = script.goto(*leaf.start_pos, follow_imports=True)
+        return [[_file(name), name.line or 1, name.column or 0, name.type] for name in names]
+    except Exception:  # noqa: BLE001 - Jedi raises anything, and the other names of the span must still be answered
+        return []
+
+
+def _file(name: Any) -> str | None:
+    return str(name.module_path) if name.module_path else None
 
 
 def receiver_facts(values: list[Any], completions: list[Any]) -> dict[str, Any]:
@@ -252,8 +316,21 @@ def serve(session: Session, questions: queue.Queue[Question], out: Any) -> None:
         out.flush()
 
 
+def forgive_broken_cache_files() -> None:
+    """A process that was killed while it wrote one leaves a file that parso would fail on for ever."""
+    load: Any = parso.cache._load_from_file_system
+
+    def load_or_parse(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return load(*args, **kwargs)
+        except (EOFError, pickle.UnpicklingError, AttributeError, ImportError, IndexError, ValueError):
+            return None  # is parsed again, and written again
+
+    parso.cache._load_from_file_system = load_or_parse
+
+
 def main() -> None:
-    """Serve one repository: ``worker.py ROOT [PYTHON]``."""
+    """Serve one repository: ``worker.py ROOT [PYTHON [CACHE]]``; an empty word stands for what Jedi uses by itself."""
     version = tuple(int(part) for part in jedi.__version__.split(".")[:3])
     if version < MINIMUM_JEDI:
         sys.exit(f"jedi {jedi.__version__} is not safe; install jedi>=0.20.1")
@@ -263,9 +340,12 @@ def main() -> None:
     # A call in another file refers to the function on disk, never to the buffer's: the search would only cost time.
     jedi.settings.dynamic_params_for_other_modules = False
     jedi.settings.auto_import_modules = []  # would be imported, that is executed
+    forgive_broken_cache_files()
     sys.setrecursionlimit(3000)
-    root, python = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None
-    serve(Session(root, open_environment(python)), questions, out)
+    root, python, cache = [*sys.argv[1:], "", ""][:3]
+    if cache:
+        jedi.settings.cache_directory = cache
+    serve(Session(Path(root), open_environment(python or None)), questions, out)
 
 
 if __name__ == "__main__":

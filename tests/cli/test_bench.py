@@ -45,3 +45,10 @@ def test_a_wrong_number_is_refused() -> None:
 def test_a_missing_list_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read the list"):
         memberwise("tool", "--repos", str(tmp_path / "none.txt"))
+
+
+def test_only_names_of_the_list(tmp_path: Path) -> None:
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"one==1 --hash=sha256:{'0' * 64}\n")
+    with pytest.raises(ConfigError, match="no repository called two; there are one"):
+        memberwise("tool", "--repos", str(listed), "--only", "two")

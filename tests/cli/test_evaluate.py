@@ -47,10 +47,11 @@ def test_a_report_is_written(
     assert report["configs"]["true"]["svr"] == {"value": 1.0, "low": 1.0, "high": 1.0}
     assert report["about"]["tasks"] == 2
     assert len((out / "records.jsonl").read_text().splitlines()) == 2
-    assert len((out / "verdicts.jsonl").read_text().splitlines()) == 4
+    assert len((out / "results.jsonl").read_text().splitlines()) == 4
     printed = capsys.readouterr()
     assert printed.out.strip() == (out / "report.md").read_text().strip()
     assert "generated 2/2" in printed.err
+    assert "judged 6/6" in printed.err
 
 
 @pytest.mark.parametrize("config", ["never", "off,never", ","])

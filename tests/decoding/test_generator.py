@@ -44,8 +44,9 @@ class TableTool:
         names: Sequence[str] = ("self", "print", "None", "not"),
         trusted: bool = True,
         importable: Mapping[str, Suggestion] | None = None,
+        arguments: Sequence[str] = (),
     ) -> None:
-        self.lists = {NameKind.ATTRIBUTE: attributes, NameKind.NAME: names}
+        self.lists = {NameKind.ATTRIBUTE: attributes, NameKind.NAME: names, NameKind.ARGUMENT: arguments}
         self.trusted = trusted
         self.importable = importable or {}
         self.queries: list[ToolQuery] = []
@@ -165,6 +166,21 @@ def test_new_names_are_not_forced_into_the_list(body: str) -> None:
     assert text_of(events) == body
 
 
+def test_an_invented_argument_is_replaced_by_one_that_the_call_takes() -> None:
+    texts = [("    print(endings=self)\n", 0.9), ("    print(end=self)\n", 0.1)]
+    known, _ = run(texts, TableTool(arguments=["end=", "sep="]))
+    assert text_of(known) == "    print(end=self)\n"
+    assert [(call.kind, call.chosen) for call in calls(known)][1] == (NameKind.ARGUMENT, Suggestion("end="))
+    open_call, _ = run(texts, TableTool(arguments=["end="], trusted=False))
+    assert text_of(open_call) == "    print(endings=self)\n"
+
+
+def test_an_argument_may_be_called_like_a_name_in_scope() -> None:
+    tool = TableTool(arguments=["self=", "sep="])
+    events, _ = run([("    print(self=self, sep=self)\n", 1)], tool)
+    assert text_of(events) == "    print(self=self, sep=self)\n"
+
+
 def test_an_undefined_name_is_replaced() -> None:
     events, _ = run([("    return selves\n", 0.9), ("    return self\n", 0.1)])
     assert text_of(events) == "    return self\n"
@@ -203,6 +219,17 @@ def test_a_limit_ends_at_a_complete_statement() -> None:
     assert (last.reason, last.text) == (FinishReason.LIMIT, "    print(1)\n")
 
 
+def test_it_ends_when_it_only_repeats_itself() -> None:
+    events, _ = run([("    self.a()\n" + 50 * "    print(self)\n    print(print)\n", 1)], TableTool(["a"]))
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert (last.reason, last.text) == (
+        FinishReason.REPETITION,
+        "    self.a()\n    print(self)\n    print(print)\n",
+    )
+    assert last.stats.generated_tokens < 120
+
+
 def test_marks_ask_and_never_show() -> None:
     tool = TableTool(attributes=["size"])
     texts = [("    return self.<COMP>sizes\n", 0.9), ("    return self.<COMP>size\n", 0.1)]
@@ -210,6 +237,21 @@ def test_marks_ask_and_never_show() -> None:
     assert text_of(events) == "    return self.size\n"
     assert all("COMP" not in event.text for event in events if isinstance(event, TextDelta))
     assert len(calls(events)) == 1
+
+
+def test_a_mark_before_a_space_asks_for_the_name_behind_it() -> None:
+    tool = TableTool(names=["helper", "self"])
+    texts = [("    return<COMP> helpers()\n", 0.9), ("    return<COMP> helper()\n", 0.1)]
+    events, _ = run(texts, tool, PRESETS["mark"])
+    assert text_of(events) == "    return helper()\n"
+    assert [(call.offset, call.chosen) for call in calls(events)] == [(11, Suggestion("helper"))]
+    assert tool.queries[-1].before == PROMPT + "    return "
+
+
+def test_a_mark_where_no_name_comes_glues_nothing_to_the_word_before() -> None:
+    events, _ = run([("    return<COMP>(1)\n", 1)], TableTool(names=["helper"]), PRESETS["mark"])
+    assert text_of(events) == "    return(1)\n"
+    assert not calls(events)
 
 
 def test_a_doubtful_mark_asks_nothing_in_the_published_method() -> None:

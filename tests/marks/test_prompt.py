@@ -44,6 +44,32 @@ def test_a_short_file_is_shown_whole() -> None:
     assert build_prompt(context, count_words, AMPLE) == f"# pkg/mod.py\n\n{context.before}"
 
 
+def test_the_rest_of_the_function_is_shown_before_everything_that_stands_above_the_hole() -> None:
+    context = context_of("""
+        import os
+
+        def target(a):
+            b = os.$0sep
+            return b
+    """)
+    assert build_prompt(context, count_words, AMPLE) == (
+        "# pkg/mod.py\n\n# After the cursor:\nsep\n    return b\n\n# Before the cursor:\nimport os\n\ndef target(a):\n    b = os."
+    )
+
+
+def test_nothing_is_shown_after_a_hole_that_ends_its_function() -> None:
+    for text in ("def target(a):\n$0\n\nOTHER = 1\n", "def target(a):\n    return $0\n\n\ndef f(): ...\n"):
+        assert "After the cursor" not in build_prompt(context_of(text), count_words, AMPLE)
+
+
+def test_a_long_rest_is_cut_to_its_share() -> None:
+    rest = "".join(f"    step_{n}()\n" for n in range(300))
+    prompt = build_prompt(context_of(f"def target(a):\n$0\n{rest}"), count_words, 200)
+    assert count_words(prompt) <= 200
+    assert "step_2()" in prompt
+    assert "step_9()" not in prompt
+
+
 def test_definitions_stand_above_the_code_as_stubs() -> None:
     session = definition("Session", "class", "class Session(Base)")
     send = definition("Session.send", "method", "def send(self, request) -> Response")

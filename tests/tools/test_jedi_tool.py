@@ -139,6 +139,41 @@ def test_names_that_are_not_in_scope(shared: JediTool, shared_root: Path) -> Non
     assert not {"member", "u", "w", "new", "f"} & offered
 
 
+@pytest.mark.parametrize(
+    ("call", "expected", "trusted"),
+    [
+        ("Client().fetch(", {"url=", "retries="}, True),
+        ("Client().fetch('u', ", {"retries="}, True),
+        ("Client().fetch('u', retries=1, ", set(), False),
+        ("dict(a=1, ", set(), False),
+        ("unknown(", set(), False),
+    ],
+)
+def test_arguments(shared: JediTool, shared_root: Path, call: str, expected: set[str], trusted: bool) -> None:
+    text = f"from pkg.client import Client\n\ndef f():\n    x = {call}"
+    answer = shared.suggest(ToolQuery(shared_root, Path("src/pkg/new.py"), text, "\n", NameKind.ARGUMENT))
+    assert ({suggestion.name for suggestion in answer.suggestions}, answer.trusted) == (expected, trusted)
+    assert answer.error is None
+
+
+def test_methods_of_builtin_types_where_nothing_is_known(shared: JediTool, shared_root: Path) -> None:
+    text = "def f(a, b: int):\n    return {}."
+    unknown, known = (
+        shared.suggest(ToolQuery(shared_root, Path("src/pkg/new.py"), text.format(name), "\n", NameKind.ATTRIBUTE))
+        for name in "ab"
+    )
+    assert {"strip", "items", "append", "close"} <= {suggestion.name for suggestion in unknown.suggestions}
+    assert not unknown.trusted
+    assert not {"strip", "items"} & {suggestion.name for suggestion in known.suggestions}
+
+
+def test_super_has_the_method_that_is_overridden(shared: JediTool, shared_root: Path) -> None:
+    text = "from missing import Base\n\nclass A(Base):\n    def __init__(self):\n        super()."
+    answer = shared.suggest(ToolQuery(shared_root, Path("src/pkg/new.py"), text, "\n", NameKind.ATTRIBUTE))
+    assert answer.suggestions[0].name == "__init__"
+    assert not answer.trusted
+
+
 def test_empty_file(shared: JediTool, shared_root: Path) -> None:
     assert "print" in names(shared.suggest(query(shared_root, "$0")))
 
@@ -241,7 +276,10 @@ def test_index_answers_when_jedi_is_late(root: Path) -> None:
         assert time.perf_counter() - started < 1.0
         assert answer.error == "timeout"
         assert not answer.trusted
-        assert [(s.name, s.source) for s in answer.suggestions] == [("send", SuggestionSource.INDEX)]
+        assert [(s.name, s.source) for s in answer.suggestions] == [
+            ("send", SuggestionSource.INDEX),
+            ("shut", SuggestionSource.INDEX),  # of the class that it is called after
+        ]
     finally:
         tool.close()
 

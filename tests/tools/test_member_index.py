@@ -92,6 +92,21 @@ def index(root: Path) -> MemberIndex:
     return MemberIndex.build(root)
 
 
+def test_members_of_the_class_a_receiver_is_called_after(tmp_path: Path) -> None:
+    files = {
+        "a.py": "class Base:\n    def base(self): ...\nclass HTTPConn(Base):\n    def send(self): ...\n",
+        "b.py": "class Row:\n    size = 1\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    index = MemberIndex.build(tmp_path)
+    new = tmp_path / "new.py"
+    assert index.members("http_conn", new, "") == ["send", "base"]
+    assert index.members("self._httpconn2", new, "") == ["send", "base"]
+    assert index.members("rows[0]", new, "") == ["size"]
+    assert index.members("rows", new, "") == []
+
+
 def test_members_are_ordered_by_use(index: MemberIndex, root: Path) -> None:
     assert index.members("session", root / "new.py", "") == ["commit", "rollback", "query"]
 

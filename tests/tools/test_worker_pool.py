@@ -57,6 +57,17 @@ def test_answers(start: Start, tmp_path: Path) -> None:
     assert answer["facts"] == {"kinds": ["module"], "dynamic": False, "unresolved": False}
 
 
+def test_a_cache_file_that_a_killed_process_left_half_written_is_written_again(start: Start, tmp_path: Path) -> None:
+    config = ToolConfig(cache=tmp_path / "cache")
+    assert "getcwd" in dict(ask(start(config), tmp_path)["names"])
+    kept = list((tmp_path / "cache").rglob("*.pkl"))
+    assert kept
+    for file in kept:
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    assert "getcwd" in dict(ask(start(config), tmp_path)["names"])
+    assert all(file.stat().st_size for file in kept)
+
+
 def test_late_answer_arrives_and_a_second_worker_stands_by(start: Start, tmp_path: Path) -> None:
     pool = start(ToolConfig())
     ask(pool, tmp_path)

@@ -1,0 +1,143 @@
+"""``memberwise train``: makes an adapter from a corpus.
+
+Parses, calls ``generation.training.pipeline`` and shows the loss. Start reading at ``run``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from generation.cli.corpus import add_data
+from generation.errors import ConfigError, MissingExtraError
+from generation.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+_BARS = " ▁▂▃▄▅▆▇█"
+_OPTIONS = {
+    "total_tokens": "length of the run",
+    "stop_tokens": "stop before that, to go on another time; 0 stops nowhere",
+    "length_tokens": "longest example",
+    "tokens_per_step": "tokens of one step",
+    "microbatch_tokens": "most tokens in the network at a time",
+    "rank": "of the adapters",
+    "alpha": "scale of the adapters, times the rank",
+    "learning_rate": "the highest",
+    "warmup_steps": "steps until it is reached",
+    "mark_weight": "how much a mark counts in the loss",
+    "seed": "of everything that is drawn",
+    "validation_examples": "examples of a validation",
+    "patience": "validations without progress before the run ends; 0 never ends it",
+    "checkpoint_every_s": "seconds between checkpoints",
+    "validate_every_s": "seconds between validations",
+}
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add ``train``."""
+    parser = subparsers.add_parser("train", help="train an adapter, or go on with training one")
+    parser.set_defaults(run=run)
+    parser.add_argument("--base", default="default", metavar="M", help="the model (default)")
+    add_data(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="A", help="folder of the run and its adapter")
+    parser.add_argument("--stage", choices=["files", "functions"], default="functions", help="what is learned from")
+    parser.add_argument("--plain", action="store_true", help="leave the marks out")
+    parser.add_argument("--init", type=Path, metavar="ADAPTER", help="adapter folder to start from")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint, with its settings")
+    parser.add_argument("--name", default="", help="of the adapter; the folder's name by default")
+    parser.add_argument("--mark-words", metavar="WORDS", help="words whose mean the mark starts as; 'mean' takes all")
+    parser.add_argument("--threads", type=int, help="of the processor; half of the cores by default")
+    for name, meaning in _OPTIONS.items():
+        default = getattr(TrainingSettings(), name)
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, type=type(default), metavar="N", help=f"{meaning} ({default})")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train; the exit code."""
+    try:
+        from generation.training import pipeline
+    except ImportError as error:
+        raise MissingExtraError(error.name or "torch", "train") from error
+    settings = _settings(args, pipeline.saved_settings(args.out) if args.resume else None)
+    words = pipeline.MARK_WORDS
+    if args.mark_words:
+        words = () if args.mark_words == "mean" else tuple(args.mark_words.split(","))
+    job = pipeline.Job(
+        args.base,
+        args.data,
+        args.out,
+        pipeline.Stage(args.stage),
+        not args.plain,
+        args.init,
+        args.name,
+        words,
+        args.threads,
+    )
+    with _curve(settings.total_tokens) as report:
+        progress = pipeline.train(job, settings, resume=args.resume, report=report)
+    print(json.dumps(dataclasses.asdict(progress)))
+    return 0
+
+
+def _settings(args: argparse.Namespace, saved: TrainingSettings | None) -> TrainingSettings:
+    """The defaults or those of the run that is resumed, changed by what was given."""
+    given = {name: value for name in _OPTIONS if (value := getattr(args, name)) is not None}
+    if wrong := next((name for name, value in given.items() if value < 0), None):
+        raise ConfigError(f"--{wrong.replace('_', '-')} must not be negative")
+    return dataclasses.replace(saved or TrainingSettings(), **given)
+
+
+@contextmanager
+def _curve(total_tokens: int) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Shows the loss as it falls: a live line of bars on a terminal, lines of JSON elsewhere. Both go to stderr."""
+    console = Console(file=sys.stderr)
+    if not console.is_terminal:
+        yield lambda line: print(json.dumps(line), file=sys.stderr, flush=True)
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        yield _LiveCurve(live, total_tokens)
+
+
+class _LiveCurve:
+    """Losses so far as bars, with speed and an estimate."""
+
+    def __init__(self, live: Live, total_tokens: int) -> None:
+        self._live = live
+        self._total_tokens = total_tokens
+        self._losses: list[float] = []
+        self._validation = float("nan")
+        self._begun_s, self._first_tokens = time.monotonic(), -1
+
+    def __call__(self, line: dict[str, Any]) -> None:
+        if self._first_tokens < 0:
+            self._first_tokens = line["tokens"]
+        self._validation = line.get("validation_loss", self._validation)
+        if "loss" in line:
+            self._losses.append(line["loss"])
+        rate = (line["tokens"] - self._first_tokens) / max(1e-9, time.monotonic() - self._begun_s)
+        left = (self._total_tokens - line["tokens"]) / rate / 60 if rate else float("nan")
+        text = f"{sparkline(self._losses[-60:])} loss {self._losses[-1] if self._losses else float('nan'):.3f}  "
+        text += f"held back {self._validation:.3f}  {line['tokens']:,} of {self._total_tokens:,} tokens  "
+        self._live.update(Text(f"{text}{rate:.0f} tokens/s  {left:.0f} min left"), refresh=True)
+
+
+def sparkline(values: list[float]) -> str:
+    """Values as bars, the lowest as the lowest bar."""
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    return "".join(_BARS[1 + round((value - low) / (high - low or 1) * (len(_BARS) - 2))] for value in values)

@@ -1,0 +1,1 @@
+"""Numbers and pages from scores. Start reading at ``tables``."""

@@ -1,0 +1,1 @@
+"""A run: which configurations generate which tasks, and the records they leave. Start reading at ``runner``."""

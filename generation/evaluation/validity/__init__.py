@@ -1,0 +1,1 @@
+"""What pylint says of a body in its file. Start reading at ``verdicts``."""

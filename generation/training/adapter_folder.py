@@ -1,0 +1,149 @@
+"""A training run's checkpoint becomes an adapter folder, and an adapter folder the start of another run.
+
+Tensors are kept in half precision. Knows nothing of how they were trained. Start reading at ``write_adapter``.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from generation.adapters import (
+    MANIFEST_NAME,
+    TENSORS_NAME,
+    AdapterManifest,
+    read_adapter,
+    require_fit,
+    weights_sha256,
+)
+from generation.decoding.loading import load_network
+from generation.errors import AdapterMismatchError
+from generation.training.checkpoints import save_tensors
+from generation.training.network import AdaptedNetwork
+from generation.training.storage import saying_why, writing
+
+
+def write_adapter(folder: Path, tensors: Mapping[str, torch.Tensor], manifest: AdapterManifest) -> None:
+    """Write the two files of an adapter folder, each in one step, the manifest last.
+
+    Raises:
+        ConfigError: the disk is full, or the folder may not be written.
+    """
+    halves = {name: tensor.detach().to(torch.float16).contiguous() for name, tensor in tensors.items()}
+    unfinished = folder / f".{TENSORS_NAME}.unfinished"
+    with saying_why(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            save_tensors(halves, unfinished)
+            unfinished.replace(folder / TENSORS_NAME)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    with writing(folder / MANIFEST_NAME) as out:
+        out.write(manifest.to_json())
+
+
+def describe(network: AdaptedNetwork, name: str, base: str, model: Path, rank: int, alpha: int) -> AdapterManifest:
+    """The manifest of an adapter for a network, before anything was trained or measured.
+
+    Args:
+        network: with its adapters.
+        name: of the adapter.
+        base: name of the model.
+        model: its folder.
+        rank: of the adapters.
+        alpha: their scale.
+    """
+    names = {id(parameter): name for name, parameter in network.base.named_parameters()}
+    embedding = _plain(names[id(network.base.get_input_embeddings().weight)])
+    head = embedding if network.is_tied else _plain(names[id(network.base.get_output_embeddings().weight)])
+    return AdapterManifest(
+        name=name,
+        base=base,
+        base_sha256=weights_sha256(model),
+        rank=rank,
+        alpha=alpha,
+        transposed=network.keeps_weights_transposed,
+        embedding=embedding,
+        head=head,
+        mark_id=network.mark_id,
+        tokens_seen=0,
+    )
+
+
+def start_from(network: AdaptedNetwork, folder: Path, model: Path, rank: int, alpha: int) -> AdapterManifest:
+    """Give a network the tensors of an adapter; its manifest. A mark that the adapter lacks stays as it is.
+
+    Raises:
+        AdapterMismatchError: it is for another base, or of another rank or scale.
+    """
+    manifest = read_adapter(folder)
+    require_fit(manifest, model)
+    if (manifest.rank, manifest.alpha) != (rank, alpha):
+        raise AdapterMismatchError(
+            f"the adapter {manifest.name} has rank {manifest.rank} and alpha {manifest.alpha}, and this run {rank} "
+            f"and {alpha}; give --rank {manifest.rank} --alpha {manifest.alpha}"
+        )
+    network.load_tensors({name: tensor.float() for name, tensor in load_file(folder / TENSORS_NAME).items()})
+    return manifest
+
+
+def copy_adapter(folder: Path, out: Path) -> None:
+    """Copy the two files of an adapter folder; that of a run holds more.
+
+    Raises:
+        ConfigError: ``out`` cannot be written.
+    """
+    manifest = read_adapter(folder)
+    with saying_why(out):
+        out.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / TENSORS_NAME, out / TENSORS_NAME)
+    with writing(out / MANIFEST_NAME) as file:
+        file.write(manifest.to_json())
+
+
+def keep_measures(folder: Path, measured: Mapping[str, float | int]) -> None:
+    """Add figures to the manifest of an adapter.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    manifest = read_adapter(folder)
+    with writing(folder / MANIFEST_NAME) as file:
+        file.write(replace(manifest, measured={**manifest.measured, **measured}).to_json())
+
+
+def export_merged(folder: Path, model: Path, out: Path) -> None:
+    """Write a model folder in Hugging Face format with the adapter merged into the weights.
+
+    Raises:
+        AdapterMismatchError: the adapter is for another model.
+        ConfigError: ``out`` exists, or cannot be written.
+    """
+    network = load_network(model, "float32", folder).bfloat16()
+    with saying_why(out):
+        out.mkdir(parents=True)
+        network.save_pretrained(out)
+        for path in model.glob("token*.json"):
+            shutil.copy(path, out)
+    if read_adapter(folder).mark_id is not None:
+        _add_mark(out)
+
+
+def _add_mark(out: Path) -> None:
+    import tokenizers
+
+    from generation.decoding.tokenizer import MARK
+
+    path = out / "tokenizer.json"
+    backend = tokenizers.Tokenizer.from_file(str(path))
+    backend.add_special_tokens([tokenizers.AddedToken(MARK, special=True, normalized=False)])
+    backend.save(str(path))
+
+
+def _plain(name: str) -> str:
+    return name.replace("base_layer.", "")

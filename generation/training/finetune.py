@@ -1,0 +1,230 @@
+"""The training loop: examples in, adapters out, resumable at any moment.
+
+``Run`` is one run in one folder. Knows neither what an example means nor where the base comes from. Start reading at
+``Run.train``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from generation.errors import ConfigError
+from generation.training import checkpoints
+from generation.training.examples import ExampleSource, TrainingExample
+from generation.training.network import AdaptedNetwork
+from generation.training.settings import TrainingSettings
+from generation.training.storage import saying_why, silent
+
+LOG_NAME = "log.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        step: steps done.
+        example: number of the next example.
+        tokens: tokens the network has seen, marks not counted.
+        counted: those of them that counted in the loss.
+        best: lowest validation loss.
+        since_best: measurements since then.
+    """
+
+    step: int = 0
+    example: int = 0
+    tokens: int = 0
+    counted: int = 0
+    best: float = math.inf
+    since_best: int = 0
+
+
+Report = Callable[[dict[str, Any]], None]
+Keep = Callable[[Progress], None]
+
+
+class Run:
+    """One run in one folder.
+
+    Args:
+        folder: holds checkpoints and the log.
+        network: what is trained.
+        source: examples.
+        settings: of the run.
+        report: is given every line of the log.
+        keep: called after every checkpoint.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        network: AdaptedNetwork,
+        source: ExampleSource,
+        settings: TrainingSettings,
+        report: Report = silent,
+        keep: Keep = silent,
+    ) -> None:
+        self.folder = folder
+        self.network = network
+        self.source = source
+        self.settings = settings
+        self.progress = Progress()
+        self._report = report
+        self._keep = keep
+        self._parameters = network.parameters()
+        self._optimizer = torch.optim.AdamW(self._parameters, lr=settings.learning_rate, weight_decay=0.0)
+        self._validation: list[TrainingExample] | None = None
+        self._saved_s = self._validated_s = time.monotonic()
+
+    def resume(self) -> bool:
+        """Go on from the newest checkpoint, if there is one."""
+        checkpoint = checkpoints.latest(self.folder)
+        if checkpoint is None:
+            return False
+        tensors, optimizer, progress = checkpoints.load(checkpoint)
+        self.network.load_tensors(tensors)
+        self._optimizer.load_state_dict(optimizer)
+        self.progress = Progress(**progress)
+        return True
+
+    def train(self) -> Progress:
+        """Train until the run's length, or until validation no longer improves; a checkpoint is there when it ends.
+
+        Raises:
+            ConfigError: the loss is no longer a number, or nothing can be written.
+        """
+        try:
+            while not self._is_over():
+                self._step()
+                self._keep_up()
+        except KeyboardInterrupt:
+            self.save()
+            raise
+        self.validate()
+        self.save()
+        return self.progress
+
+    def validate(self) -> float:
+        """The mean loss of the held-back examples."""
+        if self._validation is None:
+            self._validation = self.source.validation(self.settings.validation_examples)
+        loss = mean_loss(self.network, self._validation, self.settings.microbatch_tokens)
+        better = loss < self.progress.best
+        self.progress = replace(
+            self.progress,
+            best=min(loss, self.progress.best),
+            since_best=0 if better else self.progress.since_best + 1,
+        )
+        self._log({"validation_loss": loss})
+        self._validated_s = time.monotonic()
+        return loss
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        progress = {name: getattr(self.progress, name) for name in Progress.__slots__}
+        checkpoints.save_checkpoint(
+            self.folder, self.progress.step, self.network.tensors(), self._optimizer.state_dict(), progress
+        )
+        self._saved_s = time.monotonic()
+        self._keep(self.progress)
+
+    def _is_over(self) -> bool:
+        stuck = 0 < self.settings.patience <= self.progress.since_best
+        end = min(self.settings.total_tokens, self.settings.stop_tokens or self.settings.total_tokens)
+        return stuck or self.progress.tokens >= end
+
+    def _keep_up(self) -> None:
+        if time.monotonic() - self._validated_s >= self.settings.validate_every_s:
+            self.validate()
+        if time.monotonic() - self._saved_s >= self.settings.checkpoint_every_s:
+            self.save()
+
+    def _step(self) -> None:
+        started_s = time.perf_counter()
+        examples = self._next_examples()
+        rate = self.settings.rate(self.progress.step, self.progress.tokens)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        loss, counted = self._backward(examples)
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.settings.clip)
+        self._require_number(loss, float(norm))
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        tokens = sum(map(self._visible_tokens, examples))
+        self.progress = replace(
+            self.progress,
+            step=self.progress.step + 1,
+            example=self.progress.example + len(examples),
+            tokens=self.progress.tokens + tokens,
+            counted=self.progress.counted + counted,
+        )
+        elapsed_s = time.perf_counter() - started_s
+        self._log({"loss": loss, "rate": rate, "norm": float(norm), "tokens_per_s": tokens / elapsed_s})
+
+    def _next_examples(self) -> list[TrainingExample]:
+        examples: list[TrainingExample] = []
+        tokens = 0
+        while tokens < self.settings.tokens_per_step:
+            examples.append(self.source.example(self.progress.example + len(examples)))
+            tokens += self._visible_tokens(examples[-1])
+        return examples
+
+    def _visible_tokens(self, example: TrainingExample) -> int:
+        """Marks do not count, so that a run without them sees the same examples in every step."""
+        return sum(token_id != self.network.mark_id for token_id in example.token_ids)
+
+    def _backward(self, examples: Sequence[TrainingExample]) -> tuple[float, int]:
+        """Gradients of the mean loss; the loss, and how many positions counted."""
+        total, counted = 0.0, sum(len(example.token_ids) - max(1, example.counted_from) for example in examples)
+        for batch in batches(examples, self.settings.microbatch_tokens):
+            loss, _ = self.network.loss(batch, self.settings.mark_weight)
+            torch.autograd.backward(loss / counted)
+            total += float(loss.detach())
+        return total / counted, counted
+
+    def _require_number(self, loss: float, norm: float) -> None:
+        if math.isfinite(loss) and math.isfinite(norm):
+            return
+        raise ConfigError(
+            f"the loss is {loss} and its gradient {norm} at step {self.progress.step}; nothing of this step was kept. "
+            f"Resume from the last checkpoint in {self.folder} with a lower --learning-rate"
+        )
+
+    def _log(self, line: dict[str, Any]) -> None:
+        line = {"step": self.progress.step, "tokens": self.progress.tokens, **line}
+        self._report(line)
+        with saying_why(self.folder / LOG_NAME):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with (self.folder / LOG_NAME).open("a", encoding="utf-8") as log:
+                log.write(json.dumps(line) + "\n")
+
+
+def mean_loss(network: AdaptedNetwork, examples: Sequence[TrainingExample], microbatch_tokens: int) -> float:
+    """Nats a token over the counted positions of some examples."""
+    total, counted = 0.0, 0
+    with torch.no_grad():
+        for batch in batches(examples, microbatch_tokens):
+            loss, count = network.loss(batch)
+            total += float(loss)
+            counted += count
+    return total / max(1, counted)
+
+
+def batches(examples: Sequence[TrainingExample], most_tokens: int) -> Iterator[list[TrainingExample]]:
+    """Examples of like length together, so that little is padding."""
+    batch: list[TrainingExample] = []
+    for example in sorted(examples, key=lambda example: len(example.token_ids)):
+        if batch and (len(batch) + 1) * len(example.token_ids) > most_tokens:
+            yield batch
+            batch = []
+        batch.append(example)
+    if batch:
+        yield batch

@@ -1,0 +1,108 @@
+"""What an adapter has learned, on whole bodies of held-back repositories, with the true text before every token.
+
+* ``body_loss``: nats per visible token; what the marks cost is in ``mark_loss``, also per visible token.
+* ``mark_recall``: share of true marks at which the mark is the likeliest token.
+* ``mark_precision``: share of the places where the mark is the likeliest token at which one is true, that is, at which
+  the tool has the true name and the function does not show it. Places right behind a mark do not count: decoding never
+  writes two.
+
+Start reading at ``measure``.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from generation.adapters import read_adapter
+from generation.decoding.loading import load_network
+from generation.decoding.tokenizer import load_tokenizer
+from generation.errors import ConfigError
+from generation.training.bodies import Hole, HoleKind, read_holes, tokens_of
+from generation.training.corpus import Split
+from generation.training.examples import TrainingExample
+from generation.training.network import training_dtype
+
+_LENGTH_TOKENS = 768
+
+
+@dataclass(slots=True)
+class Tally:
+    """Sums over examples."""
+
+    visible: int = 0
+    loss: float = 0.0
+    mark_loss: float = 0.0
+    true_marks: int = 0
+    found_marks: int = 0
+    written_marks: int = 0
+
+    def add(self, logits: torch.Tensor, targets: torch.Tensor, previous: torch.Tensor, mark_id: int) -> None:
+        """Count some positions: logits (N, V), what should come (N,), and what came before (N,)."""
+        losses = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+        is_mark, wrote = targets == mark_id, (logits.argmax(-1) == mark_id) & (previous != mark_id)
+        self.visible += int((~is_mark).sum())
+        self.loss += float(losses[~is_mark].sum())
+        self.mark_loss += float(losses[is_mark].sum())
+        self.true_marks += int(is_mark.sum())
+        self.found_marks += int((is_mark & wrote).sum())
+        self.written_marks += int(wrote.sum())
+
+    def figures(self) -> dict[str, float | int]:
+        """The measures; those of marks only where there were any."""
+        found: dict[str, float | int] = {"body_loss": round(self.loss / max(1, self.visible), 4)}
+        found["body_tokens"] = self.visible
+        if self.true_marks:
+            found["mark_loss"] = round(self.mark_loss / max(1, self.visible), 4)
+            found["mark_recall"] = round(self.found_marks / self.true_marks, 4)
+            found["mark_precision"] = round(self.found_marks / max(1, self.written_marks), 4)
+            found["true_marks"] = self.true_marks
+        return found
+
+
+def measure(data: Path, model: Path, adapter: Path | None, functions: int) -> dict[str, float | int]:
+    """Measure a base, or a base with an adapter.
+
+    Args:
+        data: a corpus with holes.
+        model: folder of the base.
+        adapter: folder of the adapter.
+        functions: how many bodies; the same ones for every adapter.
+
+    Raises:
+        ConfigError: the corpus has no held-back bodies.
+        AdapterMismatchError: the adapter is for another model.
+    """
+    network = load_network(model, training_dtype(), adapter)
+    mark_id = read_adapter(adapter).mark_id if adapter is not None else None
+    tokenizer = load_tokenizer(model)
+    tally = Tally()
+    chosen = held_back(data, functions)
+    for hole in chosen:
+        _tally(network, tokens_of(hole, tokenizer, mark_id, _LENGTH_TOKENS), -1 if mark_id is None else mark_id, tally)
+    return {"bodies": len(chosen), **tally.figures()}
+
+
+def held_back(data: Path, count: int) -> Sequence[Hole]:
+    """Whole bodies of the held-back repositories, in an order drawn once and for all.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    bodies = [hole for hole in read_holes(data, Split.VALIDATION) if hole.kind is HoleKind.BODY]
+    if not bodies:
+        raise ConfigError(f"{data} has no bodies of held-back repositories; mark some and run memberwise corpus holes")
+    return random.Random("measure").sample(bodies, min(count, len(bodies)))
+
+
+def _tally(network: Any, example: TrainingExample, mark_id: int, tally: Tally) -> None:
+    ids = torch.tensor(example.token_ids)
+    first = max(1, example.counted_from)
+    with torch.no_grad():
+        logits = network(input_ids=ids[None, :-1], use_cache=False, logits_to_keep=len(ids) - first).logits[0]
+    tally.add(logits, ids[first:], ids[first - 1 : -1], mark_id)

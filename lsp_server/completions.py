@@ -1,0 +1,391 @@
+"""Completions at a cursor: when to start one, when to keep it, when to stop it, and what of it is still true.
+
+At most one generation runs per document. The latest request wins: those before it end as superseded, a change ends
+those it overtakes. A running generation is kept while the user types what it says, also between requests; anything else
+stops it at once. Lives on the event loop; the model is touched in the jobs it submits. Start reading at
+``Completions.answer``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from pygls.exceptions import JsonRpcException
+
+from generation.errors import TargetError
+from generation.service import Session
+from generation.tools.cursor import CursorSite, find_cursor
+from generation.types import (
+    Extent,
+    Finished,
+    FinishReason,
+    GenerationEvent,
+    GenerationStats,
+    ImportNeeded,
+    TextDelta,
+    ToolCalled,
+)
+from lsp_server.completion_cache import CompletionCache, Place
+from lsp_server.decode_thread import DecodeThread, Job
+from lsp_server.rhythm import Rhythm
+from lsp_server.settings import Settings
+
+CONTENT_MODIFIED, SERVER_CANCELLED = -32801, -32802
+_ORPHAN_S = 1.0  # how long a generation goes on that nobody asks for
+
+OnText = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What was generated at a place.
+
+    Attributes:
+        text: what follows the cursor.
+        typed: the start of a name that stood before the cursor already.
+        calls: where the tool was asked; offsets count from the start of ``typed``, and from the text without it.
+        imports: what has to be imported for it.
+        stats: its cost.
+        reason: why there is no text, for the user; empty when there is.
+    """
+
+    text: str
+    typed: str = ""
+    calls: tuple[ToolCalled, ...] = ()
+    imports: tuple[ImportNeeded, ...] = ()
+    stats: GenerationStats = field(default_factory=GenerationStats)
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request for a completion.
+
+    Attributes:
+        place: the cursor.
+        path: the file, real or not.
+        session: the repository.
+        invoked: the user asked for it.
+    """
+
+    place: Place
+    path: Path
+    session: Session
+    invoked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A completion as it is now.
+
+    Attributes:
+        completion: as it was made.
+        text: what of it is still to come behind the cursor.
+        typed: what of it was typed since.
+        cached: it was there already.
+    """
+
+    completion: Completion
+    text: str
+    typed: str
+    cached: bool
+
+
+class _Generation:
+    """One completion in the making."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.length = len(request.place.before)
+        self.before, self.after = hash(request.place.before), hash(request.place.after)
+        self.text = ""
+        self.typed = ""  # what the user has typed of it
+        self.listeners: list[Callable[[], None]] = []
+        self.job: Job[Completion] | None = None
+        self.orphaned: asyncio.TimerHandle | None = None
+        self.waiting = 0
+
+    @property
+    def running(self) -> bool:
+        return self.job is not None and not self.job.result.done() and not self.job.stop.is_set()
+
+    def goes_with(self, place: Place) -> bool:
+        """Whether ``place`` is where this generation started, plus what it says; then it goes on from there."""
+        typed = place.typed_since(self.length, self.before, self.after)
+        if typed is None or not (self.text.startswith(typed) or typed.startswith(self.text)):
+            return False
+        self.typed = typed
+        return True
+
+    @property
+    def is_contradicted(self) -> bool:
+        return not (self.text.startswith(self.typed) or self.typed.startswith(self.text))
+
+    def cancel(self) -> None:
+        if self.job is not None:
+            self.job.cancel()
+
+
+@dataclass(slots=True)
+class _Document:
+    """What is going on in one document."""
+
+    rhythm: Rhythm = field(default_factory=Rhythm)
+    generation: _Generation | None = None
+    ended: asyncio.Future[int] | None = None  # resolved with an error code when the pending request is overtaken
+
+
+class Completions:
+    """Answers requests for completions.
+
+    Args:
+        thread: where the model runs.
+        settings: the current ones.
+    """
+
+    def __init__(self, thread: DecodeThread, settings: Callable[[], Settings]) -> None:
+        self._thread = thread
+        self._settings = settings
+        self._documents: dict[str, _Document] = {}
+        self.cache: CompletionCache[Completion] = CompletionCache()
+
+    async def answer(self, request: Request, on_text: OnText | None = None) -> Answer:
+        """The completion at a place.
+
+        Args:
+            request: what is asked for.
+            on_text: is called with the whole text so far whenever there is more.
+
+        Raises:
+            JsonRpcException: a newer request or a change has overtaken this one.
+        """
+        document = self._documents.setdefault(request.place.uri, _Document())
+        with _latest(document) as ended:
+            if (found := self._known(request)) is not None:
+                return found
+            generation = document.generation
+            if generation is None or not self._keeps(generation, request):
+                self._stop(document)
+                await self._debounce(document, request, ended)
+                generation = self._start(document, request)
+            return await self._outcome(generation, request.place, ended, on_text)
+
+    def changed(self, place_uri: str, text: tuple[str, str] | None) -> None:
+        """A document changed; ``text`` is what stands around the end of the change.
+
+        What runs goes on when the change is what it says, and stops otherwise.
+        """
+        document = self._documents.setdefault(place_uri, _Document())
+        document.rhythm.note(time.monotonic())
+        generation = document.generation
+        if generation is not None and (text is None or not generation.goes_with(Place(place_uri, *text))):
+            self._stop(document)
+        elif generation is not None:
+            self._abandon(generation)
+        _end(document, CONTENT_MODIFIED)
+
+    def closed(self, uri: str) -> None:
+        """A document was closed."""
+        document = self._documents.pop(uri, None)
+        if document is not None:
+            self._stop(document)
+            _end(document, CONTENT_MODIFIED)
+        self.cache.forget(uri)
+
+    def stop(self) -> None:
+        """Stop everything and forget what was made: the settings have changed."""
+        for document in self._documents.values():
+            self._stop(document)
+            _end(document, SERVER_CANCELLED)
+        self.cache.forget()
+
+    @property
+    def running(self) -> int:
+        """How many generations are under way."""
+        return sum(d.generation is not None and d.generation.running for d in self._documents.values())
+
+    # ------------------------------------------------------------------------------------------ starting, keeping
+
+    def _known(self, request: Request) -> Answer | None:
+        found = self.cache.find(request.place, long=request.invoked)
+        if found is None:
+            return None
+        completion, typed = found
+        return Answer(completion, completion.text[len(typed) :], typed, cached=True)
+
+    def _keeps(self, generation: _Generation, request: Request) -> bool:
+        enough = generation.request.invoked or not request.invoked
+        return enough and generation.running and generation.goes_with(request.place)
+
+    def _stop(self, document: _Document) -> None:
+        if document.generation is not None:
+            document.generation.cancel()
+            document.generation = None
+
+    def _abandon(self, generation: _Generation) -> None:
+        """Nobody waits for it any more; it ends soon, unless somebody comes."""
+        if generation.orphaned is None and not generation.waiting:
+            generation.orphaned = asyncio.get_running_loop().call_later(_ORPHAN_S, generation.cancel)
+
+    async def _debounce(self, document: _Document, request: Request, ended: asyncio.Future[int]) -> None:
+        if request.invoked:
+            return
+        fixed_ms = self._settings().debounce_ms
+        delay_s = document.rhythm.delay_s(time.monotonic()) if fixed_ms is None else fixed_ms / 1000
+        await asyncio.wait([ended], timeout=delay_s)
+        _raise_if(ended)
+
+    def _start(self, document: _Document, request: Request) -> _Generation:
+        generation = _Generation(request)
+        settings = self._settings()
+
+        def show(text: str) -> None:
+            generation.text = text
+            if generation.is_contradicted:
+                generation.cancel()
+            for listener in generation.listeners:
+                listener()
+
+        def work(stop: Event) -> Completion:
+            return _complete(request, settings, stop, lambda text: self._thread.call(show, text))
+
+        generation.job = self._thread.submit(work)
+        generation.job.result.add_done_callback(lambda done: self._keep(generation, done))
+        document.generation = generation
+        return generation
+
+    def _keep(self, generation: _Generation, done: asyncio.Future[Completion]) -> None:
+        """Remember what came of a generation."""
+        document = self._documents.get(generation.request.place.uri)
+        if document is not None and document.generation is generation:
+            document.generation = None
+        stopped = generation.job is None or generation.job.stop.is_set()
+        if not done.cancelled() and done.exception() is None and not stopped:
+            self.cache.put(generation.request.place, done.result(), long=generation.request.invoked)
+
+    # ------------------------------------------------------------------------------------------ waiting
+
+    async def _outcome(
+        self, generation: _Generation, place: Place, ended: asyncio.Future[int], on_text: OnText | None
+    ) -> Answer:
+        assert generation.job is not None
+        typed = place.before[generation.length :]
+
+        def show() -> None:
+            if on_text is not None and generation.text.startswith(typed) and len(generation.text) > len(typed):
+                on_text(generation.text[len(typed) :])
+
+        generation.listeners.append(show)
+        generation.waiting += 1
+        if generation.orphaned is not None:
+            generation.orphaned.cancel()
+            generation.orphaned = None
+        show()
+        try:
+            either: list[asyncio.Future[Any]] = [generation.job.result, ended]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            generation.cancel()
+            raise
+        finally:
+            generation.listeners.remove(show)
+            generation.waiting -= 1
+        if not generation.job.result.done():
+            self._abandon(generation)
+            _raise_if(ended)
+        return _outcome(generation.job, typed)
+
+
+@contextmanager
+def _latest(document: _Document) -> Iterator[asyncio.Future[int]]:
+    """Be the request that counts in a document until another comes; the one before is superseded."""
+    _end(document, SERVER_CANCELLED)
+    document.ended = ended = asyncio.get_running_loop().create_future()
+    try:
+        yield ended
+    finally:
+        if document.ended is ended:
+            document.ended = None
+
+
+def _end(document: _Document, code: int) -> None:
+    if document.ended is not None and not document.ended.done():
+        document.ended.set_result(code)
+
+
+def _raise_if(ended: asyncio.Future[int]) -> None:
+    if ended.done():
+        why = "the document changed" if ended.result() == CONTENT_MODIFIED else "a newer request came"
+        raise JsonRpcException(why, ended.result())
+
+
+def _outcome(job: Job[Completion], typed: str) -> Answer:
+    if job.result.cancelled() or job.stop.is_set():
+        raise JsonRpcException("the completion was stopped", SERVER_CANCELLED)
+    completion = job.result.result()
+    fits = completion.text.startswith(typed)
+    return Answer(completion, completion.text[len(typed) :] if fits else "", typed, cached=False)
+
+
+# ------------------------------------------------------------------------------------------------- on the decode thread
+
+
+def _complete(request: Request, settings: Settings, stop: Event, show: OnText) -> Completion:
+    """Generate; runs on the thread that may touch the model."""
+    place = request.place
+    try:
+        site = find_cursor(place.before, place.after, invoked=request.invoked)
+    except TargetError as error:
+        return Completion("", reason=str(error))
+    if settings.inline in ("line", "block") and not request.invoked:
+        site = _with_extent(site, Extent(settings.inline))
+    tokens = settings.line_tokens if site.extent is Extent.LINE else settings.block_tokens
+    events = request.session.complete(
+        site, request.path, max_tokens=tokens, cancel=stop, deadline_s=settings.deadline_ms / 1000
+    )
+    return _collect(events, site, show)
+
+
+def _with_extent(site: CursorSite, extent: Extent) -> CursorSite:
+    """The user's choice of extent; the middle of a line stays a line."""
+    middle = site.after.partition("\n")[0].strip()
+    return site if middle else replace(site, extent=extent)
+
+
+def _collect(events: Iterator[GenerationEvent], site: CursorSite, show: OnText) -> Completion:
+    calls, text, finished = list[ToolCalled](), "", None
+    for event in events:
+        match event:
+            case TextDelta():
+                text += event.text
+                if len(text) > len(site.prefix):
+                    show(site.lead + text[len(site.prefix) :])
+            case ToolCalled():
+                calls.append(replace(event, offset=event.offset + len(site.lead)))
+            case Finished():
+                finished = event
+    assert finished is not None
+    written = finished.text[len(site.prefix) :]
+    return Completion(
+        site.lead + written if written else "",
+        site.prefix,
+        tuple(calls),
+        finished.imports,
+        finished.stats,
+        "" if written else _why_empty(finished, text),
+    )
+
+
+def _why_empty(finished: Finished, text: str) -> str:
+    if finished.reason is FinishReason.DEADLINE:
+        return "the model was not ready in time"
+    if text.strip():
+        return "what the model wrote stands there already or is not complete"
+    return "the model has nothing to add here"

@@ -1,0 +1,63 @@
+"""How the server ends: on ``exit``, at the end of its input, when its parent is gone, on a signal. Nothing is left.
+
+The decode thread may be in the middle of a forward and cannot be joined, so the process ends itself once its children
+are dead. Start reading at ``end``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable
+
+import psutil
+
+from lsp_server import statistics
+from lsp_server.server import MemberwiseServer
+
+_WATCH_S = 0.2
+_CLEAN_UP_S = 1.0
+_ending = threading.Lock()
+
+
+def end(server: MemberwiseServer, code: int) -> None:
+    """Stop the model, kill the tool processes, and leave."""
+    if not _ending.acquire(blocking=False):
+        return
+    server.stop_decoding()
+    cleaning = threading.Thread(target=_clean_up, args=(server,), daemon=True)
+    cleaning.start()
+    cleaning.join(_CLEAN_UP_S)
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process().children(recursive=True):
+            child.kill()
+    os._exit(code)
+
+
+def watch_parent(client_pid: int | None, leave: Callable[[], None]) -> None:
+    """Call ``leave`` when the process that started this one, or the one the client named, is gone."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent and (client_pid is None or _lives(client_pid)):
+            time.sleep(_WATCH_S)
+        leave()
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def _lives(pid: int) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
+def _clean_up(server: MemberwiseServer) -> None:
+    with contextlib.suppress(Exception):
+        server.repositories.close_all()
+        server.repositories.remove_empty_folder()
+    if server.settings.statistics:
+        with contextlib.suppress(Exception):
+            statistics.add(server.records.counts)

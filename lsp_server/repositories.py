@@ -1,0 +1,105 @@
+"""One ``Session`` per workspace folder, and one for files that belong to none.
+
+A folder is read in the background; until that is done its files have no session. A file outside every folder, or one
+that is not on disk, gets a session over an empty folder: nothing of the machine around it is read. Start reading at
+``Repositories.of``.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from generation.config import PRESETS, DecodingConfig, GeneratorConfig, SamplingConfig, ToolConfig, Trigger
+from generation.interfaces import LanguageModel
+from generation.service import Session, build_generator
+from lsp_server.settings import Settings
+
+
+def configuration(settings: Settings) -> GeneratorConfig:
+    """The generator's settings; ``trigger`` auto is resolved when the model is known."""
+    return GeneratorConfig(
+        model=settings.model,
+        threads=settings.threads,
+        max_tokens=settings.body_tokens,
+        decoding=PRESETS["dot" if settings.trigger == "auto" else settings.trigger],
+        sampling=SamplingConfig(temperature=settings.temperature),
+        tool=ToolConfig(
+            trusted=settings.trusted,
+            python=Path(settings.python) if settings.python and settings.trusted else None,
+        ),
+    )
+
+
+def trigger_of(settings: Settings, model: LanguageModel) -> DecodingConfig:
+    """The trigger mode: marks where the model has learned them, unless the user chose."""
+    learned = model.tokenizer.mark_id is not None
+    if settings.trigger == "auto":
+        return PRESETS[Trigger.MARK if learned else Trigger.DOT]
+    return PRESETS[settings.trigger]
+
+
+class Repositories:
+    """Sessions by folder. ``open`` may run on any one thread at a time; the rest belongs to the event loop."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[Path, Session] = {}
+        self._roots: tuple[Path, ...] = ()
+        self._empty: Path | None = None
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """The workspace folders."""
+        return self._roots
+
+    def set_roots(self, roots: Iterable[Path | None]) -> None:
+        """The workspace folders have changed; sessions of those that are gone are closed."""
+        self._roots = tuple(dict.fromkeys(root.absolute() for root in roots if root is not None))
+        for gone in self._sessions.keys() - {*self._roots, self._empty}:
+            self._sessions.pop(gone).close()
+
+    def missing(self) -> tuple[Path, ...]:
+        """Folders that have no session yet."""
+        return tuple(root for root in (*self._roots, self._empty_folder()) if root not in self._sessions)
+
+    def build(self, root: Path, settings: Settings, model: LanguageModel) -> Session:
+        """Read a folder; takes long, and touches nothing of this object."""
+        config = replace(configuration(settings), decoding=trigger_of(settings, model))
+        return build_generator(config, root, model)
+
+    def add(self, root: Path, session: Session) -> None:
+        """A folder was read."""
+        if root in self._sessions or (root not in self._roots and root != self._empty):
+            session.close()
+        else:
+            self._sessions[root] = session
+
+    def root_of(self, path: Path | None) -> Path:
+        """The folder a file belongs to, the innermost where several do."""
+        around = [root for root in self._roots if path is not None and path.is_relative_to(root)]
+        return max(around, key=lambda root: len(root.parts), default=self._empty_folder())
+
+    def of(self, path: Path | None) -> tuple[Session | None, Path]:
+        """The session for a file, if its folder has been read, and the path the file has in it."""
+        root = self.root_of(path)
+        inside = path if path is not None and root != self._empty else root / (path.name if path else "untitled.py")
+        return self._sessions.get(root), inside if inside.suffix in (".py", ".pyi") else Path(f"{inside}.py")
+
+    def close_all(self) -> None:
+        """End the tool processes of all folders."""
+        sessions, self._sessions = list(self._sessions.values()), {}
+        for session in sessions:
+            session.close()
+
+    def remove_empty_folder(self) -> None:
+        """Delete the folder that stands for files of no folder."""
+        if self._empty is not None:
+            shutil.rmtree(self._empty, ignore_errors=True)
+
+    def _empty_folder(self) -> Path:
+        if self._empty is None:
+            self._empty = Path(tempfile.mkdtemp(prefix="memberwise-"))
+        return self._empty

@@ -1,0 +1,222 @@
+"""The server as a whole: what it holds, how it starts to be ready, and what a change of settings means.
+
+The handlers of single methods are in ``handlers``, one module each. Everything here runs on the event loop; the model
+is touched on the decode thread, folders are read on another. Start reading at ``MemberwiseServer.load``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from lsprotocol import types
+from pygls.lsp.server import LanguageServer
+
+from generation import __version__
+from generation.config import GeneratorConfig
+from generation.errors import MemberwiseError
+from generation.interfaces import LanguageModel
+from generation.service import Session
+from lsp_server.completions import Completions
+from lsp_server.decode_thread import DecodeThread
+from lsp_server.documents import Documents
+from lsp_server.extensions import DID_CHANGE_STATUS, ServerStatus, payload
+from lsp_server.progress import Progress
+from lsp_server.protocol import Protocol, converter
+from lsp_server.records import Records
+from lsp_server.repositories import Repositories, configuration
+from lsp_server.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+LoadModel = Callable[[GeneratorConfig], LanguageModel]
+_MODEL_FIELDS = ("model", "threads")
+_SESSION_FIELDS = ("trigger", "temperature", "python", "trusted", "body_tokens")
+
+
+class MemberwiseServer(LanguageServer):
+    """State that handlers share.
+
+    Args:
+        load_model: makes the model that the settings name.
+    """
+
+    def __init__(self, load_model: LoadModel) -> None:
+        super().__init__(
+            "memberwise",
+            __version__,
+            text_document_sync_kind=types.TextDocumentSyncKind.Incremental,
+            notebook_document_sync=types.NotebookDocumentSyncOptions(
+                notebook_selector=[
+                    types.NotebookDocumentFilterWithCells(cells=[types.NotebookCellLanguage(language="python")])
+                ]
+            ),
+            protocol_cls=Protocol,
+            converter_factory=converter,
+            max_workers=2,
+        )
+        self.settings = Settings()
+        self.initialization_options: object = None
+        self.documents = Documents()
+        self.records = Records()
+        self.repositories = Repositories()
+        self.progress_bars = Progress(self)
+        self.reading = ThreadPoolExecutor(2, thread_name_prefix="reading")  # Jedi, syntax trees, folders
+        self.model: LanguageModel | None = None
+        self.failure = ""  # why there is no model
+        self.status = ServerStatus(busy=True, kind="loading", message="starting")
+        self.bodies = 0  # generations of bodies under way
+        self._load_model = load_model
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._loading = asyncio.Lock()
+        self._warned: set[str] = set()
+        self._decode: DecodeThread | None = None
+        self._completions: Completions | None = None
+
+    # ------------------------------------------------------------------------------------------ parts that need a loop
+
+    @property
+    def decode(self) -> DecodeThread:
+        """The thread that touches the model."""
+        if self._decode is None:
+            self._decode = DecodeThread(asyncio.get_running_loop())
+        return self._decode
+
+    @property
+    def completions(self) -> Completions:
+        """Completions at a cursor."""
+        if self._completions is None:
+            self._completions = Completions(self.decode, lambda: self.settings)
+        return self._completions
+
+    def stop_decoding(self) -> None:
+        """End what the model is doing; nothing can be generated afterwards. From any thread."""
+        if self._decode is not None:
+            self._decode.close()
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run ``work`` beside the handlers."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # ------------------------------------------------------------------------------------------ getting ready
+
+    async def load(self) -> None:
+        """Load the model if there is none, then read the folders that have not been read."""
+        async with self._loading:
+            if self.model is None and not self.failure and self.settings.enabled:
+                await self._load()
+            if self.model is not None:
+                await self._read_folders(self.model)
+                self.say(self.idle_status)
+
+    async def _load(self) -> None:
+        settings = self.settings
+        self.say(ServerStatus(busy=True, kind="loading", message=f"loading the model {settings.model}"))
+        async with self.progress_bars.shown("Memberwise", f"loading the model {settings.model}"):
+            job = self.decode.submit(lambda _stop: self._load_model(configuration(settings)))
+            try:
+                self.model = await job.result
+            except Exception as error:  # noqa: BLE001 - out of memory, damaged weights: the server stays and says so
+                self.failure = str(error) if isinstance(error, MemberwiseError) else f"{type(error).__name__}: {error}"
+                self.say(ServerStatus(busy=False, kind="error", message=self.failure))
+                self.warn(f"Memberwise has no model: {self.failure}")
+
+    async def _read_folders(self, model: LanguageModel) -> None:
+        for root in self.repositories.missing():
+            known = root in self.repositories.roots
+            self.say(ServerStatus(busy=True, kind="loading", message=f"reading {root.name}" if known else "reading"))
+            async with self.progress_bars.shown("Memberwise", f"reading {root.name}", silent=not known):
+                await self._read_folder(root, model)
+
+    async def _read_folder(self, root: Path, model: LanguageModel) -> None:
+        build = self.repositories.build
+        try:
+            session: Session = await self.run_reading(build, root, self.settings, model)
+        except Exception as error:  # noqa: BLE001 - a folder that cannot be read must not take the others with it
+            self.warn(f"Memberwise cannot read {root}: {error}")
+            return
+        self.repositories.add(root, session)
+        for warning in session.warnings:
+            self.warn(warning)
+
+    async def run_reading(self, function: Callable[..., Any], *args: object) -> Any:
+        """Run something slow that touches no model."""
+        return await asyncio.get_running_loop().run_in_executor(self.reading, function, *args)
+
+    def unready(self, path: Path | None) -> str:
+        """Why nothing can be generated for a file now; empty when it can."""
+        if not self.settings.enabled:
+            return "Memberwise is paused"
+        if self.failure:
+            return self.failure
+        if self.model is None:
+            return "the model is still loading"
+        if self.repositories.of(path)[0] is None:
+            return f"{self.repositories.root_of(path).name} is still being read"
+        return ""
+
+    # ------------------------------------------------------------------------------------------ settings
+
+    def apply_settings(self, new: Settings, problems: tuple[str, ...]) -> None:
+        """Take new settings; what they change is loaded again in the background."""
+        if problems:
+            self.warn("Memberwise: " + "; ".join(problems), always=True)
+        old, self.settings = self.settings, new
+        if old == new:
+            return
+        if _differ(old, new, _MODEL_FIELDS):
+            self.model, self.failure = None, ""
+        if _differ(old, new, (*_MODEL_FIELDS, *_SESSION_FIELDS)):
+            self.repositories.close_all()
+        self.completions.stop()
+        self.say(self.idle_status)
+        self.start(self.load())
+
+    # ------------------------------------------------------------------------------------------ telling
+
+    @property
+    def idle_status(self) -> ServerStatus:
+        """What is so when nothing happens."""
+        if not self.settings.enabled:
+            return ServerStatus(busy=False, kind="paused", message="paused")
+        if self.failure:
+            return ServerStatus(busy=False, kind="error", message=self.failure)
+        if self.model is None:
+            return ServerStatus(busy=True, kind="loading", message="starting")
+        return ServerStatus(busy=False, kind="ready", message=self.model.name)
+
+    def say(self, status: ServerStatus) -> None:
+        """Tell the client what is going on, when it is something else than before."""
+        if status != self.status:
+            self.status = status
+            self.protocol.notify(DID_CHANGE_STATUS, payload(status))
+
+    def say_why(self, reason: str) -> None:
+        """Tell why nothing is shown."""
+        self.records.last_reason = reason
+        kind = self.idle_status.kind if self.idle_status.kind != "ready" else "empty"
+        if self.model is None and not self.failure and self.settings.enabled:
+            kind = "loading"
+        self.say(ServerStatus(busy=kind == "loading", kind=kind, message=reason))
+
+    def warn(self, message: str, *, always: bool = False) -> None:
+        """Show a warning, the same one only once."""
+        if always or message not in self._warned:
+            self._warned.add(message)
+            self.window_show_message(types.ShowMessageParams(types.MessageType.Warning, message))
+
+    def report_server_error(self, error: Exception, source: Any) -> None:  # noqa: ARG002 - pygls' signature
+        """Errors outside of any request: bytes that are no message, a notification that failed. Never the content."""
+        assert isinstance(self.protocol, Protocol)
+        if not self.protocol.report_broken(error):
+            _log.warning("a message failed: %s", type(error).__name__)
+
+
+def _differ(old: Settings, new: Settings, names: tuple[str, ...]) -> bool:
+    return any(getattr(old, name) != getattr(new, name) for name in names)

@@ -1,0 +1,27 @@
+"""The server with a scripted model, and documents with a cursor in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from generation.evaluation.server_process import ServerProcess, inline, position
+
+__all__ = ["SCRIPTED", "Client", "cursor", "inline", "position"]
+
+SCRIPTED = f"{Path(__file__).with_name('scripted_model.py')}::make"
+
+
+class Client(ServerProcess):
+    """A server with the scripted model, or with the one that the settings name."""
+
+    def __init__(self, model: str = SCRIPTED, env: dict[str, str] | None = None) -> None:
+        super().__init__(["--model-from", model] if model else [], env)
+
+    def __enter__(self) -> Client:
+        return self
+
+
+def cursor(marked: str) -> tuple[str, int, int]:
+    """A text without its ``$0``, and the line and character (of ASCII text) where that stood."""
+    before, after = marked.split("$0")
+    return before + after, before.count("\n"), len(before) - before.rfind("\n") - 1

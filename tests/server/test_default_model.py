@@ -1,0 +1,105 @@
+"""The real server with the real default model: every feature once, with few tokens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.server.client import Client, inline, position
+from tests.server.conftest import BASKET, place
+
+pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
+INLINE = "textDocument/inlineCompletion"
+OPTIONS = {"debounceMs": 0, "lineTokens": 12, "blockTokens": 16, "bodyTokens": 24, "deadlineMs": 60_000}
+LEDGER = "from shop.ledger import Ledger\n\n\ndef count(ledger: Ledger) -> int:\n"
+
+
+@pytest.fixture(scope="module")
+def server(repository: Path) -> Iterator[Client]:
+    with Client(model="") as client:
+        client.initialize(repository, options=OPTIONS)
+        yield client
+
+
+def test_a_member_that_exists_in_another_file(server: Client, uri: str) -> None:
+    line, character = place(server, uri, f"{LEDGER}    return ledger.en$0\n")
+    (item,) = server.result(INLINE, inline(uri, line, character), 120)["items"]
+    assert item["insertText"].startswith("entries")
+    call = server.result("memberwise/explain", None)["calls"][0]
+    assert (call["receiver"], call["chosen"]) == ("ledger", "entries")
+
+
+def test_a_streamed_block_is_python_and_accepted_names_have_a_hover(server: Client, uri: str) -> None:
+    line, character = place(server, uri, f"{LEDGER}$0\n")
+    params = {**inline(uri, line, character), "partialResultToken": "real"}
+    (item,) = server.result("memberwise/streamInlineCompletion", params, 120)["items"]
+    compile(LEDGER + item["insertText"], "completed", "exec")
+    assert [p for p in server.notifications("$/progress") if p["token"] == "real"]
+    server.change(uri, 2, line, character, item["insertText"])
+    server.result("workspace/executeCommand", item["command"])
+    calls = [call for call in server.result("memberwise/explain", None)["calls"] if call["chosen"]]
+    column = calls[0]["offset"] + 1
+    hover = {"textDocument": {"uri": uri}, "position": position(line, column)}
+    assert calls[0]["chosen"] in server.result("textDocument/hover", hover)["contents"]["value"]
+
+
+def test_typed_through_answers_come_from_the_cache(server: Client, uri: str) -> None:
+    line, character = place(server, uri, f"{LEDGER}    return ledger.$0\n")
+    (item,) = server.result(INLINE, inline(uri, line, character), 120)["items"]
+    server.change(uri, 2, line, character, item["insertText"][:2])
+    (rest,) = server.result(INLINE, inline(uri, line, character + 2), 120)["items"]
+    assert rest["insertText"] == item["insertText"]
+    assert rest["range"] == {"start": position(line, character), "end": position(line, character + 2)}
+    assert server.result("memberwise/explain", None)["cached"]
+
+
+def test_a_body_is_generated_and_can_be_cancelled(server: Client, uri: str) -> None:
+    text = f"{BASKET}    def total(self) -> int:\n        ...\n"
+    server.open(uri, text)
+    command = {
+        "command": "memberwise.generateBody",
+        "arguments": [{"uri": uri, "qualname": "Basket.total"}],
+        "workDoneToken": "total",
+    }
+    result = server.result("workspace/executeCommand", command, 120)
+    assert result["applied"]
+    assert result["candidates"][0]["text"].startswith("        ")
+    number = server.start("workspace/executeCommand", command)
+    time.sleep(0.3)
+    server.notify("window/workDoneProgress/cancel", {"token": "total"})
+    assert server.answer(number)["error"]["code"] == -32800
+
+
+def test_a_cancel_is_answered_at_once_also_in_the_prompt(server: Client, uri: str) -> None:
+    body = "".join(f"    def method_{i}(self):\n        return self.count + {i}\n\n" for i in range(40))
+    line, character = place(server, uri, f"{BASKET}{body}    def last(self):\n        return self.$0\n")
+    number = server.start(INLINE, inline(uri, line, character))
+    time.sleep(0.4)
+    started_s = time.perf_counter()
+    server.notify("$/cancelRequest", {"id": number})
+    answer = server.answer(number)
+    assert answer["error"]["code"] == -32800
+    assert answer["at"] - started_s < 0.5  # 50 ms on a machine that does nothing else
+
+
+def test_a_tool_process_that_dies_fails_nothing(server: Client, uri: str) -> None:
+    for worker in psutil.Process(server.process.pid).children(recursive=True):
+        worker.kill()
+    line, character = place(server, uri, f"{LEDGER}    return ledger.en$0\n")
+    assert "result" in server.ask(INLINE, inline(uri, line, character), 120)
+
+
+def test_it_ends_at_once_in_the_middle_of_a_generation(repository: Path, uri: str) -> None:
+    with Client(model="") as client:
+        client.initialize(repository, options=OPTIONS)
+        line, character = place(client, uri, f"{LEDGER}$0\n")
+        client.start(INLINE, inline(uri, line, character))
+        time.sleep(0.3)
+        started_s = time.perf_counter()
+        client.notify("exit", None)
+        client.process.wait(5)
+        assert time.perf_counter() - started_s < 2

@@ -1,0 +1,224 @@
+"""Training and loading of the four families: what was trained is what a merged model computes."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from transformers import (
+    CohereConfig,
+    CohereForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Starcoder2Config,
+    Starcoder2ForCausalLM,
+)
+
+from generation.adapters import MANIFEST_NAME, TENSORS_NAME, adapter_sha256, read_adapter
+from generation.decoding.adapter import load_adapter, merge
+from generation.decoding.loading import load_model
+from generation.decoding.tokenizer import next_mark_id
+from generation.errors import AdapterMismatchError, ModelLoadError
+from generation.training.adapter_folder import copy_adapter, describe, export_merged, start_from, write_adapter
+from generation.training.examples import TrainingExample
+from generation.training.network import AdaptedNetwork, load_network
+
+SHAPE: dict[str, Any] = {
+    "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+    "max_position_embeddings": 64, "bos_token_id": 0, "eos_token_id": 0,
+}  # fmt: skip
+EXAMPLES = [TrainingExample((1, 2, 3, 5, 8), 2), TrainingExample((4, 5, 6, 7, 8, 9, 10), 1)]
+
+
+def tiny(family: str, rows: int) -> Any:
+    torch.manual_seed(1)
+    match family:
+        case "llama":
+            return LlamaForCausalLM(LlamaConfig(**SHAPE, vocab_size=rows, tie_word_embeddings=True))
+        case "qwen2":
+            return Qwen2ForCausalLM(Qwen2Config(**SHAPE, vocab_size=rows, tie_word_embeddings=False))
+        case "starcoder2":
+            return Starcoder2ForCausalLM(Starcoder2Config(**SHAPE, vocab_size=rows))
+        case _:
+            shape = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64, "bos_token_id": 0, "eos_token_id": 0}
+            return GPT2LMHeadModel(GPT2Config(**shape, vocab_size=rows))
+
+
+@pytest.fixture
+def base(request: pytest.FixtureRequest, tmp_path: Path, model: Path) -> Path:
+    """A base with exactly the vocabulary's rows, or (Qwen2, as the real ones) some more."""
+    family = request.param
+    tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
+    folder = tmp_path / family
+    tiny(family, tokenizer.get_vocab_size() + (16 if family == "qwen2" else 0)).save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+families = pytest.mark.parametrize("base", ["llama", "qwen2", "gpt2", "starcoder2"], indirect=True)
+
+
+def trained(base: Path, mark_id: int | None, steps: int = 25) -> tuple[AdaptedNetwork, list[float]]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # peft says how it treats GPT-2's weights
+        network = load_network(base, "float32", 4, 8, mark_id, seed=0)
+    examples = EXAMPLES if mark_id is None else [*EXAMPLES, TrainingExample((3, mark_id, 9, mark_id, 4), 1)]
+    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-2)
+    losses = []
+    for _ in range(steps):
+        loss, counted = network.loss(examples)
+        torch.autograd.backward(loss / counted)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(float(loss.detach()) / counted)
+    return network, losses
+
+
+def saved(network: AdaptedNetwork, base: Path) -> Path:
+    folder = base.parent / "adapter"
+    write_adapter(folder, network.tensors(), describe(network, "test", "tiny", base, 4, 8))
+    return folder
+
+
+@families
+def test_a_merged_model_computes_what_was_trained(base: Path) -> None:
+    mark_id = next_mark_id(base)
+    network, losses = trained(base, mark_id)
+    assert losses[-1] < losses[0] - 0.5
+    folder = saved(network, base)
+    loaded = load_model(base, "float32", 1, folder)
+    assert (loaded.tokenizer.mark_id, loaded.name) == (mark_id, f"{base.name}+test")
+    assert loaded.tokenizer.token_bytes[mark_id] == b""
+    ids = [3, mark_id, 9, 4]
+    with torch.no_grad():
+        hidden = network.hidden(torch.tensor([ids]))[0, -1]
+        row = network.mark.get("mark.head", network.mark["mark.embedding"])
+        expected = torch.cat([network.head[:mark_id], row[None], network.head[mark_id + 1 :]]) @ hidden
+    torch.testing.assert_close(loaded.start(ids).next_logits, expected, atol=2e-3, rtol=2e-3)
+
+
+@families
+def test_training_goes_on_from_an_adapter(base: Path) -> None:
+    network, _ = trained(base, next_mark_id(base))
+    folder = saved(network, base)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        again = load_network(base, "float32", 4, 8, next_mark_id(base), seed=5)
+    assert start_from(again, folder, base, 4, 8).name == "test"
+    expected, found = (float(one.loss(EXAMPLES)[0].detach()) for one in (network, again))
+    assert found == pytest.approx(expected, rel=1e-2)
+    with pytest.raises(AdapterMismatchError, match="has rank 4 and alpha 8, and this run 8 and 8; give --rank 4"):
+        start_from(again, folder, base, 8, 8)
+
+
+llama = pytest.mark.parametrize("base", ["llama"], indirect=True)
+
+
+@llama
+def test_an_adapter_without_marks_leaves_the_vocabulary_alone(base: Path) -> None:
+    network, losses = trained(base, None)
+    loaded = load_model(base, "float32", 1, saved(network, base))
+    assert losses[-1] < losses[0]
+    assert loaded.tokenizer.mark_id is None
+    assert len(loaded.start([1]).next_logits) == len(network.head)
+
+
+@llama
+def test_a_mark_starts_where_it_is_set_and_is_trained(base: Path) -> None:
+    mark_id = next_mark_id(base)
+    network, _ = trained(base, mark_id, steps=0)
+    network.set_mark(network.embedding[3], network.head[3])
+    before = network.tensors()["mark.embedding"].clone()
+    torch.testing.assert_close(before, network.embedding[3])
+    loss, _ = network.loss([TrainingExample((1, mark_id, 2), 1)], mark_weight=2.0)
+    plain, _ = network.loss([TrainingExample((1, mark_id, 2), 1)])
+    assert float(loss.detach()) > float(plain.detach())
+    torch.autograd.backward(loss)
+    assert network.mark["mark.embedding"].grad is not None
+    assert network.embedding.grad is None
+
+
+@llama
+def test_another_base_is_refused(base: Path, model: Path) -> None:
+    folder = saved(trained(base, None, steps=0)[0], base)
+    with pytest.raises(
+        AdapterMismatchError, match=r"is for tiny with weights sha256 \w{16}\.\.\., and tiny has \w{16}"
+    ):
+        load_model(model, "float32", 1, folder)
+
+
+@llama
+def test_another_format_is_refused(base: Path) -> None:
+    folder = saved(trained(base, None, steps=0)[0], base)
+    manifest = json.loads((folder / MANIFEST_NAME).read_text())
+    (folder / MANIFEST_NAME).write_text(json.dumps({**manifest, "format": 99}))
+    with pytest.raises(AdapterMismatchError, match="has format 99; this version reads format 1"):
+        read_adapter(folder)
+
+
+@llama
+def test_another_vocabulary_is_refused(base: Path) -> None:
+    folder = saved(trained(base, next_mark_id(base), steps=0)[0], base)
+    tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
+    tokenizer.add_special_tokens(["<other>"])
+    tokenizer.save(str(base / "tokenizer.json"))
+    with pytest.raises(AdapterMismatchError, match="the adapter's mark has id"):
+        load_model(base, "float32", 1, folder)
+
+
+@llama
+def test_weights_of_another_shape_are_refused(base: Path) -> None:
+    folder = saved(trained(base, None, steps=0)[0], base)
+    weights = load_file(base / "model.safetensors")
+    weights["model.layers.0.mlp.up_proj.weight"] = torch.zeros(3, 3)
+    with pytest.raises(AdapterMismatchError, match=r"up_proj.weight of shape \(48, 32\); the base has \(3, 3\)"):
+        merge(weights, load_adapter(folder, base))
+
+
+@llama
+def test_a_damaged_adapter(base: Path) -> None:
+    folder = saved(trained(base, None, steps=0)[0], base)
+    (folder / TENSORS_NAME).write_bytes((folder / TENSORS_NAME).read_bytes()[:-50])
+    with pytest.raises(ModelLoadError, match="is damaged"):
+        load_model(base, "float32", 1, folder)
+    (folder / TENSORS_NAME).unlink()
+    with pytest.raises(ModelLoadError, match="is no usable adapter folder"):
+        read_adapter(folder)
+
+
+@families
+def test_an_exported_model_needs_no_adapter(base: Path, tmp_path: Path) -> None:
+    network, _ = trained(base, next_mark_id(base), steps=3)
+    folder = saved(network, base)
+    export_merged(folder, base, tmp_path / "merged")
+    merged = load_model(tmp_path / "merged", "bfloat16", 1)
+    assert merged.tokenizer.mark_id == next_mark_id(base)
+    ids = merged.tokenizer.encode("def f(x):")
+    expected = load_model(base, "bfloat16", 1, folder).start(ids).next_logits
+    torch.testing.assert_close(merged.start(ids).next_logits, expected, atol=5e-2, rtol=5e-2)
+
+
+@llama
+def test_a_copy_holds_the_adapter_alone(base: Path, tmp_path: Path) -> None:
+    folder = saved(trained(base, None, steps=0)[0], base)
+    (folder / "log.jsonl").write_text("{}\n")
+    copy_adapter(folder, tmp_path / "copy")
+    assert sorted(path.name for path in (tmp_path / "copy").iterdir()) == [TENSORS_NAME, MANIFEST_NAME]
+    assert adapter_sha256(tmp_path / "copy") == adapter_sha256(folder)
+
+
+def test_a_head_that_does_more_than_multiply_is_refused(tmp_path: Path) -> None:
+    shape = {**SHAPE, "num_key_value_heads": 4}
+    CohereForCausalLM(CohereConfig(**shape, vocab_size=40, pad_token_id=0, logit_scale=0.5)).save_pretrained(tmp_path)
+    with pytest.raises(ModelLoadError, match="CohereForCausalLM scales or caps its logits"):
+        load_network(tmp_path, "float32", 4, 8, None, seed=0)
