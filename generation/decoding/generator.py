@@ -226,8 +226,6 @@ class _Run:
         imports = tuple(i for i in dict.fromkeys(self.imports) if i.bound_name in text)
         return Finished(reason, text, imports, stats)
 
-    # ------------------------------------------------------------------------------------------ choosing tokens
-
     def _barred(self) -> torch.Tensor:
         """(V,) bool: tokens that cannot come next, whatever the model thinks."""
         allow_mark = self.config.trigger is Trigger.MARK and not self.after_mark
