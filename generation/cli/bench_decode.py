@@ -1,13 +1,16 @@
-"""``memberwise bench decode``: speed of the model against transformers, as a table and as JSON. Start at ``run``."""
+"""``memberwise bench decode``: speed of the model against other engines, as a table and as JSON. Start at ``run``."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -19,15 +22,14 @@ from generation.evaluation.repositories import open_repositories
 from generation.models import resolve
 
 if TYPE_CHECKING:
-    from generation.decoding.rivals import Engine
-    from generation.evaluation.decode_bench import Row
+    from generation.interfaces import LanguageModel
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def add_parser(parts: Subparsers) -> None:
     """Add ``bench decode``."""
-    parser = parts.add_parser("decode", help="speed of the model, against transformers")
+    parser = parts.add_parser("decode", help="speed of the model, against other engines")
     parser.add_argument(
         "--repos", type=Path, required=True, metavar="FILE", help="list of pinned repositories, or a folder"
     )
@@ -36,30 +38,16 @@ def add_parser(parts: Subparsers) -> None:
     parser.add_argument("--tokens", type=int, default=64, metavar="N", help="written behind each (64)")
     parser.add_argument("--threads", type=int, metavar="N", help="of a forward (half of the cores)")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
+    parser.add_argument("--gguf", type=Path, metavar="FILE", help="compare with llama.cpp too, on these weights")
+    parser.add_argument("--cpu-time", action="store_true", help="count processor time; for busy machines")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print; the exit code."""
-    from generation.service import load_model
-
-    config = GeneratorConfig(threads=args.threads)
-    roots = list(open_repositories(args.repos, _say).values())
-    model = load_model(config)
-    lengths = [int(length) for length in args.lengths.split(",")]
-    prompts = {length: decode_bench.prompts(roots, model.tokenizer.encode, length, args.prompts) for length in lengths}
-    if short := [length for length, found in prompts.items() if not found]:
-        raise ConfigError(f"{args.repos} has no file of {short[0]} tokens; give shorter --lengths")
-    ours = decode_bench.own_engine(model)
-    own_mb = _memory_of_ours(ours, prompts[lengths[0]][0])
-    keystroke = decode_bench.keystroke_share(ours, prompts[lengths[-1]][0])
-    rows = decode_bench.measure(decode_bench.engines(resolve(config.model), ours, model), prompts, args.tokens, _say)
-    report = {
-        "rows": [asdict(row) for row in rows],
-        "ratios": {**decode_bench.ratios(rows), "keystroke_share": round(keystroke, 4)},
-        "rss_mb": round(own_mb),
-    }
-    _print(rows)
+    with tempfile.TemporaryDirectory() as scratch:
+        report = _measured(args, Path(scratch))
+    _print(report["rows"])
     print(json.dumps({name: report[name] for name in ("ratios", "rss_mb")}, indent=2))
     if args.json is not None:
         args.json.parent.mkdir(parents=True, exist_ok=True)
@@ -67,16 +55,40 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _memory_of_ours(ours: Engine, prompt: list[int]) -> float:
-    ours.write(prompt, 8)
-    return decode_bench.resident_mb()
+def _measured(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+    from generation.decoding.loading import default_threads
+    from generation.service import load_model
+
+    config = GeneratorConfig(threads=args.threads or default_threads())
+    clock = time.process_time if args.cpu_time else time.perf_counter
+    model = load_model(config)
+    prompts = _prompts(args, model)
+    ours = decode_bench.own_engine(model, clock)
+    keystroke = decode_bench.keystroke_share(ours, next(reversed(prompts.values()))[0])
+    memory_mb = decode_bench.resident_mb()  # before any other engine is loaded
+    engines = decode_bench.engines(resolve(config.model), ours, model, clock)
+    if args.gguf is not None:
+        engines |= decode_bench.llama_cpp_engines(args.gguf, config.threads or 1, scratch, clock)
+    rows = decode_bench.measure(engines, prompts, args.tokens, _say)
+    ratios = {**decode_bench.ratios(rows), "keystroke_share": round(keystroke, 4)}
+    return {"rows": [asdict(row) for row in rows], "ratios": ratios, "rss_mb": round(memory_mb)}
 
 
-def _print(rows: list[Row]) -> None:
+def _prompts(args: argparse.Namespace, model: LanguageModel) -> dict[int, list[list[int]]]:
+    roots = list(open_repositories(args.repos, _say).values())
+    encode = model.tokenizer.encode
+    lengths = [int(length) for length in args.lengths.split(",")]
+    found = {length: decode_bench.prompts(roots, encode, length, args.prompts) for length in lengths}
+    if short := [length for length, prompts in found.items() if not prompts]:
+        raise ConfigError(f"{args.repos} has no file of {short[0]} tokens; give shorter --lengths")
+    return found
+
+
+def _print(rows: Sequence[Mapping[str, Any]]) -> None:
     table = Table("engine", "prompt", "reads tokens/s", "writes tokens/s", "request s")
     for row in rows:
-        speeds = (f"{row.read_tokens_per_s:.0f}", f"{row.write_tokens_per_s:.1f}", f"{row.total_s:.2f}")
-        table.add_row(row.engine, str(row.prompt_tokens), *speeds)
+        speeds = (f"{row['read_tokens_per_s']:.0f}", f"{row['write_tokens_per_s']:.1f}", f"{row['total_s']:.2f}")
+        table.add_row(row["engine"], str(row["prompt_tokens"]), *speeds)
     Console().print(table)
 
 

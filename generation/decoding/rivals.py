@@ -1,4 +1,4 @@
-"""Ways to continue a prompt greedily, timed: our own, and transformers' ``generate`` to compare with.
+"""Ways to continue a prompt greedily, timed: our own, transformers' ``generate``, and llama.cpp.
 
 For ``memberwise bench decode``. Everything here writes a fixed number of tokens and knows no end of text, so that all
 do the same work. Start reading at ``Timing``.
@@ -7,7 +7,7 @@ do the same work. Start reading at ``Timing``.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,10 +15,13 @@ from typing import Any, Protocol
 import torch
 
 from generation.decoding.drafting import LookupDrafter
+from generation.errors import MissingExtraError, ModelLoadError
 from generation.interfaces import LanguageModel
 from generation.types import Draft
 
 _DRAFT_TOKENS = 8
+
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +52,19 @@ class OwnEngine:
     Args:
         model: any of ours.
         drafts: whether to speculate.
+        clock: in seconds.
     """
 
-    def __init__(self, model: LanguageModel, *, drafts: bool) -> None:
+    def __init__(self, model: LanguageModel, *, drafts: bool, clock: Clock = time.perf_counter) -> None:
+        self._clock = clock
         self._model = model
         self._drafts = drafts
 
     def write(self, prompt_ids: Sequence[int], count: int) -> Timing:
         """See ``Engine``."""
-        started = time.perf_counter()
+        started = self._clock()
         state = self._model.start(prompt_ids)
-        read_s = time.perf_counter() - started
+        read_s = self._clock() - started
         drafter = LookupDrafter() if self._drafts else None
         token_id, written = int(state.next_logits.argmax()), list[int]()
         while len(written) < count:
@@ -73,16 +78,18 @@ class OwnEngine:
             written += chain[:accepted]
             token_id = following[accepted - 1]
         state.close()
-        return Timing(tuple(written[:count]), read_s, time.perf_counter() - started - read_s)
+        return Timing(tuple(written[:count]), read_s, self._clock() - started - read_s)
 
 
 class TransformersEngine:
     """transformers' ``generate`` in a dtype, its own cache and loop."""
 
-    def __init__(self, folder: Path, dtype: str) -> None:
+    def __init__(self, folder: Path, dtype: str, clock: Clock = time.perf_counter) -> None:
+        self._clock = clock
         from transformers import AutoModelForCausalLM
 
-        self._network: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True).eval()
+        self._network: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
+        self._network.train(False)
         self._network.generation_config.eos_token_id = None
 
     def write(self, prompt_ids: Sequence[int], count: int) -> Timing:
@@ -93,9 +100,60 @@ class TransformersEngine:
         return Timing(tuple(output[0, len(prompt_ids) :].tolist()), read_s, max(total_s - read_s, 0.0))
 
     def _timed(self, prompt: torch.Tensor, count: int) -> tuple[float, torch.Tensor]:
-        started = time.perf_counter()
+        started = self._clock()
         with torch.inference_mode():
             output = self._network.generate(
                 prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=count, pad_token_id=0
             )
-        return time.perf_counter() - started, output
+        return self._clock() - started, output
+
+
+class LlamaCppEngine:
+    """llama.cpp by llama-cpp-python, with the weights of a GGUF file in the format they have or in another.
+
+    Args:
+        gguf: the file.
+        threads: of a forward.
+        requantised: name of a format such as ``Q4_0``, and a folder for the file in that format.
+        clock: in seconds.
+
+    Raises:
+        MissingExtraError: llama-cpp-python is not installed.
+    """
+
+    def __init__(
+        self,
+        gguf: Path,
+        threads: int,
+        requantised: tuple[str, Path] | None = None,
+        clock: Clock = time.perf_counter,
+    ) -> None:
+        try:
+            import llama_cpp
+        except ImportError as error:
+            raise MissingExtraError("llama_cpp", "bench") from error
+        self._clock = clock
+        path = _requantised(llama_cpp, gguf, *requantised) if requantised else gguf
+        self._model: Any = llama_cpp.Llama(
+            str(path), n_ctx=8192, n_threads=threads, n_threads_batch=threads, verbose=False
+        )
+
+    def write(self, prompt_ids: Sequence[int], count: int) -> Timing:
+        """See ``Engine``. Its own loop; what it read before is forgotten."""
+        self._model.reset()
+        started = self._clock()
+        tokens = self._model.generate(list(prompt_ids), temp=0.0, top_k=1, repeat_penalty=1.0, reset=False)
+        written = [next(tokens)]
+        read_s = self._clock() - started
+        written += [next(tokens) for _ in range(count - 1)]
+        return Timing(tuple(written), read_s, self._clock() - started - read_s)
+
+
+def _requantised(llama_cpp: Any, gguf: Path, kind: str, folder: Path) -> Path:
+    settings = llama_cpp.llama_model_quantize_default_params()
+    settings.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{kind}")
+    settings.allow_requantize = True
+    path = folder / f"{kind}.gguf"
+    if llama_cpp.llama_model_quantize(str(gguf).encode(), str(path).encode(), settings) != 0:
+        raise ModelLoadError(f"llama.cpp cannot write {gguf} as {kind}")
+    return path

@@ -1,4 +1,4 @@
-"""How quick the model is: ours, with and without drafts, against transformers, on the same prompts from real files.
+"""How quick the model is: ours, with and without drafts, against transformers and llama.cpp, on real files.
 
 Engines take turns on each prompt, so that a busy moment of the machine meets all of them; medians are compared as
 ratios. Knows no implementation but by name. Start reading at ``measure``.
@@ -6,6 +6,7 @@ ratios. Knows no implementation but by name. Start reading at ``measure``.
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 if TYPE_CHECKING:
-    from generation.decoding.rivals import Engine, Timing
+    from generation.decoding.rivals import Clock, Engine, Timing
     from generation.interfaces import LanguageModel
 
-OURS, PLAIN, RIVAL = "int8 with drafts", "int8", "transformers float32"
+OURS, PLAIN, TRANSFORMERS, LLAMA_CPP = "int8 with drafts", "int8", "transformers float32", "llama.cpp"
+_REQUANTISED = ("Q4_0", "Q8_0")
 _FILE_BYTES = 200_000  # larger files are tables
 
 
@@ -33,22 +35,36 @@ class Row:
     total_s: float
 
 
-def own_engine(model: LanguageModel) -> Engine:
+def own_engine(model: LanguageModel, clock: Clock) -> Engine:
     """Ours, with drafts."""
     from generation.decoding.rivals import OwnEngine
 
-    return OwnEngine(model, drafts=True)
+    return OwnEngine(model, drafts=True, clock=clock)
 
 
-def engines(folder: Path, ours: Engine, model: LanguageModel) -> dict[str, Engine]:
-    """What is compared, by name."""
+def engines(folder: Path, ours: Engine, model: LanguageModel, clock: Clock) -> dict[str, Engine]:
+    """What is compared, by name, without llama.cpp."""
     from generation.decoding.rivals import OwnEngine, TransformersEngine
 
     return {
         OURS: ours,
-        PLAIN: OwnEngine(model, drafts=False),
-        RIVAL: TransformersEngine(folder, "float32"),
+        PLAIN: OwnEngine(model, drafts=False, clock=clock),
+        TRANSFORMERS: TransformersEngine(folder, "float32", clock),
     }
+
+
+def llama_cpp_engines(gguf: Path, threads: int, scratch: Path, clock: Clock) -> dict[str, Engine]:
+    """llama.cpp with a file as it is and in other formats, which are written to ``scratch``.
+
+    Raises:
+        MissingExtraError: llama-cpp-python is not installed.
+    """
+    from generation.decoding.rivals import LlamaCppEngine
+
+    found: dict[str, Engine] = {f"{LLAMA_CPP} {gguf.stem[-4:]}": LlamaCppEngine(gguf, threads, clock=clock)}
+    for kind in _REQUANTISED:
+        found[f"{LLAMA_CPP} {kind}"] = LlamaCppEngine(gguf, threads, (kind, scratch), clock)
+    return found
 
 
 def prompts(roots: Sequence[Path], encode: Callable[[str], Sequence[int]], tokens: int, count: int) -> list[list[int]]:
@@ -71,13 +87,14 @@ def measure(
         written_tokens: written behind each.
         report: told what is measured now.
     """
-    rows = []
+    rows: list[Row] = []
+    runs = itertools.count()
     for length, prompts_here in prompts_of.items():
         timings: dict[str, list[Timing]] = {name: [] for name in competitors}
         for number, prompt in enumerate(prompts_here):
             for name, engine in competitors.items():
                 report(f"{length} tokens, prompt {number + 1} of {len(prompts_here)}: {name}")
-                timings[name].append(engine.write(prompt, written_tokens))
+                timings[name].append(engine.write(_unread(prompt, next(runs)), written_tokens))
         rows += [_row(name, length, written_tokens, found) for name, found in timings.items()]
     return rows
 
@@ -88,15 +105,24 @@ def keystroke_share(engine: Engine, prompt: Sequence[int]) -> float:
     return engine.write(prompt, 1).read_s / first.read_s
 
 
+def _unread(prompt: Sequence[int], number: int) -> list[int]:
+    """The prompt behind a first token of its own, so that no engine can reuse what it read before."""
+    return [number, *prompt[1:]]
+
+
 def ratios(rows: Sequence[Row]) -> dict[str, float]:
-    """Ours against transformers, at every length: speed of reading and writing, and of both together."""
-    of = {(row.engine, row.prompt_tokens): row for row in rows}
+    """Ours against the best of the others, at every length: speed of reading, of writing, and of both together."""
     found = {}
     for length in sorted({row.prompt_tokens for row in rows}):
-        ours, rival = of[OURS, length], of[RIVAL, length]
-        found[f"prefill_{length}"] = ours.read_tokens_per_s / rival.read_tokens_per_s
-        found[f"decode_{length}"] = ours.write_tokens_per_s / rival.write_tokens_per_s
-        found[f"request_{length}"] = rival.total_s / ours.total_s
+        here = {row.engine: row for row in rows if row.prompt_tokens == length}
+        ours = here[OURS]
+        for rival in (TRANSFORMERS, LLAMA_CPP):
+            others = [row for name, row in here.items() if name.startswith(rival)]
+            if others:
+                key = f"{length}" if rival == LLAMA_CPP else f"{length}_transformers"
+                found[f"prefill_{key}"] = ours.read_tokens_per_s / max(row.read_tokens_per_s for row in others)
+                found[f"decode_{key}"] = ours.write_tokens_per_s / max(row.write_tokens_per_s for row in others)
+                found[f"request_{key}"] = min(row.total_s for row in others) / ours.total_s
     return {name: round(value, 3) for name, value in found.items()}
 
 
