@@ -59,10 +59,6 @@ class DecodingState(Protocol):
         """How many tokens of the prompt did not have to be read again."""
 
     @property
-    def remembers(self) -> bool:
-        """Whether scoring a node again costs nothing, as long as a commit has not made it impossible."""
-
-    @property
     def room_tokens(self) -> int:
         """How many more tokens the context can hold."""
 
@@ -72,6 +68,9 @@ class DecodingState(Protocol):
         Raises:
             CapacityError: the draft does not fit into the context.
         """
+
+    def remembered(self, token_ids: Sequence[int]) -> int | None:
+        """How many tokens of a path from here were scored already and cost nothing; None if none are remembered."""
 
     def commit(self, path: Sequence[int]) -> None:
         """Append nodes of the draft scored last, as indices from a root downwards; ``next_logits`` moves along.

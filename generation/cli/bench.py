@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from generation.cli import bench_decode
 from generation.errors import ConfigError
 from generation.evaluation import server_bench, server_soak
 from generation.evaluation.frozen import differences, freeze
@@ -63,6 +64,7 @@ def add_parser(subparsers: Subparsers) -> None:
     tool.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
     tool.set_defaults(run=run)
     _add_server(parts)
+    bench_decode.add_parser(parts)
 
 
 def _add_server(parts: Subparsers) -> None:

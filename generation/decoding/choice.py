@@ -59,7 +59,7 @@ class IdentifierSearch:
         self._barred = barred
         self._tree_tokens = tree_tokens
         self._boundary = boundary
-        self._guess = guess if state.remembers else None
+        self._guess = guess
         self.trie = SuggestionTrie()
         self.forwards = 0
         self._logits: dict[int, torch.Tensor] = {ROOT: state.next_logits.masked_fill(barred, -torch.inf)}
@@ -99,7 +99,7 @@ class IdentifierSearch:
         """The token the model would write after ``node``, of those that go along with ``required``; always the same."""
         if node not in self._followed:
             if node not in self._logits:
-                self._score([node], self._guess(self._tokens(node)) if self._guess else ())
+                self._score([node], self._beyond(node))
             logits = self._logits[node]
             if required:
                 covering = self._vocabulary.covering(required)
@@ -197,6 +197,12 @@ class IdentifierSearch:
             self._total[node] = float(totals[row])
             self._ending[node] = float(endings[row])
             self._reached[node] = self._bound(node)
+
+    def _beyond(self, node: int) -> Sequence[int]:
+        """What to score with the free path in advance; nothing where it would be forgotten, or cost its own forward."""
+        tokens = self._tokens(node)
+        known = self._state.remembered(tokens)
+        return self._guess(tokens) if self._guess and known is not None and known < len(tokens) else ()
 
     def _bound(self, node: int) -> float:
         """Log-probability of the path to a node whose parent is scored: no name below it can have more."""

@@ -21,6 +21,7 @@ import torch
 from generation.config import DecodingConfig, SamplingConfig, Trigger
 from generation.decoding.choice import IdentifierSearch, walk_greedily
 from generation.decoding.detokenize import Detokenizer
+from generation.decoding.events import called, must_stop, unwritten
 from generation.decoding.sampling import Sampler
 from generation.decoding.triggers import TriggerPoint, binds, find_trigger, names_argument
 from generation.decoding.vocabulary import vocabulary_of
@@ -30,7 +31,6 @@ from generation.source.body import BlockReader, repeated_lines
 from generation.source.finishing import finish
 from generation.source.lexer import ExpectedName
 from generation.types import (
-    Candidate,
     Draft,
     Extent,
     Finished,
@@ -64,9 +64,6 @@ class Generator:
         drafter: guesses continuations for speculation; None does without.
         config: the method.
         sampling: temperature and top-p.
-
-    Raises:
-        ConfigError: never here; the service checks settings against the model.
     """
 
     def __init__(
@@ -99,15 +96,11 @@ class Generator:
         """
         started = time.perf_counter()
         prompt_ids, missing = self._prompt(request)
-
-        def stop() -> bool:
-            return _must_stop(cancel, started, deadline_s) is not None
-
         try:
-            state = self.model.start(prompt_ids, stop)
+            state = self.model.start(prompt_ids, lambda: must_stop(cancel, started, deadline_s) is not None)
         except StoppedError:
             yield Started(len(prompt_ids))
-            yield _unwritten(_must_stop(cancel, started, deadline_s), len(prompt_ids), started)
+            yield unwritten(must_stop(cancel, started, deadline_s), len(prompt_ids), started)
             return
         try:
             run = _Run(self, request, state, missing)
@@ -169,7 +162,7 @@ class _Run:
             return FinishReason.END
         if self._repeats:
             return FinishReason.REPETITION
-        if (reason := _must_stop(cancel, started, deadline_s)) is not None:
+        if (reason := must_stop(cancel, started, deadline_s)) is not None:
             return reason
         room = min(self.request.max_tokens - self.written_tokens, self.state.room_tokens - self.config.tree_tokens)
         return FinishReason.LIMIT if room <= 0 else None
@@ -233,8 +226,6 @@ class _Run:
         imports = tuple(i for i in dict.fromkeys(self.imports) if i.bound_name in text)
         return Finished(reason, text, imports, stats)
 
-    # ------------------------------------------------------------------------------------------ choosing tokens
-
     def _barred(self) -> torch.Tensor:
         """(V,) bool: tokens that cannot come next, whatever the model thinks."""
         allow_mark = self.config.trigger is Trigger.MARK and not self.after_mark
@@ -296,6 +287,7 @@ class _Run:
     def _write_drafted(self, token_id: int) -> None:
         """Commit a chosen token and as much of a draft behind it as the model agrees with."""
         chain = [token_id, *self._guess([token_id])]
+        chain = chain[: self.state.remembered(chain) or len(chain)]  # a draft is not worth a forward of its own
         logits = self.state.score(Draft.chain(chain))
         self.forwards += 1
         self._count(self.state.next_logits, token_id)
@@ -327,7 +319,7 @@ class _Run:
 
     def _commit_mark(self, mark_id: int) -> None:
         """Commit a mark; what may follow is scored with it where that is remembered."""
-        self.state.score(Draft.chain([mark_id, *(self._guess([mark_id]) if self.state.remembers else ())]))
+        self.state.score(Draft.chain([mark_id, *(() if self.state.remembered([]) is None else self._guess([mark_id]))]))
         self.state.commit([0])
         self.forwards += 1
         self.written_tokens += 1
@@ -374,7 +366,7 @@ class _Run:
         best = tuple(candidate for candidate, _ in search.best(_SHOWN_CANDIDATES))
         self._commit_found(search, node)
         self.at_boundary = self.config.boundary and chosen is not None and chosen.name.isidentifier()
-        yield self._called(offset, point, answer, best, chosen, name)
+        yield called(offset - self.start, point, answer, best, chosen, name)
 
     def _is_no_name(self, name: str, search: IdentifierSearch, free: int) -> bool:
         """Keywords are not asked for, nor what turns out to be the prefix of a string, or nothing."""
@@ -438,7 +430,7 @@ class _Run:
             self._feed(token_id)
         if not tokens:
             self._write_drafted(first_token)
-        yield self._called(offset, point, answer, (), chosen, None)
+        yield called(offset - self.start, point, answer, (), chosen, None)
 
     def _commit_found(self, search: IdentifierSearch, node: int) -> None:
         self.logprob += search.log_probability(node)
@@ -455,41 +447,3 @@ class _Run:
         self.tool_calls += 1
         self.tool_ms += answer.elapsed_ms
         return replace(answer, suggestions=tuple(s for s in answer.suggestions if s.name.startswith(prefix)))
-
-    def _called(
-        self,
-        offset: int,
-        point: TriggerPoint,
-        answer: ToolAnswer,
-        best: tuple[Candidate, ...],
-        chosen: Suggestion | None,
-        free_name: str | None,
-    ) -> ToolCalled:
-        return ToolCalled(
-            offset=offset - self.start,
-            kind=point.expected.kind,
-            receiver=answer.receiver,
-            suggestions=len(answer.suggestions),
-            trusted=answer.trusted,
-            best=best,
-            chosen=chosen,
-            model_choice=free_name,
-            elapsed_ms=answer.elapsed_ms,
-            cached=answer.cached,
-            error=answer.error,
-        )
-
-
-def _must_stop(cancel: threading.Event | None, started: float, deadline_s: float | None) -> FinishReason | None:
-    """Why the caller wants no more, if so."""
-    if cancel is not None and cancel.is_set():
-        return FinishReason.CANCELLED
-    late = deadline_s is not None and time.perf_counter() - started >= deadline_s
-    return FinishReason.DEADLINE if late else None
-
-
-def _unwritten(reason: FinishReason | None, prompt_tokens: int, started: float) -> Finished:
-    """The end of a generation whose prompt was not read to its end."""
-    elapsed_ms = (time.perf_counter() - started) * 1000
-    stats = GenerationStats(prompt_tokens=prompt_tokens, prefill_ms=elapsed_ms, total_ms=elapsed_ms)
-    return Finished(reason or FinishReason.CANCELLED, "", (), stats)

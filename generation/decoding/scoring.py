@@ -29,7 +29,6 @@ class TreeScorer:
     """Scores a tree in one forward: each node attends the sequence, its ancestors and itself."""
 
     reused_tokens = 0
-    remembers = False
 
     def __init__(self, network: Any) -> None:
         self._network = network
@@ -53,6 +52,9 @@ class TreeScorer:
         """See ``Scorer``."""
         self._rows.keep(path)
 
+    def remembered(self, _: Sequence[int]) -> None:
+        """See ``Scorer``."""
+
     def close(self) -> None:
         """See ``Scorer``; the memory goes with the object."""
 
@@ -74,7 +76,6 @@ class ChainScorer:
     """Scores the paths of a tree one after the other, for models that do not take a mask."""
 
     reused_tokens = 0
-    remembers = False
 
     def __init__(self, network: Any) -> None:
         self._chains = TreeScorer(network)
@@ -96,6 +97,9 @@ class ChainScorer:
             self._score_path(list(path))
         self._chains.keep(range(len(path)))
 
+    def remembered(self, _: Sequence[int]) -> None:
+        """See ``Scorer``."""
+
     def close(self) -> None:
         """See ``Scorer``; the memory goes with the object."""
 
@@ -108,7 +112,6 @@ class RecomputeScorer:
     """Reads the whole sequence again for each path; right for every causal model."""
 
     reused_tokens = 0
-    remembers = False
 
     def __init__(self, network: Any, token_ids: Sequence[int] = ()) -> None:
         self._network = network
@@ -129,6 +132,9 @@ class RecomputeScorer:
     def keep(self, path: Sequence[int]) -> None:
         """See ``Scorer``."""
         self._token_ids += [self._draft.token_ids[node] for node in path]
+
+    def remembered(self, _: Sequence[int]) -> None:
+        """See ``Scorer``."""
 
     def close(self) -> None:
         """See ``Scorer``; the memory goes with the object."""

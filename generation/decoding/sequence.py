@@ -23,9 +23,8 @@ class Scorer(Protocol):
     def reused_tokens(self) -> int:
         """How many tokens of the prompt did not have to be read again."""
 
-    @property
-    def remembers(self) -> bool:
-        """Whether scoring a node again costs nothing."""
+    def remembered(self, token_ids: Sequence[int]) -> int | None:
+        """How many tokens of a path from here were scored already; None where nothing is remembered."""
 
     def read(self, token_ids: Sequence[int], stop: Stop | None = None) -> torch.Tensor:
         """Append tokens (at least one); logits (V,) after the last.
@@ -55,7 +54,6 @@ class SequenceState:
         self._context_tokens = context_tokens
         self._next_logits = scorer.read(self._token_ids, stop)
         self._reused_tokens = scorer.reused_tokens
-        self._remembers = scorer.remembers
         self._draft: Draft | None = None
         self._draft_logits = self._next_logits[:0]
 
@@ -73,11 +71,6 @@ class SequenceState:
     def reused_tokens(self) -> int:
         """How many tokens of the prompt did not have to be read again."""
         return self._reused_tokens
-
-    @property
-    def remembers(self) -> bool:
-        """Whether scoring a node again costs nothing, as long as a commit has not made it impossible."""
-        return self._remembers
 
     @property
     def room_tokens(self) -> int:
@@ -99,6 +92,10 @@ class SequenceState:
         else:
             self._draft_logits = scorer.score(draft)
         return self._draft_logits
+
+    def remembered(self, token_ids: Sequence[int]) -> int | None:
+        """How many tokens of a path from here were scored already and cost nothing; None if none are remembered."""
+        return self._open_scorer().remembered(token_ids)
 
     def commit(self, path: Sequence[int]) -> None:
         """Append nodes of the draft scored last.

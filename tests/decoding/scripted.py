@@ -34,7 +34,6 @@ class ScriptedState:
         self.next_logits = model.logits(self.token_ids)
         self.draft: Draft | None = None
         self.reused_tokens = 0
-        self.remembers = False
         self.closed = False
 
     @property
@@ -66,6 +65,9 @@ class ScriptedState:
             above = node
         self.draft = None
         self.next_logits = self.model.logits(self.token_ids)
+
+    def remembered(self, token_ids: Sequence[int]) -> int | None:
+        return None
 
     def close(self) -> None:
         self.closed = True

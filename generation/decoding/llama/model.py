@@ -89,8 +89,6 @@ class LlamaModel:
 class LlamaScorer:
     """One sequence inside a network; implements ``Scorer``."""
 
-    remembers = True
-
     def __init__(self, network: Network, prefixes: PrefixCache) -> None:
         self._network = network
         self._prefixes = prefixes
@@ -129,6 +127,10 @@ class LlamaScorer:
                 raise
             self._tree.logits += rows
         return torch.stack([self._tree.logits[node] for node in self._nodes])
+
+    def remembered(self, token_ids: Sequence[int]) -> int:
+        """How many tokens of a path from here were scored already."""
+        return self._tree.known(token_ids)
 
     def keep(self, path: Sequence[int]) -> None:
         """Append nodes of the draft scored last, from a root downwards."""

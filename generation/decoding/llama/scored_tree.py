@@ -38,6 +38,15 @@ class ScoredTree:
             nodes.append(node)
         return nodes
 
+    def known(self, token_ids: Sequence[int]) -> int:
+        """How many tokens of a path from the root are here."""
+        node = -1
+        for count, token_id in enumerate(token_ids):
+            node = self._children.get((node, token_id), -1)
+            if node < 0:
+                return count
+        return len(token_ids)
+
     def as_draft(self) -> Draft:
         """All nodes."""
         return Draft(tuple(self.token_ids), tuple(self.parents))

@@ -1,0 +1,96 @@
+"""``memberwise bench decode``: speed of the model against other engines, as a table and as JSON. Start at ``run``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from generation.config import GeneratorConfig
+from generation.errors import ConfigError
+from generation.evaluation import decode_bench
+from generation.evaluation.repositories import open_repositories
+from generation.models import resolve
+
+if TYPE_CHECKING:
+    from generation.interfaces import LanguageModel
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_parser(parts: Subparsers) -> None:
+    """Add ``bench decode``."""
+    parser = parts.add_parser("decode", help="speed of the model, against other engines")
+    parser.add_argument(
+        "--repos", type=Path, required=True, metavar="FILE", help="list of pinned repositories, or a folder"
+    )
+    parser.add_argument("--lengths", default="200,1000,2000", metavar="A,B", help="tokens of the prompts")
+    parser.add_argument("--prompts", type=int, default=3, metavar="N", help="of each length (3)")
+    parser.add_argument("--tokens", type=int, default=64, metavar="N", help="written behind each (64)")
+    parser.add_argument("--threads", type=int, metavar="N", help="of a forward (half of the cores)")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
+    parser.add_argument("--gguf", type=Path, metavar="FILE", help="compare with llama.cpp too, on these weights")
+    parser.add_argument("--cpu-time", action="store_true", help="count processor time; for busy machines")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print; the exit code."""
+    with tempfile.TemporaryDirectory() as scratch:
+        report = _measured(args, Path(scratch))
+    _print(report["rows"])
+    print(json.dumps({name: report[name] for name in ("ratios", "rss_mb")}, indent=2))
+    if args.json is not None:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def _measured(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+    from generation.decoding.loading import default_threads
+    from generation.service import load_model
+
+    config = GeneratorConfig(threads=args.threads or default_threads())
+    clock = time.process_time if args.cpu_time else time.perf_counter
+    model = load_model(config)
+    prompts = _prompts(args, model)
+    ours = decode_bench.own_engine(model, clock)
+    keystroke = decode_bench.keystroke_share(ours, next(reversed(prompts.values()))[0])
+    memory_mb = decode_bench.resident_mb()  # before any other engine is loaded
+    engines = decode_bench.engines(resolve(config.model), ours, model, clock)
+    if args.gguf is not None:
+        engines |= decode_bench.llama_cpp_engines(args.gguf, config.threads or 1, scratch, clock)
+    rows = decode_bench.measure(engines, prompts, args.tokens, _say)
+    ratios = {**decode_bench.ratios(rows), "keystroke_share": round(keystroke, 4)}
+    return {"rows": [asdict(row) for row in rows], "ratios": ratios, "rss_mb": round(memory_mb)}
+
+
+def _prompts(args: argparse.Namespace, model: LanguageModel) -> dict[int, list[list[int]]]:
+    roots = list(open_repositories(args.repos, _say).values())
+    encode = model.tokenizer.encode
+    lengths = [int(length) for length in args.lengths.split(",")]
+    found = {length: decode_bench.prompts(roots, encode, length, args.prompts) for length in lengths}
+    if short := [length for length, prompts in found.items() if not prompts]:
+        raise ConfigError(f"{args.repos} has no file of {short[0]} tokens; give shorter --lengths")
+    return found
+
+
+def _print(rows: Sequence[Mapping[str, Any]]) -> None:
+    table = Table("engine", "prompt", "reads tokens/s", "writes tokens/s", "request s")
+    for row in rows:
+        speeds = (f"{row['read_tokens_per_s']:.0f}", f"{row['write_tokens_per_s']:.1f}", f"{row['total_s']:.2f}")
+        table.add_row(row["engine"], str(row["prompt_tokens"]), *speeds)
+    Console().print(table)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -1,0 +1,48 @@
+"""Events of a generation, put together from what the loop knows. Knows no model and no tool."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from generation.decoding.triggers import TriggerPoint
+from generation.types import Candidate, Finished, FinishReason, GenerationStats, Suggestion, ToolAnswer, ToolCalled
+
+
+def called(
+    offset: int,
+    point: TriggerPoint,
+    answer: ToolAnswer,
+    best: tuple[Candidate, ...],
+    chosen: Suggestion | None,
+    free_name: str | None,
+) -> ToolCalled:
+    """The tool was asked at ``offset``, and what came of it."""
+    return ToolCalled(
+        offset=offset,
+        kind=point.expected.kind,
+        receiver=answer.receiver,
+        suggestions=len(answer.suggestions),
+        trusted=answer.trusted,
+        best=best,
+        chosen=chosen,
+        model_choice=free_name,
+        elapsed_ms=answer.elapsed_ms,
+        cached=answer.cached,
+        error=answer.error,
+    )
+
+
+def must_stop(cancel: threading.Event | None, started: float, deadline_s: float | None) -> FinishReason | None:
+    """Why the caller wants no more, if so."""
+    if cancel is not None and cancel.is_set():
+        return FinishReason.CANCELLED
+    late = deadline_s is not None and time.perf_counter() - started >= deadline_s
+    return FinishReason.DEADLINE if late else None
+
+
+def unwritten(reason: FinishReason | None, prompt_tokens: int, started: float) -> Finished:
+    """The end of a generation whose prompt was not read to its end."""
+    elapsed_ms = (time.perf_counter() - started) * 1000
+    stats = GenerationStats(prompt_tokens=prompt_tokens, prefill_ms=elapsed_ms, total_ms=elapsed_ms)
+    return Finished(reason or FinishReason.CANCELLED, "", (), stats)

@@ -1,0 +1,159 @@
+"""Ways to continue a prompt greedily, timed: our own, transformers' ``generate``, and llama.cpp.
+
+For ``memberwise bench decode``. Everything here writes a fixed number of tokens and knows no end of text, so that all
+do the same work. Start reading at ``Timing``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from generation.decoding.drafting import LookupDrafter
+from generation.errors import MissingExtraError, ModelLoadError
+from generation.interfaces import LanguageModel
+from generation.types import Draft
+
+_DRAFT_TOKENS = 8
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What one continuation took.
+
+    Attributes:
+        token_ids: what was written.
+        read_s: until the first token was known.
+        write_s: for the others.
+    """
+
+    token_ids: tuple[int, ...]
+    read_s: float
+    write_s: float
+
+
+class Engine(Protocol):
+    """Something that continues prompts."""
+
+    def write(self, prompt_ids: Sequence[int], count: int) -> Timing:
+        """Continue a prompt by ``count`` tokens."""
+
+
+class OwnEngine:
+    """Our model, with or without drafts.
+
+    Args:
+        model: any of ours.
+        drafts: whether to speculate.
+        clock: in seconds.
+    """
+
+    def __init__(self, model: LanguageModel, *, drafts: bool, clock: Clock = time.perf_counter) -> None:
+        self._clock = clock
+        self._model = model
+        self._drafts = drafts
+
+    def write(self, prompt_ids: Sequence[int], count: int) -> Timing:
+        """See ``Engine``."""
+        started = self._clock()
+        state = self._model.start(prompt_ids)
+        read_s = self._clock() - started
+        drafter = LookupDrafter() if self._drafts else None
+        token_id, written = int(state.next_logits.argmax()), list[int]()
+        while len(written) < count:
+            guess = drafter.propose([*state.token_ids, token_id], _DRAFT_TOKENS) if drafter else ()
+            chain = [token_id, *guess]
+            following = state.score(Draft.chain(chain)).argmax(-1).tolist()
+            accepted = 1
+            while accepted < len(chain) and chain[accepted] == following[accepted - 1]:
+                accepted += 1
+            state.commit(range(accepted))
+            written += chain[:accepted]
+            token_id = following[accepted - 1]
+        state.close()
+        return Timing(tuple(written[:count]), read_s, self._clock() - started - read_s)
+
+
+class TransformersEngine:
+    """transformers' ``generate`` in a dtype, its own cache and loop."""
+
+    def __init__(self, folder: Path, dtype: str, clock: Clock = time.perf_counter) -> None:
+        self._clock = clock
+        from transformers import AutoModelForCausalLM
+
+        self._network: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
+        self._network.train(False)
+        self._network.generation_config.eos_token_id = None
+
+    def write(self, prompt_ids: Sequence[int], count: int) -> Timing:
+        """See ``Engine``. Reading is timed by a continuation of one token."""
+        prompt = torch.tensor([list(prompt_ids)])
+        read_s, _ = self._timed(prompt, 1)
+        total_s, output = self._timed(prompt, count)
+        return Timing(tuple(output[0, len(prompt_ids) :].tolist()), read_s, max(total_s - read_s, 0.0))
+
+    def _timed(self, prompt: torch.Tensor, count: int) -> tuple[float, torch.Tensor]:
+        started = self._clock()
+        with torch.inference_mode():
+            output = self._network.generate(
+                prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=count, pad_token_id=0
+            )
+        return self._clock() - started, output
+
+
+class LlamaCppEngine:
+    """llama.cpp by llama-cpp-python, with the weights of a GGUF file in the format they have or in another.
+
+    Args:
+        gguf: the file.
+        threads: of a forward.
+        requantised: name of a format such as ``Q4_0``, and a folder for the file in that format.
+        clock: in seconds.
+
+    Raises:
+        MissingExtraError: llama-cpp-python is not installed.
+    """
+
+    def __init__(
+        self,
+        gguf: Path,
+        threads: int,
+        requantised: tuple[str, Path] | None = None,
+        clock: Clock = time.perf_counter,
+    ) -> None:
+        try:
+            import llama_cpp
+        except ImportError as error:
+            raise MissingExtraError("llama_cpp", "bench") from error
+        self._clock = clock
+        path = _requantised(llama_cpp, gguf, *requantised) if requantised else gguf
+        self._model: Any = llama_cpp.Llama(
+            str(path), n_ctx=8192, n_threads=threads, n_threads_batch=threads, verbose=False
+        )
+
+    def write(self, prompt_ids: Sequence[int], count: int) -> Timing:
+        """See ``Engine``. Its own loop; what it read before is forgotten."""
+        self._model.reset()
+        started = self._clock()
+        tokens = self._model.generate(list(prompt_ids), temp=0.0, top_k=1, repeat_penalty=1.0, reset=False)
+        written = [next(tokens)]
+        read_s = self._clock() - started
+        written += [next(tokens) for _ in range(count - 1)]
+        return Timing(tuple(written), read_s, self._clock() - started - read_s)
+
+
+def _requantised(llama_cpp: Any, gguf: Path, kind: str, folder: Path) -> Path:
+    settings = llama_cpp.llama_model_quantize_default_params()
+    settings.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{kind}")
+    settings.allow_requantize = True
+    path = folder / f"{kind}.gguf"
+    if llama_cpp.llama_model_quantize(str(gguf).encode(), str(path).encode(), settings) != 0:
+        raise ModelLoadError(f"llama.cpp cannot write {gguf} as {kind}")
+    return path
