@@ -125,6 +125,7 @@ def test_it_ends_when_its_parent_dies(tmp_path: Path) -> None:
         os.write(writing, b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
         server = psutil.Process(pid)
         assert b"Content-Length" in parent.stdout.readline()
+        time.sleep(3)  # while libraries are loaded the interpreter is theirs, for up to a second
         started_s = time.perf_counter()
         parent.kill()
         parent.wait()
