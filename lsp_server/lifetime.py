@@ -19,7 +19,7 @@ from lsp_server import statistics
 from lsp_server.server import MemberwiseServer
 
 _WATCH_S = 0.2
-_CLEAN_UP_S = 0.5  # importing torch may hold the interpreter for a second more, and two are promised
+_CLEAN_UP_S = 1.0
 _ending = threading.Lock()
 
 
