@@ -27,7 +27,7 @@ from generation.decoding.triggers import TriggerPoint, binds, find_trigger, name
 from generation.decoding.vocabulary import vocabulary_of
 from generation.errors import StoppedError
 from generation.interfaces import CompletionTool, DecodingState, Drafter, LanguageModel
-from generation.source.body import BlockReader, repeated_lines
+from generation.source.body import BlockReader, repetition_start
 from generation.source.finishing import finish
 from generation.source.lexer import ExpectedName
 from generation.types import (
@@ -243,7 +243,7 @@ class _Run:
     @property
     def _repeats(self) -> bool:
         """A line ended, and the last ones only repeat those before them."""
-        return self.block.scanner.line_is_blank and repeated_lines(self.block.text) > 0
+        return self.block.scanner.line_is_blank and repetition_start(self.block.text) is not None
 
     def _choose(self) -> int:
         """The next token. A block without a statement cannot end."""

@@ -110,20 +110,21 @@ def drop_leading_docstring(text: str, indent: str) -> str:
 
 def trim_repetition(text: str) -> str:
     """A block of lines that comes three times or more in a row at the end is kept once."""
-    lines = text.rstrip().splitlines(keepends=True)
-    return "".join(lines[: len(lines) - repeated_lines(text)]) if repeated_lines(text) else text
+    start = repetition_start(text)
+    return text if start is None else "".join(text.splitlines(keepends=True)[:start])
 
 
-def repeated_lines(text: str) -> int:
-    """How many lines at the end only repeat, for the third time or more, the lines before them."""
-    lines = [line.strip() for line in text.rstrip().splitlines()]
-    for size in range(1, len(lines) // 3 + 1):
-        unit, count = lines[-size:], 1
-        while lines[-size * (count + 1) : -size * count] == unit:
+def repetition_start(text: str) -> int | None:
+    """The line from which on the text only says again, for the third time or more, what stands above it."""
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines()) if line.strip()]
+    said = [line for _, line in lines]
+    for size in range(1, len(said) // 3 + 1):
+        unit, count = said[-size:], 1
+        while said[-size * (count + 1) : -size * count] == unit:
             count += 1
-        if count >= 3 and any(unit):
-            return size * (count - 1)
-    return 0
+        if count >= 3:
+            return lines[-size * (count - 1)][0]
+    return None
 
 
 def drop_what_stands_below(text: str, after: str) -> str:

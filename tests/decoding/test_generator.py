@@ -220,7 +220,7 @@ def test_a_limit_ends_at_a_complete_statement() -> None:
 
 
 def test_it_ends_when_it_only_repeats_itself() -> None:
-    events, _ = run([("    self.a()\n" + 50 * "    print(self)\n    print(print)\n", 1)], TableTool(["a"]))
+    events, _ = run([("    self.a()\n" + 50 * "    print(self)\n    print(print)\n\n", 1)], TableTool(["a"]))
     last = events[-1]
     assert isinstance(last, Finished)
     assert (last.reason, last.text) == (
