@@ -105,13 +105,19 @@ class _Host:
         threading.Thread(target=self._talk, args=(server, connection), daemon=True).start()
 
     def _talk(self, server: MemberwiseServer, connection: socket.socket) -> None:
-        with connection, connection.makefile("rb") as reading, connection.makefile("wb") as writing:
-            with contextlib.suppress(OSError):
+        try:
+            with (
+                contextlib.suppress(OSError),  # of a window that died: closing the writer raises too
+                connection,
+                connection.makefile("rb") as reading,
+                connection.makefile("wb") as writing,
+            ):
                 server.start_io(reading, writing)
+        finally:
             server.stop_decoding()
             lifetime.clean_up(server)
-        self._idle_since_s = time.monotonic()
-        self._servers.pop(connection, None)
+            self._idle_since_s = time.monotonic()
+            self._servers.pop(connection, None)
 
     def _load(self, config: GeneratorConfig) -> LanguageModel:
         """The model for these settings; on the worker's thread, so never twice at once."""
