@@ -23,7 +23,7 @@ from generation.decoding.choice import IdentifierSearch, walk_greedily
 from generation.decoding.detokenize import Detokenizer
 from generation.decoding.events import called, must_stop, unwritten
 from generation.decoding.sampling import Sampler
-from generation.decoding.triggers import TriggerPoint, binds, find_trigger, names_argument
+from generation.decoding.triggers import TriggerPoint, binds, find_trigger, function_start, is_familiar, names_argument
 from generation.decoding.vocabulary import vocabulary_of
 from generation.errors import StoppedError
 from generation.interfaces import CompletionTool, DecodingState, Drafter, LanguageModel
@@ -191,6 +191,7 @@ class _Run:
         first = self._choose()
         if self.vocabulary.bytes_of(first) == b" ":  # a tokenizer that does not join a space to the word behind it
             self._write_one(first)
+            self.after_mark = True
             first = self._choose()
         if point := self._point_after_mark(first):
             yield from self._write_name(point, first)
@@ -264,12 +265,15 @@ class _Run:
         return ahead.end is not None
 
     def _trigger_point(self, token_id: int) -> TriggerPoint | None:
-        begun = self.missing and self.request.prefix  # inside a name nobody can wait for a mark
-        if self.config.trigger is not Trigger.DOT and not (begun and self.config.trigger is Trigger.MARK):
+        begun = bool(self.missing and self.request.prefix)  # inside a name nobody can wait for a mark
+        unmarked = self.config.trigger is Trigger.MARK and (begun or self.config.ask_unfamiliar)
+        if self.config.trigger is not Trigger.DOT and not unmarked:
             return None
         point = find_trigger(self.block.scanner, self.detokenizer.preview(self.vocabulary.bytes_of(token_id)))
         if point is None or point.word in _NEVER_ASKED:
             return None
+        if self.config.trigger is Trigger.MARK and not point.word and not begun:
+            return None  # behind the dot a mark may still come
         published = not self.config.abstain  # which asks only where a mark could have been learned
         skipped = published and (point.expected.may_bind or point.word in _NEVER_ASKED_PUBLISHED)
         return None if skipped else point
@@ -355,7 +359,7 @@ class _Run:
         )  # fmt: skip
         prefix = self.request.prefix if self.missing else ""
         free, name = search.follow_free(first_token, point.glue, self.missing)
-        if self._is_no_name(name, search, free):
+        if self._is_no_name(name, search, free) or (not prefix and self._needs_no_tool(name, point)):
             self._commit_found(search, free)
             return
         offset = len(self.block.text) + len(point.glue)
@@ -373,6 +377,14 @@ class _Run:
         if name.lower() in _STRING_PREFIXES:
             return self.vocabulary.bytes_of(search.following(free))[:1] in (b"'", b'"')
         return name in _NEVER_ASKED
+
+    def _needs_no_tool(self, name: str, point: TriggerPoint) -> bool:
+        """Whether the model is left alone with a name that it wrote without a mark."""
+        if self.config.trigger is not Trigger.MARK or self.after_mark:
+            return False
+        before = self.request.before
+        text = before + self.block.text + point.glue
+        return is_familiar(name, point.expected.kind, text, text[function_start(before, self.request.indent) :])
 
     def _decide(
         self, search: IdentifierSearch, answer: ToolAnswer, point: TriggerPoint, free: int, name: str

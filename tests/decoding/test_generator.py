@@ -239,6 +239,18 @@ def test_marks_ask_and_never_show() -> None:
     assert len(calls(events)) == 1
 
 
+def test_a_name_without_a_mark_is_asked_for_only_where_nothing_shows_that_it_exists() -> None:
+    first = "    print(self.size)\n    print("
+    written = [(f"{first}self.size + self.wide)\n", 0.6), (f"{first}self.size + self.width)\n", 0.4)]
+    tool = TableTool(attributes=["size", "width"])
+    events, _ = run(written, tool, PRESETS["mark"])
+    assert text_of(events) == f"{first}self.size + self.width)\n"
+    assert [call.chosen for call in calls(events)] == [Suggestion("size"), Suggestion("width")]
+    events, _ = run(written, tool, replace(PRESETS["mark"], ask_unfamiliar=False))
+    assert text_of(events) == f"{first}self.size + self.wide)\n"
+    assert not calls(events)
+
+
 def test_a_mark_before_a_space_asks_for_the_name_behind_it() -> None:
     tool = TableTool(names=["helper", "self"])
     texts = [("    return<COMP> helpers()\n", 0.9), ("    return<COMP> helper()\n", 0.1)]
