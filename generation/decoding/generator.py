@@ -17,7 +17,7 @@ from generation.decoding.run import Run
 from generation.decoding.vocabulary import vocabulary_of
 from generation.errors import StoppedError
 from generation.interfaces import CompletionTool, Drafter, LanguageModel
-from generation.types import Extent, GenerationEvent, GenerationRequest, Started
+from generation.types import Extent, FinishReason, GenerationEvent, GenerationRequest, Started
 
 
 class Generator:
@@ -67,17 +67,17 @@ class Generator:
             yield Started(len(prompt_ids))
             yield unwritten(must_stop(cancel, started, deadline_s), len(prompt_ids), started)
             return
+        run = Run(self, request, state, missing)
         try:
-            run = Run(self, request, state, missing)
             run.prefill_ms = (time.perf_counter() - started) * 1000
             yield Started(len(prompt_ids), state.reused_tokens)
             reason = run.stop_reason(cancel, started, deadline_s)
-            while reason is None:
+            while reason is None or (reason is FinishReason.REPETITION and run.rewind()):
                 yield from run.step()
                 reason = run.stop_reason(cancel, started, deadline_s)
             yield run.finished(reason, len(prompt_ids), (time.perf_counter() - started) * 1000)
         finally:
-            state.close()
+            run.state.close()
 
     def _prompt(self, request: GenerationRequest) -> tuple[list[int], bytes]:
         """Token ids of the prompt with what is there of the first line, and bytes that the next tokens must spell."""

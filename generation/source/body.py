@@ -20,6 +20,7 @@ class BlockReader:
         scanner: the scanner after ``text``.
         end: offset in ``text`` where code left the block (a line start), or None while inside.
         has_statement: something that does something was written (comments and strings alone do not count).
+        needs_block: the last statement was the header of a block that has no statement yet.
 
     Args:
         indent: of the block.
@@ -33,12 +34,13 @@ class BlockReader:
         self.scanner = Scanner()
         self.end: int | None = None
         self.has_statement = False
+        self.needs_block = False
 
     def copy(self) -> BlockReader:
         """An independent reader in the same state."""
         other = BlockReader(self._indent, single=self._single)
         other.text, other.scanner = self.text, self.scanner.copy()
-        other.end, other.has_statement = self.end, self.has_statement
+        other.end, other.has_statement, other.needs_block = self.end, self.has_statement, self.needs_block
         return other
 
     def feed(self, piece: str) -> None:
@@ -47,6 +49,8 @@ class BlockReader:
             starts_line = self.scanner.line_is_blank and self.scanner.in_code and not self.scanner.frames
             if self.end is None and starts_line and not char.isspace():
                 self._check_line(char)
+            if char == "\n" and self.scanner.previous == ":" and not self.scanner.frames:
+                self.needs_block = True
             self.scanner.feed(char)
             if self._single and self.end is None and char == "\n" and self._statement_ended:
                 self.end = len(self.text)
@@ -59,8 +63,9 @@ class BlockReader:
     def _check_line(self, first_char: str) -> None:
         if not self.scanner.line_indent.startswith(self._indent):
             self.end = self.text.rfind("\n") + 1
-        elif first_char not in "#'\"":
-            self.has_statement = True
+        elif first_char != "#":
+            self.needs_block = False
+            self.has_statement |= first_char not in "'\""
 
     @property
     def shown(self) -> int:
@@ -114,15 +119,18 @@ def trim_repetition(text: str) -> str:
     return text if start is None else "".join(text.splitlines(keepends=True)[:start])
 
 
-def repetition_start(text: str) -> int | None:
-    """The line from which on the text only says again, for the third time or more, what stands above it."""
-    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines()) if line.strip()]
+def repetition_start(text: str, times: int = 3) -> int | None:
+    """The line from which on the text only says again what stands above it, so that it stands there ``times`` times.
+
+    The indentation counts: three closing brackets below each other are no repetition.
+    """
+    lines = [(number, line.rstrip()) for number, line in enumerate(text.splitlines()) if line.strip()]
     said = [line for _, line in lines]
-    for size in range(1, len(said) // 3 + 1):
+    for size in range(1, len(said) // times + 1):
         unit, count = said[-size:], 1
         while said[-size * (count + 1) : -size * count] == unit:
             count += 1
-        if count >= 3:
+        if count >= times:
             return lines[-size * (count - 1)][0]
     return None
 
