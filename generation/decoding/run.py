@@ -22,7 +22,7 @@ from generation.decoding.naming import NEVER_ASKED, FreePath, decide, is_no_name
 from generation.decoding.sampling import Sampler
 from generation.decoding.triggers import TriggerPoint, find_trigger, function_start, is_familiar, names_argument
 from generation.interfaces import DecodingState
-from generation.source.body import BlockReader, repetition_start
+from generation.source.body import BlockReader, certain_length, repetition_start
 from generation.source.finishing import finish
 from generation.source.lexer import ExpectedName
 from generation.types import (
@@ -313,17 +313,12 @@ class Run:
 
     def _new_text(self) -> Iterator[TextDelta]:
         """What can be shown now: text that is certainly inside the block."""
-        until = min(self.block.shown, self._certain)
+        until = self.block.shown
+        if not self.ended:  # what says again may be taken back
+            until = min(until, len(self.block.text[: certain_length(self.block.text)].rstrip()))
         if until > self.shown:
             yield TextDelta(self.block.text[self.shown : until])
             self.shown = until
-
-    @property
-    def _certain(self) -> int:
-        """Length of the text without lines at its end that say again what stands above; ``rewind`` may drop them."""
-        lines = self.block.text[: self.block.text.rfind("\n") + 1]
-        again = None if self.ended else repetition_start(lines, times=2)
-        return len(self.block.text) if again is None else sum(map(len, lines.splitlines(keepends=True)[:again]))
 
     # ------------------------------------------------------------------------------------------ names
 
