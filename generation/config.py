@@ -51,7 +51,7 @@ class DecodingConfig:
     abstain_below: float = 0.05
     abstain_below_trusted: float = 0.0005
     mark_confidence: float = 0.0
-    draft_tokens: int = 8
+    draft_tokens: int = 16
     tree_tokens: int = 24
     prompt_tokens: int = 1024
 

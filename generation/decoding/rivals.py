@@ -14,12 +14,12 @@ from typing import Any, Protocol
 
 import torch
 
-from generation.decoding.drafting import LookupDrafter
+from generation.decoding.drafting import drafter_for
 from generation.errors import MissingExtraError, ModelLoadError
 from generation.interfaces import LanguageModel
 from generation.types import Draft
 
-_DRAFT_TOKENS = 8
+_DRAFT_TOKENS = 16
 
 Clock = Callable[[], float]
 
@@ -65,7 +65,7 @@ class OwnEngine:
         started = self._clock()
         state = self._model.start(prompt_ids)
         read_s = self._clock() - started
-        drafter = LookupDrafter() if self._drafts else None
+        drafter = drafter_for(self._model) if self._drafts else None
         token_id, written = int(state.next_logits.argmax()), list[int]()
         while len(written) < count:
             guess = drafter.propose([*state.token_ids, token_id], _DRAFT_TOKENS) if drafter else ()
