@@ -113,20 +113,21 @@ def test_samples_have_the_distribution_of_the_logits(top_p: float) -> None:
 
 
 def test_pairs_of_tokens_that_are_drafted_have_the_distribution_of_the_model() -> None:
-    """Chi-square over 1,500 samples of two tokens, the second verified as a draft, against all pairs computed."""
+    """Chi-square over 1,000 samples of two tokens, the second verified as a draft, against all pairs computed."""
     prompt = list(PROMPT.encode())
     state = model(int8=True).start(prompt)
-    bins = torch.tensor([WRITTEN.find(token) if token in WRITTEN else len(WRITTEN) for token in range(SIZE)])
+    places = {token: place for place, token in enumerate(WRITTEN)}
+    bins = torch.tensor([places.get(token, len(WRITTEN)) for token in range(SIZE)])
     size = len(WRITTEN) + 1
     mark = torch.arange(SIZE) == MARK
     first = torch.softmax(state.next_logits.masked_fill(mark, -torch.inf), -1)
     every = state.score(Draft(tuple(range(SIZE)), (-1,) * SIZE)).masked_fill(mark, -torch.inf)
     pairs = (first[:, None] * torch.softmax(every, -1)).flatten()
-    expected = torch.zeros(size * size).index_add(0, (bins[:, None] * size + bins).flatten(), pairs) * 1500
+    expected = torch.zeros(size * size).index_add(0, (bins[:, None] * size + bins).flatten(), pairs) * 1000
     counts, accepted = torch.zeros(size * size), 0
     request = GenerationRequest(Path("/r"), Path("/r/m.py"), PROMPT, "", PROMPT, "    ", max_tokens=9)
     generator = Generator(model(int8=True), None, Garbage(WRITTEN), PRESETS["off"], SamplingConfig(temperature=1.0))
-    for seed in range(1500):
+    for seed in range(1000):
         state = model(int8=True).start(prompt)
         run = Run(generator, replace(request, seed=seed), state, b"")
         run.block.has_statement = True  # nothing bars a token, and drafts are made
@@ -138,9 +139,9 @@ def test_pairs_of_tokens_that_are_drafted_have_the_distribution_of_the_model() -
             two = run._choose()
         counts[int(bins[one]) * size + int(bins[two])] += 1
         state.close()
-    assert accepted > 20
+    assert accepted > 5
     common = expected > 4
     statistic = float(((counts - expected)[common] ** 2 / expected[common]).sum())
     freedom = int(common.sum())
-    assert freedom > 50
+    assert freedom > 40
     assert statistic < freedom + 4 * (2 * freedom) ** 0.5
