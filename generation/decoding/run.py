@@ -7,17 +7,19 @@ step a chain, a choice among suggestions a trie. Knows nothing of files, editors
 from __future__ import annotations
 
 import builtins
-import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from generation.config import Trigger
+from generation.decoding.asking import Asker
 from generation.decoding.choice import IdentifierSearch, walk_greedily
 from generation.decoding.detokenize import Detokenizer
-from generation.decoding.events import called, must_stop
+from generation.decoding.events import called
 from generation.decoding.naming import NEVER_ASKED, FreePath, decide, is_no_name
 from generation.decoding.sampling import Sampler
 from generation.decoding.triggers import TriggerPoint, find_trigger, names_argument
@@ -51,7 +53,14 @@ _NEVER_ASKED_PUBLISHED = NEVER_ASKED | frozenset(dir(builtins))  # ToolGen puts 
 class Run:
     """One generation: the sequence inside the model, and what it is as visible text."""
 
-    def __init__(self, generator: Generator, request: GenerationRequest, state: DecodingState, missing: bytes) -> None:
+    def __init__(
+        self,
+        generator: Generator,
+        request: GenerationRequest,
+        state: DecodingState,
+        missing: bytes,
+        asker: Asker,
+    ) -> None:
         self.generator = generator
         self.config = generator.config
         self.vocabulary = generator.vocabulary
@@ -73,21 +82,20 @@ class Run:
         self.imports: list[ImportNeeded] = []
         self.forwards = self.tool_calls = 0
         self.tool_ms = self.prefill_ms = self.logprob = 0.0
+        self.asker = asker
         self._no_mark = torch.zeros(len(self.vocabulary), dtype=torch.bool)
         if (mark_id := generator.model.tokenizer.mark_id) is not None:
             self._no_mark[mark_id] = True
 
     # ------------------------------------------------------------------------------------------ the loop
 
-    def stop_reason(
-        self, cancel: threading.Event | None, started: float, deadline_s: float | None
-    ) -> FinishReason | None:
-        """Why the generation must end now, if it must."""
+    def stop_reason(self, must: Callable[[], FinishReason | None]) -> FinishReason | None:
+        """Why the generation must end now, if it must; ``must`` says what the caller thinks."""
         if self.ended:
             return FinishReason.END
         if self._repeats:
             return FinishReason.REPETITION
-        if (reason := must_stop(cancel, started, deadline_s)) is not None:
+        if (reason := must()) is not None:
             return reason
         room = min(self.request.max_tokens - self.written_tokens, self.state.room_tokens - self.config.tree_tokens)
         return FinishReason.LIMIT if room <= 0 else None
@@ -279,14 +287,16 @@ class Run:
             self._guess,
         )  # fmt: skip
         prefix = self.request.prefix if self.missing else ""
+        offset = len(self.block.text) + len(point.glue)
+        pending = self._ask(point)  # is answered while the free path is followed
         free, name = search.follow_free(first_token, point.glue, self.missing)
         if is_no_name(search, free, name):
             self._commit_found(search, free)
             return
-        offset = len(self.block.text) + len(point.glue)
         if name and names_argument(point.expected, search.look_ahead(free, 1)):
             point, name = replace(point, expected=replace(point.expected, kind=NameKind.ARGUMENT)), f"{name}="
-        answer = self._ask(point, prefix)
+            pending = self._ask(point)
+        answer = self._answer(pending, prefix)
         decision = decide(search, answer, point, FreePath(free, name), self.config)
         best = tuple(candidate for candidate, _ in search.best(_SHOWN_CANDIDATES))
         self._commit_found(search, decision.node)
@@ -297,7 +307,7 @@ class Run:
     def _write_walked(self, point: TriggerPoint, first_token: int) -> Iterator[ToolCalled]:
         """The published method: whatever the list holds is forced."""
         offset = len(self.block.text) + len(point.glue)
-        answer = self._ask(point)
+        answer = self._answer(self._ask(point))
         chosen, tokens = walk_greedily(self.state, answer.suggestions, point.glue, self.vocabulary)
         self.forwards += len(tokens)
         for token_id in tokens:
@@ -312,12 +322,15 @@ class Run:
             self._feed(token_id)
         self.forwards += search.forwards
 
-    def _ask(self, point: TriggerPoint, prefix: str = "") -> ToolAnswer:
-        tool = self.generator.tool
-        assert tool is not None
+    def _ask(self, point: TriggerPoint) -> Future[ToolAnswer]:
         before = self.request.before + self.block.text + point.glue
         query = ToolQuery(self.request.root, self.request.path, before, self.request.after, point.expected.kind)
-        answer = tool.suggest(query)
+        return self.asker.ask(query)
+
+    def _answer(self, pending: Future[ToolAnswer], prefix: str = "") -> ToolAnswer:
+        """Of the names that start with ``prefix``."""
+        started = time.perf_counter()
+        answer = pending.result()
         self.tool_calls += 1
-        self.tool_ms += answer.elapsed_ms
+        self.tool_ms += (time.perf_counter() - started) * 1000
         return replace(answer, suggestions=tuple(s for s in answer.suggestions if s.name.startswith(prefix)))
