@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from generation.decoding.drafting import Odds
     from generation.decoding.forcing import NextName
     from generation.decoding.generator import Generator
+    from generation.decoding.suffix_index import SuffixIndex
 
 _DRAFTED_CHARACTERS = 20_000  # of the file, before and after the cursor, that drafts are taken from
 
@@ -324,12 +325,18 @@ class Session:
 
     def _drafter(self, request: GenerationRequest) -> Drafter | None:
         """Drafts from the file around the hole; what they learned of their odds stays with the session."""
-        from generation.decoding.drafting import Odds, drafter_for, index_of
+        from generation.decoding.drafting import Odds, drafter_for
 
         self._odds = self._odds or Odds()
+        return drafter_for(self.model, self.known_texts(request), self._odds)
+
+    def known_texts(self, request: GenerationRequest) -> list[SuffixIndex]:
+        """What drafts are taken from beside the sequence."""
+        from generation.decoding.drafting import index_of
+
         around = (request.before[-_DRAFTED_CHARACTERS:], request.after[:_DRAFTED_CHARACTERS])
-        indices = [index_of(self.model.tokenizer.encode(text)) for text in around]
-        return drafter_for(self.model, [index for index in indices if index is not None], self._odds)
+        indices = (index_of(self.model.tokenizer.encode(text)) for text in around)
+        return [index for index in indices if index is not None]
 
 
 def prompt_context(index: MemberIndex, path: Path, before: str, after: str, owner: str) -> PromptContext:

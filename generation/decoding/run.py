@@ -293,7 +293,7 @@ class Run:
         if is_no_name(search, free, name):
             self._commit_found(search, free)
             return
-        if name and names_argument(point.expected, search.look_ahead(free, 1)):
+        if name and point.may_be_argument and names_argument(point.expected, search.look_ahead(free, 1)):
             point, name = replace(point, expected=replace(point.expected, kind=NameKind.ARGUMENT)), f"{name}="
             pending = self._ask(point)
         answer = self._answer(pending, prefix)
