@@ -167,6 +167,13 @@ class Completions:
             _end(document, CONTENT_MODIFIED)
         self.cache.forget(uri)
 
+    def supersede(self, but: _Document | None = None) -> None:
+        """Stop what runs elsewhere: somebody does one thing at a time, and waits for nothing they asked for before."""
+        for document in self._documents.values():
+            if document is not but and document.generation is not None:
+                self._stop(document)
+                _end(document, SERVER_CANCELLED)
+
     def stop(self) -> None:
         """Stop everything and forget what was made: the settings have changed."""
         for document in self._documents.values():
@@ -216,7 +223,7 @@ class Completions:
         generation.signals.write.set()
 
     def _start(self, document: _Document, request: Request) -> _Generation:
-        self._supersede_others(document)
+        self.supersede(but=document)
         generation = _Generation(request)
         settings = self._settings()
 
@@ -235,13 +242,6 @@ class Completions:
         generation.job.result.add_done_callback(lambda done: self._keep(generation, done))
         document.generation = generation
         return generation
-
-    def _supersede_others(self, document: _Document) -> None:
-        """Somebody types in one document at a time; what was asked for in another one is not waited for any more."""
-        for other in self._documents.values():
-            if other is not document and other.generation is not None:
-                self._stop(other)
-                _end(other, SERVER_CANCELLED)
 
     def _keep(self, generation: _Generation, done: asyncio.Future[Completion]) -> None:
         """Remember what came of a generation."""

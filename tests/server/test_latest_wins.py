@@ -189,3 +189,14 @@ def test_who_asks_does_not_wait_for_the_pause(patient: Client, uri: str) -> None
     (item,) = patient.result(INLINE, inline(uri, line, character, invoked=True), 10)["items"]
     assert item["insertText"] == "return self.price_of(self.count)"
     assert patient.answer(first)["error"]["code"] == -32802
+
+
+def test_a_body_does_not_wait_for_a_completion(patient: Client, uri: str) -> None:
+    line, character = place(patient, uri, f"{BASKET}    def pieces(self):\n        $0\n")
+    number = patient.start(INLINE, inline(uri, line, character))
+    decodes(patient, True)
+    argument = {"uri": uri, "qualname": "Basket.pieces", "apply": False}
+    command = {"command": "memberwise.generateBody", "arguments": [argument]}
+    (body,) = patient.result("workspace/executeCommand", command, 4)["candidates"]
+    assert body["text"].startswith("        first = self.count\n")
+    assert patient.answer(number)["error"]["code"] == -32802
