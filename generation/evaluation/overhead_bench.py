@@ -17,7 +17,7 @@ from generation.config import GeneratorConfig
 from generation.evaluation.tasks import Task, collect_tasks
 from generation.source.files import read_source
 from generation.source.functions import find_at
-from generation.types import Finished
+from generation.types import Finished, TextDelta
 
 if TYPE_CHECKING:
     from generation.decoding.rivals import Clock
@@ -81,16 +81,17 @@ def _both_ways(
 
     file = read_source(path)
     site = find_at(file.text, file.text.count("\n", 0, task.start))
-    finished = list(session.stream(site, file))[-1]
-    assert isinstance(finished, Finished)
-    stats = finished.stats
+    events = list(session.stream(site, file))
+    assert isinstance(events[-1], Finished)
+    stats = events[-1].stats
+    text = "".join(event.text for event in events if isinstance(event, TextDelta))
     model, request = session.model, session.request(site, file, 0)
-    token_ids = model.tokenizer.encode(finished.text)
+    token_ids = model.tokenizer.encode(text)
     if len(token_ids) < _LEAST_TOKENS:
         return
     plain = OwnEngine(model, drafts=True, clock=clock)
     plain_s = plain.rewrite(model.tokenizer.encode(request.prompt), token_ids, session.known_texts(request))
-    with_tool_s = (stats.total_ms - stats.prefill_ms) / 1000 * len(token_ids) / stats.generated_tokens
+    with_tool_s = (stats.total_ms - stats.prefill_ms) / 1000
     yield len(token_ids), stats.tool_calls, with_tool_s, plain_s, stats.tool_ms / 1000
 
 
