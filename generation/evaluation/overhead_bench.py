@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from generation import service
 from generation.config import GeneratorConfig
+from generation.errors import ConfigError
 from generation.evaluation.tasks import Task, collect_tasks
 from generation.source.files import read_source
 from generation.source.functions import find_at
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from generation.decoding.rivals import Clock
     from generation.interfaces import LanguageModel
 
-_LEAST_TOKENS = 12  # a shorter text says nothing of writing
+_LEAST_TOKENS = 4  # a shorter text says nothing of writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,11 @@ def measure(
     clock: Clock,
     report: Callable[[str], None],
 ) -> Overhead:
-    """Write ``per_repo`` functions of each repository with the tool of ``config``, and again without."""
+    """Write ``per_repo`` functions of each repository with the tool of ``config``, and again without.
+
+    Raises:
+        ConfigError: nothing was written for any of them.
+    """
     name = f"{config.decoding.trigger} ({model.name.rpartition('+')[2]})"
     texts: list[tuple[int, int, float, float, float]] = []
     for repo, root in roots.items():
@@ -70,6 +75,8 @@ def measure(
         with service.build_generator(config, root, model) as session:
             for task in collect_tasks(root, repo, per_repo):
                 texts += _both_ways(session, root / task.path, task, clock)
+    if not texts:
+        raise ConfigError(f"no function of {', '.join(roots)} was written; name other repositories")
     tokens, calls, with_tool, plain, waited = (sum(column) for column in zip(*texts, strict=True))
     return Overhead(name, len(texts), int(tokens), int(calls), with_tool, plain, waited)
 
