@@ -81,15 +81,17 @@ class Generator:
             yield Started(len(prompt_ids))
             yield unwritten(must(), len(prompt_ids), started)
             return
+        run = Run(self, request, state, missing, asker)
         try:
-            run = Run(self, request, state, missing, asker)
             run.prefill_ms = (time.perf_counter() - started) * 1000
             yield Started(len(prompt_ids), state.reused_tokens)
-            while (reason := run.stop_reason(must)) is None:
+            reason = run.stop_reason(must)
+            while reason is None or (reason is FinishReason.REPETITION and run.rewind()):
                 yield from run.step()
+                reason = run.stop_reason(must)
             yield run.finished(reason, len(prompt_ids), (time.perf_counter() - started) * 1000)
         finally:
-            state.close()
+            run.state.close()
 
     def _prompt(self, request: GenerationRequest) -> tuple[list[int], bytes]:
         """Token ids of the prompt with what is there of the first line, and bytes that the next tokens must spell."""

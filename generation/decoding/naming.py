@@ -61,7 +61,8 @@ def decide(
         imported = _needing_import(search, answer, free, config)
         if imported.chosen is not None:
             return imported
-        below = config.abstain_below_trusted if answer.trusted else config.abstain_below
+        trusted = answer.trusted or answer.trusted_unless_bound  # nothing binds the name here, as was just seen
+        below = config.abstain_below_trusted if trusted else config.abstain_below
         if config.abstain and search.mass < below:
             return Decision(free.node)
     if not search.best(1):

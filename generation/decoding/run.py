@@ -22,9 +22,9 @@ from generation.decoding.detokenize import Detokenizer
 from generation.decoding.events import called
 from generation.decoding.naming import NEVER_ASKED, FreePath, decide, is_no_name
 from generation.decoding.sampling import Sampler
-from generation.decoding.triggers import TriggerPoint, find_trigger, names_argument
+from generation.decoding.triggers import TriggerPoint, find_trigger, function_start, is_familiar, names_argument
 from generation.interfaces import DecodingState
-from generation.source.body import BlockReader, repetition_start
+from generation.source.body import BlockReader, certain_length, repetition_start
 from generation.source.finishing import finish
 from generation.source.lexer import ExpectedName
 from generation.types import (
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from generation.decoding.generator import Generator
 
 _SHOWN_CANDIDATES = 5
+_MOST_REWINDS = 3
 _NEVER_ASKED_PUBLISHED = NEVER_ASKED | frozenset(dir(builtins))  # ToolGen puts no mark before these
 
 
@@ -67,11 +68,10 @@ class Run:
         self.request = request
         self.state = state
         self.sampler = Sampler(generator.sampling, request.seed)
-        self.block = BlockReader(request.indent, single=request.extent is Extent.LINE)
+        self.block = self._new_block()
         self.detokenizer = Detokenizer()
         there = (request.opening + request.prefix).encode()
         self.block.feed(there[: len(there) - len(missing)].decode())
-        self.block.has_statement |= bool(request.stem.strip())
         self.missing = missing  # bytes of what is there already that the next tokens must spell
         self.at_boundary = False  # a chosen name just ended: the next token cannot continue it
         self.after_mark = False
@@ -82,6 +82,9 @@ class Run:
         self.imports: list[ImportNeeded] = []
         self.forwards = self.tool_calls = 0
         self.tool_ms = self.prefill_ms = self.logprob = 0.0
+        self._written: list[tuple[int, float]] = []  # of each committed token: length of the text and logprob behind it
+        self._rewinds = 0
+        self._refused: dict[int, list[int]] = {}  # length of the sequence: tokens that began a repetition there
         self.asker = asker
         self._no_mark = torch.zeros(len(self.vocabulary), dtype=torch.bool)
         if (mark_id := generator.model.tokenizer.mark_id) is not None:
@@ -99,6 +102,34 @@ class Run:
             return reason
         room = min(self.request.max_tokens - self.written_tokens, self.state.room_tokens - self.config.tree_tokens)
         return FinishReason.LIMIT if room <= 0 else None
+
+    def rewind(self) -> bool:
+        """Go back to where the text began to repeat itself, and refuse the token that began it; False if that fails."""
+        line = repetition_start(self.block.text)
+        if line is None or self._rewinds == _MOST_REWINDS:
+            return False
+        start = sum(map(len, self.block.text.splitlines(keepends=True)[:line]))
+        kept = sum(length <= start for length, _ in self._written)
+        if not kept or self._written[kept - 1][0] < self.shown:
+            return False
+        sequence = list(self.state.token_ids)
+        place = len(sequence) - len(self._written) + kept
+        self._rewinds += 1
+        self._refused.setdefault(place, []).append(sequence[place])
+        self.state.close()
+        self.state = self.generator.model.start(sequence[:place])
+        del self._written[kept:]
+        length, self.logprob = self._written[-1]
+        text = self.block.text[:length]
+        self.block, self.detokenizer = self._new_block(), Detokenizer()
+        self.block.feed(text)
+        self.next_id, self.at_boundary, self.after_mark = None, False, False
+        return True
+
+    def _new_block(self) -> BlockReader:
+        block = BlockReader(self.request.indent, single=self.request.extent is Extent.LINE)
+        block.has_statement = bool(self.request.stem.strip())
+        return block
 
     def step(self) -> Iterator[GenerationEvent]:
         """Write the next token, draft or name."""
@@ -124,6 +155,7 @@ class Run:
         first = self._choose()
         if self.vocabulary.bytes_of(first) == b" ":  # a tokenizer that does not join a space to the word behind it
             self._write_one(first)
+            self.after_mark = True
             first = self._choose()
         if point := self._point_after_mark(first):
             yield from self._write_name(point, first)
@@ -179,14 +211,19 @@ class Run:
         return self.block.scanner.line_is_blank and repetition_start(self.block.text) is not None
 
     def _choose(self) -> int:
-        """The next token. A block without a statement cannot end."""
+        """The next token. A block without a statement cannot end, nor one inside of it."""
         logits = self.state.next_logits.masked_fill(self._barred(), -torch.inf)
+        logits[self._refused.get(len(self.state.token_ids), [])] = -torch.inf
         token_id = self.sampler.choose(logits)
-        may_end = self.request.may_be_empty or self.block.has_statement
+        may_end = self._may_end
         while not may_end and self._ends(token_id) and logits.isfinite().sum() > 1:
             logits[token_id] = -torch.inf
             token_id = self.sampler.choose(logits)
         return token_id
+
+    @property
+    def _may_end(self) -> bool:
+        return self.request.may_be_empty or (self.block.has_statement and not self.block.needs_block)
 
     def _ends(self, token_id: int) -> bool:
         """Whether this token ends the text or leaves the block."""
@@ -196,16 +233,25 @@ class Run:
         ahead.feed(self.detokenizer.preview(self.vocabulary.bytes_of(token_id)))
         return ahead.end is not None
 
-    def _trigger_point(self, token_id: int) -> TriggerPoint | None:
-        begun = self.missing and self.request.prefix  # inside a name nobody can wait for a mark
-        if self.config.trigger is not Trigger.DOT and not (begun and self.config.trigger is Trigger.MARK):
+    def _trigger_point(self, token_id: int, next_id: int | None = None) -> TriggerPoint | None:
+        """Where a name starts in a token; ``next_id`` is what probably follows, which may make a name of a keyword."""
+        begun = bool(self.missing and self.request.prefix)  # inside a name nobody can wait for a mark
+        unmarked = self.config.trigger is Trigger.MARK and (begun or self.config.ask_unfamiliar)
+        if self.config.trigger is not Trigger.DOT and not unmarked:
             return None
         point = find_trigger(self.block.scanner, self.detokenizer.preview(self.vocabulary.bytes_of(token_id)))
-        if point is None or point.word in NEVER_ASKED:
+        if point is None or (point.word in NEVER_ASKED and not self._may_go_on(next_id)):
             return None
+        if unmarked and not point.word and not begun:
+            return None  # behind the dot a mark may still come
         published = not self.config.abstain  # which asks only where a mark could have been learned
         skipped = published and (point.expected.may_bind or point.word in _NEVER_ASKED_PUBLISHED)
         return None if skipped else point
+
+    def _may_go_on(self, next_id: int | None) -> bool:
+        """Whether a word may still become a longer one: `is` starts `is_open`."""
+        published = not self.config.abstain
+        return not published and (next_id is None or bool(self.vocabulary.continues_identifier[next_id]))
 
     # ------------------------------------------------------------------------------------------ writing
 
@@ -229,13 +275,16 @@ class Run:
         barred = self._barred()
         while accepted < len(chain) and not self._repeats:
             self.next_id = self.sampler.choose(logits[accepted - 1].masked_fill(barred, -torch.inf))
-            if self.next_id != chain[accepted] or self._is_special(self.next_id):
+            expected_id = chain[accepted + 1] if accepted + 1 < len(chain) else None
+            if self.next_id != chain[accepted] or self._is_special(self.next_id, expected_id):
                 break
             self._count(logits[accepted - 1], self.next_id)
             self._feed(self.next_id)
             self.next_id = None
             accepted += 1
         self.state.commit(range(accepted))
+        if self.next_id is not None and self._ends(self.next_id) and not self._may_end:
+            self.next_id = None
 
     def _guess(self, token_ids: Sequence[int]) -> Sequence[int]:
         """What may follow the sequence and some more tokens. The drafter sees text, so no marks."""
@@ -246,9 +295,9 @@ class Run:
         visible = [token_id for token_id in (*self.state.token_ids, *token_ids) if token_id != mark_id]
         return self.generator.drafter.propose(visible, limit)
 
-    def _is_special(self, token_id: int) -> bool:
+    def _is_special(self, token_id: int, next_id: int | None) -> bool:
         mark_id = self.generator.model.tokenizer.mark_id
-        return token_id == mark_id or self._ends(token_id) or self._trigger_point(token_id) is not None
+        return token_id == mark_id or self._ends(token_id) or self._trigger_point(token_id, next_id) is not None
 
     def _commit_mark(self, mark_id: int) -> None:
         """Commit a mark; what may follow is scored with it where that is remembered."""
@@ -256,6 +305,7 @@ class Run:
         self.state.commit([0])
         self.forwards += 1
         self.written_tokens += 1
+        self._written.append((len(self.block.text), self.logprob))
 
     def _count(self, logits: torch.Tensor, token_id: int) -> None:
         self.logprob += float(logits[token_id] - logits.logsumexp(-1))
@@ -266,11 +316,14 @@ class Run:
         self.missing = self.missing[len(piece) :]
         self.block.feed(self.detokenizer.feed(piece))
         self.written_tokens += 1
+        self._written.append((len(self.block.text), self.logprob))
         self.at_boundary = self.after_mark = False
 
     def _new_text(self) -> Iterator[TextDelta]:
         """What can be shown now: text that is certainly inside the block."""
         until = self.block.shown
+        if not self.ended:  # what says again may be taken back
+            until = min(until, len(self.block.text[: certain_length(self.block.text)].rstrip()))
         if until > self.shown:
             yield TextDelta(self.block.text[self.shown : until])
             self.shown = until
@@ -288,21 +341,27 @@ class Run:
         )  # fmt: skip
         prefix = self.request.prefix if self.missing else ""
         offset = len(self.block.text) + len(point.glue)
-        pending = self._ask(point)  # is answered while the free path is followed
+        unmarked = self.config.trigger is Trigger.MARK and not self.after_mark and not prefix
+        pending = None if unmarked else self._ask(point)  # is answered while the free path is followed
         free, name = search.follow_free(first_token, point.glue, self.missing)
-        if is_no_name(search, free, name):
+        if is_no_name(search, free, name) or (unmarked and self._is_familiar(name, point)):
             self._commit_found(search, free)
             return
-        if name and point.may_be_argument and names_argument(point.expected, search.look_ahead(free, 1)):
+        if name and names_argument(point.expected, search.look_ahead(free, 1)):
             point, name = replace(point, expected=replace(point.expected, kind=NameKind.ARGUMENT)), f"{name}="
             pending = self._ask(point)
-        answer = self._answer(pending, prefix)
+        answer = self._answer(pending or self._ask(point), prefix)
         decision = decide(search, answer, point, FreePath(free, name), self.config)
         best = tuple(candidate for candidate, _ in search.best(_SHOWN_CANDIDATES))
         self._commit_found(search, decision.node)
         self.imports += decision.imports
         self.at_boundary = self.config.boundary and decision.ends_here
         yield called(offset - self.start, point, answer, best, decision.chosen, name)
+
+    def _is_familiar(self, name: str, point: TriggerPoint) -> bool:
+        before = self.request.before
+        text = before + self.block.text + point.glue
+        return is_familiar(name, point.expected.kind, text, text[function_start(before, self.request.indent) :])
 
     def _write_walked(self, point: TriggerPoint, first_token: int) -> Iterator[ToolCalled]:
         """The published method: whatever the list holds is forced."""
