@@ -36,12 +36,18 @@ class Shop:
         self.prices = prices
 
     def total(self, names):
-        """The price of everything in names together, as a float, with the discount taken off."""
-        return sum(self.prices[name] for name in names)
+        """The price of everything in names together, as a float."""
+        found = [self.prices[name] for name in names]
+        if not found:
+            return 0.0
+        return float(sum(found))
 
     def cheapest(self, names):
-        """The name in names that costs least; raises KeyError when one is unknown."""
-        return min(names, key=self.prices.__getitem__)
+        """The name in names that costs least."""
+        known = [name for name in names if name in self.prices]
+        if not known:
+            raise KeyError(names)
+        return min(known, key=self.prices.__getitem__)
 '''
 
 
