@@ -8,7 +8,7 @@ let panel: vscode.WebviewPanel | undefined;
 
 /** Explain the completion `id`, or the last one. */
 export async function showExplanation(context: vscode.ExtensionContext, client: LanguageClient, id: string | undefined): Promise<void> {
-    const explanation = await client.sendRequest<Explanation | null>("memberwise/explain", id ? { id } : null);
+    const explanation = await client.sendRequest<Explanation | null>("memberwise/explain", id ? { id } : {});
     const shown = panel ?? created(context);
     const style = vscode.Uri.joinPath(context.extensionUri, "media", "explain.css");
     shown.webview.html = explainPage(explanation, {
