@@ -1,6 +1,6 @@
 // A real VS Code (code-server) with the packaged extension, in a real browser. Knows nothing of what is tested.
 import { spawn, spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import { chromium } from "playwright-core";
@@ -17,6 +17,7 @@ const SETTINGS = {
     "editor.minimap.enabled": false,
     "editor.fontSize": 15,
     "git.enabled": false,
+    "window.autoDetectColorScheme": true,
     "workbench.startupEditor": "none",
     "workbench.tips.enabled": false,
     "workbench.layoutControl.enabled": false,
@@ -81,8 +82,8 @@ export class Editor {
 
     /** Write a file and open it, with the cursor at its end. */
     async open(name, text) {
-        const file = path.join(this.folder, name);
-        writeFileSync(file, text);
+        this.file = path.join(this.folder, name);
+        writeFileSync(this.file, text);
         await this.page.keyboard.press("Control+P");
         const input = this.page.locator(".quick-input-widget input").first();
         await input.waitFor();
@@ -91,18 +92,17 @@ export class Editor {
         await this.page.keyboard.press("Enter");
         await this.page.locator(`.tab.active[data-resource-name="${path.basename(name)}"]`).waitFor();
         await this.page.locator(".editor-instance .monaco-editor .view-line").first().waitFor();
-        await this.page.keyboard.press("Control+End");
-        return file;
+        const last = `Ln ${text.split("\n").length}, `;
+        await until("the cursor is at the end", async () => {
+            await this.page.keyboard.press("Control+End");
+            return (await this.page.locator('[id="status.editor.selection"]').textContent()).includes(last);
+        });
     }
 
-    async chooseTheme(name) {
-        await this.command("Preferences: Color Theme");
-        const input = this.page.locator(".quick-input-widget input").first();
-        await this.page.locator(".quick-input-widget .quick-input-list .monaco-list-row", { hasText: name }).first().waitFor();
-        await input.fill(name);
-        await this.page.keyboard.press("Enter");
-        await this.page.locator(".quick-input-widget").waitFor({ state: "hidden" });
-        await new Promise((resolve) => setTimeout(resolve, 800)); // for the picture: colours fade
+    /** Light, dark or high contrast, as the system would ask for it. */
+    async look(media) {
+        await this.page.emulateMedia(media);
+        await new Promise((resolve) => setTimeout(resolve, 1000)); // colours fade
     }
 
     type(text, delay = 40) {
@@ -113,14 +113,11 @@ export class Editor {
         return this.page.keyboard.press(keys);
     }
 
-    /** All lines of the open editor that are on the screen, ghost text left out. */
+    /** What the open file holds, saved; ghost text is no part of it. */
     async text() {
         await this.page.keyboard.press("Control+S");
-        return this.page.evaluate(() => {
-            const lines = [...document.querySelectorAll(".editor-instance .view-line")];
-            const top = (line) => Number.parseFloat(line.style.top);
-            return lines.sort((one, other) => top(one) - top(other)).map((line) => line.textContent.replaceAll("\u00a0", " ")).join("\n");
-        });
+        await until("the file is saved", async () => (await this.page.locator(".tab.active.dirty").count()) === 0, 5000);
+        return readFileSync(this.file, "utf8");
     }
 
     /** The ghost text that is shown, its lines below the cursor included; empty when there is none. */

@@ -80,11 +80,11 @@ describe("with a server", { concurrency: 1 }, () => {
         await link.focus();
         await link.press("Enter");
         assert.ok(await row.evaluate((element) => element === document.activeElement), "a link leads the focus to its row");
-        for (const [name, theme] of [["light", "Light Modern"], ["dark", "Dark Modern"], ["contrast", "Dark High Contrast"]]) {
-            await editor.chooseTheme(theme);
+        for (const [name, media] of [["light", { colorScheme: "light" }], ["dark", { colorScheme: "dark" }], ["contrast", { forcedColors: "active" }]]) {
+            await editor.look(media);
             await editor.picture(`explain-${name}`);
         }
-        await editor.chooseTheme("Light Modern");
+        await editor.look({ colorScheme: "light", forcedColors: "none" });
         await editor.command("View: Close All Editors");
     });
 
@@ -116,12 +116,13 @@ describe("with a server", { concurrency: 1 }, () => {
     step("accepts a word, then a line", async () => {
         await editor.open("click/words.py", USAGE);
         await editor.type("return context.get");
-        await editor.waitGhost(/^_usage\(\)/);
+        const ghost = await editor.waitGhost(/^_\w+\(.*/);
+        const [word] = /^_\w+/.exec(ghost);
         await editor.press("Control+ArrowRight");
-        await editor.until("a word of it", async () => /return context\.get_usage$/m.test(await editor.text()));
-        await editor.waitGhost(/^\(\)/);
-        await editor.command("Accept Next Line Of Inline Suggestion");
-        await editor.until("the line", async () => /return context\.get_usage\(\)$/m.test(await editor.text()));
+        await editor.until("a word of it", async () => (await editor.text()).endsWith(`return context.get${word}`));
+        await editor.waitGhost(/^\(/);
+        await editor.press("Control+Alt+ArrowRight");
+        await editor.until("the line", async () => (await editor.text()).includes(`return context.get${word}(`));
     });
 
     step("shows the first line of a block before the rest", async () => {
@@ -161,7 +162,7 @@ describe("with a server", { concurrency: 1 }, () => {
     });
 
     step("streams a body and cancels it, and changes nothing then", async () => {
-        const file = await editor.open("click/body.py", STUB);
+        await editor.open("click/body.py", STUB);
         const lens = editor.page.locator(".codelens-decoration a", { hasText: "Generate body" });
         await lens.click();
         await editor.until("the line being written", () => editor.page.evaluate(() => document.querySelector(".notifications-toasts")?.textContent.includes("for context")));
@@ -169,8 +170,7 @@ describe("with a server", { concurrency: 1 }, () => {
         await editor.page.locator(".notifications-toasts .monaco-button", { hasText: "Cancel" }).click();
         await editor.until("the word of the cancel", () => editor.page.evaluate(() => document.querySelector(".part.statusbar").textContent.includes("nothing was changed")));
         await editor.waitStatus(/ready/);
-        assert.ok((await editor.text()).includes("..."));
-        assert.equal(readFileSync(file, "utf8"), STUB);
+        assert.equal(await editor.text(), STUB);
     });
 
     step("generates a body to discard or keep", async () => {

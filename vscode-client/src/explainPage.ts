@@ -63,7 +63,7 @@ function content(explanation: Explanation): string {
 ${since}<pre><code>${marked(explanation.text, explanation.calls)}</code></pre>
 ${imports(explanation)}
 <h2 id="names">Names</h2>
-<p>${calls.length} of ${explanation.calls.length} questions to Jedi chose the name. What the model would have written alone is in the last column.</p>
+<p>Jedi was asked at ${count(explanation.calls.length, "place")}, and ${calls.length} of its names ${calls.length === 1 ? "was" : "were"} written. The last column says what the model would have written alone.</p>
 ${table(explanation.calls)}
 <h2>Cost</h2>
 ${costs(explanation)}`;
@@ -104,8 +104,8 @@ function imports(explanation: Explanation): string {
 
 function table(calls: readonly Call[]): string {
     const head = ["Chosen", "Receiver", "Offered", "Best, with probability", "From", "Time", "The model alone"];
-    return `<table aria-labelledby="names"><thead><tr>${head.map((word) => `<th scope="col">${word}</th>`).join("")}</tr></thead>
-<tbody>${calls.map(row).join("\n")}</tbody></table>`;
+    return `<div class="wide"><table aria-labelledby="names"><thead><tr>${head.map((word) => `<th scope="col">${word}</th>`).join("")}</tr></thead>
+<tbody>${calls.map(row).join("\n")}</tbody></table></div>`;
 }
 
 function row(call: Call, index: number): string {
@@ -134,11 +134,12 @@ function costs(explanation: Explanation): string {
         ["Total", explanation.cached ? "none: it was remembered" : ms(totalMs)],
         ["Reading the prompt", `${ms(prefillMs)} for ${promptTokens ?? 0} tokens`],
         ["Writing", `${generatedTokens ?? 0} tokens in ${forwards ?? 0} forwards`],
-        ["Jedi", `${ms(toolMs)} for ${toolCalls ?? 0} questions`],
+        ["Jedi", `${ms(toolMs)} for ${count(toolCalls ?? 0, "question")}`],
     ];
     return `<dl>${rows.map(([name, value]) => `<dt>${name}</dt><dd>${value}</dd>`).join("")}</dl>`;
 }
 
+const count = (number: number, word: string): string => `${number} ${word}${number === 1 ? "" : "s"}`;
 const ms = (value: number | undefined): string => `${(value ?? 0).toFixed(0)} ms`;
 const percent = (value: number): string => `${(value * 100).toFixed(value < 0.1 ? 1 : 0)} %`;
 const code = (text: string | null): string => (text ? `<code>${escape(text)}</code>` : "–");
@@ -151,5 +152,5 @@ function escape(text: string): string {
 /** A link to a row puts the keyboard's focus there too, so that a screen reader reads the row. */
 const SCRIPT = `addEventListener("click", (event) => {
     const link = event.target.closest("a[href^='#']");
-    if (link) { event.preventDefault(); const row = document.querySelector(link.hash); row.focus(); row.scrollIntoView({ block: "nearest" }); }
+    if (link) { event.preventDefault(); const row = document.querySelector(link.hash); row.focus({ preventScroll: true }); row.scrollIntoView({ block: "nearest", inline: "start" }); }
 });`;
