@@ -5,7 +5,7 @@ import net from "node:net";
 import path from "node:path";
 import { chromium } from "playwright-core";
 
-const BROWSER = [
+export const BROWSER = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 ];
@@ -115,8 +115,11 @@ export class Editor {
 
     /** What the open file holds, saved; ghost text is no part of it. */
     async text() {
-        await this.page.keyboard.press("Control+S");
-        await until("the file is saved", async () => (await this.page.locator(".tab.active.dirty").count()) === 0, 5000);
+        await until("the file is saved", async () => {
+            await this.page.keyboard.press("Control+S"); // again, when an edit came in between
+            await new Promise((resolve) => setTimeout(resolve, 100));
+            return (await this.page.locator(".tab.active.dirty").count()) === 0;
+        });
         return readFileSync(this.file, "utf8");
     }
 
