@@ -253,6 +253,8 @@ describe("without a server", { concurrency: 1 }, () => {
     step("says what is missing, and sets it up by a button", { timeout: 900_000 }, async () => {
         await editor.open("click/demo.py", USAGE);
         await editor.waitStatus(/not set up/);
+        await editor.page.locator(".notifications-toasts .monaco-button", { hasText: "Set Up" }).waitFor();
+        await new Promise((resolve) => setTimeout(resolve, 500)); // for the picture: it fades in
         await editor.picture("missing");
         await editor.page.locator(".notifications-toasts .monaco-button", { hasText: "Set Up" }).click();
         await editor.until("progress", () => editor.page.evaluate(() => document.querySelector(".notifications-toasts")?.textContent.includes("Setting up Memberwise")));
