@@ -35,6 +35,8 @@ class DecodingConfig:
         abstain_below: decline an untrusted list whose total probability is below this.
         abstain_below_trusted: the same for a trusted list.
         mark_confidence: a mark the model writes with less probability asks nothing.
+        ask_unfamiliar: with ``Trigger.MARK``, a name without a mark is asked for too where the text does not show that
+            it exists.
         draft_tokens: longest speculative draft; 0 turns drafting off.
         tree_tokens: most nodes of a suggestion tree scored in one forward.
         prompt_tokens: budget of the prompt.
@@ -51,6 +53,7 @@ class DecodingConfig:
     abstain_below: float = 0.05
     abstain_below_trusted: float = 0.0005
     mark_confidence: float = 0.0
+    ask_unfamiliar: bool = True
     draft_tokens: int = 8
     tree_tokens: int = 24
     prompt_tokens: int = 1024
@@ -72,6 +75,7 @@ PRESETS: dict[str, DecodingConfig] = {
         import_names=False,
         context=False,
         mark_confidence=0.5,
+        ask_unfamiliar=False,
         draft_tokens=0,
     ),
 }

@@ -84,6 +84,8 @@ class ToolAnswer:
         elapsed_ms: wall time of this question.
         cached: answered without asking Jedi.
         error: why there is no (full) answer: ``timeout``, ``crash``, or a message; None when all went well.
+        trusted_unless_bound: trusted, were it not for names that the code from the position on may bind: a target, the
+            variable of a comprehension.
     """
 
     suggestions: tuple[Suggestion, ...] = ()
@@ -93,6 +95,7 @@ class ToolAnswer:
     elapsed_ms: float = 0.0
     cached: bool = False
     error: str | None = None
+    trusted_unless_bound: bool = False
 
 
 @dataclass(frozen=True, slots=True)

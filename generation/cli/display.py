@@ -1,12 +1,11 @@
 """What a generation looks like: diffs, tables, JSON. Pure: takes data and returns text; prints nothing.
 
-Start reading at ``unified_diff`` and ``explain_table``.
+Start reading at ``explain_table``.
 """
 
 from __future__ import annotations
 
 import difflib
-import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from dataclasses import asdict, dataclass
 from rich.table import Table
 from rich.text import Text
 
+from generation.source.text_diff import git_lines
 from generation.types import Candidate, Finished, SuggestionSource, ToolCalled
 
 _SHOWN_CANDIDATES = 5
@@ -30,22 +30,9 @@ class Edit:
     text: str
 
 
-def unified_diff(old: str, new: str, name: str) -> str:
-    """The change of one file as ``git apply`` reads it; empty when there is none.
-
-    Args:
-        old: text before.
-        new: text after.
-        name: path of the file with ``/``, relative to where the diff is to be applied.
-    """
-    shown = f"{name}\t" if " " in name else name  # a tab ends a name that holds spaces
-    lines = difflib.unified_diff(_lines(old), _lines(new), f"a/{shown}", f"b/{shown}")
-    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
-
-
 def edits(old: str, new: str) -> list[Edit]:
     """What turns ``old`` into ``new``: whole lines, in order, not overlapping, all offsets into ``old``."""
-    before, after = _lines(old), _lines(new)
+    before, after = git_lines(old), git_lines(new)
     starts = [0]
     for line in before:
         starts.append(starts[-1] + len(line))
@@ -56,7 +43,7 @@ def edits(old: str, new: str) -> list[Edit]:
 def styled_diff(diff: str) -> Text:
     """A diff in colours."""
     text = Text()
-    for line in _lines(diff):
+    for line in git_lines(diff):
         style = "bold" if line.startswith(("+++", "---")) else _DIFF_STYLES.get(line[:1], "")
         text.append(visible(line), style)
     return text
@@ -115,8 +102,3 @@ def as_json(finished: Finished, calls: Sequence[ToolCalled]) -> dict[str, object
         "events": [asdict(call) for call in calls],
         "statistics": asdict(finished.stats),
     }
-
-
-def _lines(text: str) -> list[str]:
-    """Lines as git sees them: only a line feed ends one."""
-    return list(io.StringIO(text, newline="\n"))

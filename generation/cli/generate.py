@@ -24,6 +24,7 @@ from generation.errors import ConfigError, TargetError
 from generation.service import RankedCandidate, Session, apply, build_generator, usual_preset
 from generation.source.files import SourceFile, read_source, require_writable, write_source
 from generation.source.functions import FunctionSite, find_at, find_function, hole
+from generation.source.text_diff import unified_diff
 from generation.source.tolerant import split_lines
 from generation.types import Finished, TextDelta, ToolCalled
 
@@ -238,7 +239,7 @@ def diff_of(target: Target, new: str) -> str:
     mark = "\ufeff" if target.file.bom else ""
     path = target.file.target
     name = path.relative_to(target.root) if path.is_relative_to(target.root) else Path(path.name)
-    return display.unified_diff(mark + target.file.text, mark + new, name.as_posix())
+    return unified_diff(mark + target.file.text, mark + new, name.as_posix())
 
 
 def _first_line(target: Target, result: RankedCandidate, new: str) -> int:

@@ -19,6 +19,7 @@ from generation.errors import MemberwiseError
 
 _COMMANDS = {
     "generate": ("generation.cli.generate", "write the body of a function"),
+    "batch": ("generation.cli.batch", "fill the stubs of whole repositories"),
     "serve": ("lsp_server.command", "the language server that editors talk to"),
     "model": ("generation.cli.model", "list, fetch, inspect and remove models"),
     "adapter": ("generation.cli.adapter", "list, inspect, measure and export adapters"),

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from generation.decoding.choice import leading_identifier
-from generation.decoding.generator import Generator, _Run
+from generation.decoding.generator import Generator
+from generation.decoding.run import Run
 from generation.source.body import BlockReader
 from generation.types import GenerationRequest, ToolCalled
 
@@ -39,7 +40,7 @@ def next_name(generator: Generator, request: GenerationRequest, written: str) ->
     ids, missing = generator.vocabulary.encode_stem(request.prompt + written, "return")
     state = generator.model.start([*([] if tokenizer.bos_id is None else [tokenizer.bos_id]), *ids])
     try:
-        run = _Run(generator, request, state, b"")
+        run = Run(generator, request, state, b"")
         run.block = BlockReader(request.indent)
         run.block.feed(written.encode()[: len(written.encode()) - len(missing)].decode(errors="ignore"))
         run.missing = missing

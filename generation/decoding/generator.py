@@ -1,58 +1,23 @@
-"""The loop: a model writes, the tool is asked where a name is needed, a name is chosen, text streams out.
+"""A model writes, the tool is asked where a name is needed, a name is chosen, text streams out.
 
-``Generator`` holds what lasts (model, tool, drafter, settings); ``_Run`` is one generation. Everything the loop does to
-the model is *score a tree, commit a path*: a plain step is a tree of one token, a speculative step a chain, a choice
-among suggestions a trie. Knows nothing of files, editors or prompts, and no implementation of the protocols.
-
-Start reading at ``Generator.stream``.
+``Generator`` holds what lasts: model, tool, drafter, settings. The steps of one generation are next door, in ``run``.
+Knows nothing of files, editors or prompts, and no implementation of the protocols. Start at ``Generator.stream``.
 """
 
 from __future__ import annotations
 
-import builtins
-import keyword
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
-import torch
-
 from generation.config import DecodingConfig, SamplingConfig, Trigger
-from generation.decoding.choice import IdentifierSearch, walk_greedily
-from generation.decoding.detokenize import Detokenizer
-from generation.decoding.events import called, must_stop, unwritten
-from generation.decoding.sampling import Sampler
-from generation.decoding.triggers import TriggerPoint, binds, find_trigger, names_argument
+from generation.decoding.events import must_stop, unwritten
+from generation.decoding.run import Run
 from generation.decoding.vocabulary import vocabulary_of
 from generation.errors import StoppedError
-from generation.interfaces import CompletionTool, DecodingState, Drafter, LanguageModel
-from generation.source.body import BlockReader, repetition_start
-from generation.source.finishing import finish
-from generation.source.lexer import ExpectedName
-from generation.types import (
-    Draft,
-    Extent,
-    Finished,
-    FinishReason,
-    GenerationEvent,
-    GenerationRequest,
-    GenerationStats,
-    ImportNeeded,
-    NameKind,
-    Started,
-    Suggestion,
-    TextDelta,
-    ToolAnswer,
-    ToolCalled,
-    ToolQuery,
-)
-
-_SHOWN_CANDIDATES = 5
-_LOOK_AHEAD_TOKENS = 24
-_NEVER_ASKED = frozenset(keyword.kwlist)
-_NEVER_ASKED_PUBLISHED = _NEVER_ASKED | frozenset(dir(builtins))  # ToolGen puts no mark before these
-_STRING_PREFIXES = frozenset({"r", "u", "b", "f", "br", "rb", "fr", "rf"})
+from generation.interfaces import CompletionTool, Drafter, LanguageModel
+from generation.types import Extent, FinishReason, GenerationEvent, GenerationRequest, Started
 
 
 class Generator:
@@ -102,17 +67,17 @@ class Generator:
             yield Started(len(prompt_ids))
             yield unwritten(must_stop(cancel, started, deadline_s), len(prompt_ids), started)
             return
+        run = Run(self, request, state, missing)
         try:
-            run = _Run(self, request, state, missing)
             run.prefill_ms = (time.perf_counter() - started) * 1000
             yield Started(len(prompt_ids), state.reused_tokens)
             reason = run.stop_reason(cancel, started, deadline_s)
-            while reason is None:
+            while reason is None or (reason is FinishReason.REPETITION and run.rewind()):
                 yield from run.step()
                 reason = run.stop_reason(cancel, started, deadline_s)
             yield run.finished(reason, len(prompt_ids), (time.perf_counter() - started) * 1000)
         finally:
-            state.close()
+            run.state.close()
 
     def _prompt(self, request: GenerationRequest) -> tuple[list[int], bytes]:
         """Token ids of the prompt with what is there of the first line, and bytes that the next tokens must spell."""
@@ -121,329 +86,3 @@ class Generator:
         ids, missing = self.vocabulary.encode_stem(text, request.prefix or "return")
         bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
         return bos + ids, missing + request.prefix.encode()
-
-
-class _Run:
-    """One generation: the sequence inside the model, and what it is as visible text."""
-
-    def __init__(self, generator: Generator, request: GenerationRequest, state: DecodingState, missing: bytes) -> None:
-        self.generator = generator
-        self.config = generator.config
-        self.vocabulary = generator.vocabulary
-        self.request = request
-        self.state = state
-        self.sampler = Sampler(generator.sampling, request.seed)
-        self.block = BlockReader(request.indent, single=request.extent is Extent.LINE)
-        self.detokenizer = Detokenizer()
-        there = (request.opening + request.prefix).encode()
-        self.block.feed(there[: len(there) - len(missing)].decode())
-        self.block.has_statement |= bool(request.stem.strip())
-        self.missing = missing  # bytes of what is there already that the next tokens must spell
-        self.at_boundary = False  # a chosen name just ended: the next token cannot continue it
-        self.after_mark = False
-        self.next_id: int | None = None  # chosen, not yet committed
-        self.written_tokens = 0
-        self.start = self.shown = len(request.stem)  # where the generated text starts in the text of the block
-        self.ended = False
-        self.imports: list[ImportNeeded] = []
-        self.forwards = self.tool_calls = 0
-        self.tool_ms = self.prefill_ms = self.logprob = 0.0
-        self._no_mark = torch.zeros(len(self.vocabulary), dtype=torch.bool)
-        if (mark_id := generator.model.tokenizer.mark_id) is not None:
-            self._no_mark[mark_id] = True
-
-    # ------------------------------------------------------------------------------------------ the loop
-
-    def stop_reason(
-        self, cancel: threading.Event | None, started: float, deadline_s: float | None
-    ) -> FinishReason | None:
-        """Why the generation must end now, if it must."""
-        if self.ended:
-            return FinishReason.END
-        if self._repeats:
-            return FinishReason.REPETITION
-        if (reason := must_stop(cancel, started, deadline_s)) is not None:
-            return reason
-        room = min(self.request.max_tokens - self.written_tokens, self.state.room_tokens - self.config.tree_tokens)
-        return FinishReason.LIMIT if room <= 0 else None
-
-    def step(self) -> Iterator[GenerationEvent]:
-        """Write the next token, draft or name."""
-        token_id = self.next_id if self.next_id is not None else self._choose()
-        self.next_id = None
-        if self._ends(token_id):
-            self.ended = True
-            self.block.feed(self.detokenizer.feed(self.vocabulary.bytes_of(token_id)))  # `)` of a token like `)\n`
-        elif token_id == self.generator.model.tokenizer.mark_id:
-            yield from self._step_at_mark(token_id)
-        elif point := self._trigger_point(token_id):
-            yield from self._write_name(point, token_id)
-        else:
-            self._write_drafted(token_id)
-        yield from self._new_text()
-
-    def _step_at_mark(self, mark_id: int) -> Iterator[GenerationEvent]:
-        confidence = float(torch.softmax(self.state.next_logits, -1)[mark_id])
-        self._commit_mark(mark_id)
-        self.after_mark = True
-        if not self.block.scanner.in_code or confidence < self.config.mark_confidence:
-            return
-        first = self._choose()
-        if self.vocabulary.bytes_of(first) == b" ":  # a tokenizer that does not join a space to the word behind it
-            self._write_one(first)
-            first = self._choose()
-        if point := self._point_after_mark(first):
-            yield from self._write_name(point, first)
-        else:
-            self.next_id = first
-
-    def _point_after_mark(self, first_token: int) -> TriggerPoint | None:
-        """Where the name of a mark starts: at once, or behind the space that its first token brings."""
-        if self._ends(first_token):
-            return None
-        scanner = self.block.scanner
-        point = find_trigger(scanner, self.detokenizer.preview(self.vocabulary.bytes_of(first_token)))
-        if point is not None and not point.glue.strip(" "):
-            return point
-        if self.missing or self.block.text[-1:].isidentifier():
-            return None  # a name put here would grow together with the word before it
-        kind = NameKind.ATTRIBUTE if scanner.previous == "." else NameKind.NAME
-        return TriggerPoint("", "", scanner.expected_name() or ExpectedName(kind, may_bind=False, bracket=""))
-
-    def finished(self, reason: FinishReason, prompt_tokens: int, total_ms: float) -> Finished:
-        """The last event: the text that is worth keeping, and what it cost."""
-        text = finish(self.block.text[: self.block.end], self.request, complete=reason is FinishReason.END)
-        stats = GenerationStats(
-            prompt_tokens=prompt_tokens,
-            generated_tokens=self.written_tokens,
-            forwards=self.forwards,
-            tool_calls=self.tool_calls,
-            tool_ms=self.tool_ms,
-            prefill_ms=self.prefill_ms,
-            total_ms=total_ms,
-            logprob=self.logprob,
-        )
-        imports = tuple(i for i in dict.fromkeys(self.imports) if i.bound_name in text)
-        return Finished(reason, text, imports, stats)
-
-    def _barred(self) -> torch.Tensor:
-        """(V,) bool: tokens that cannot come next, whatever the model thinks."""
-        allow_mark = self.config.trigger is Trigger.MARK and not self.after_mark
-        barred = torch.zeros_like(self._no_mark) if allow_mark else self._no_mark.clone()
-        if self.at_boundary:
-            barred |= self.vocabulary.continues_identifier
-        if self.missing:
-            covering = torch.ones_like(barred)
-            covering[self.vocabulary.covering(self.missing)] = False
-            if self.missing == b" ":
-                covering &= ~self._no_mark  # the mark of the first name stands before the space that is still to come
-            barred |= covering
-        return barred
-
-    @property
-    def _repeats(self) -> bool:
-        """A line ended, and the last ones only repeat those before them."""
-        return self.block.scanner.line_is_blank and repetition_start(self.block.text) is not None
-
-    def _choose(self) -> int:
-        """The next token. A block without a statement cannot end."""
-        logits = self.state.next_logits.masked_fill(self._barred(), -torch.inf)
-        token_id = self.sampler.choose(logits)
-        may_end = self.request.may_be_empty or self.block.has_statement
-        while not may_end and self._ends(token_id) and logits.isfinite().sum() > 1:
-            logits[token_id] = -torch.inf
-            token_id = self.sampler.choose(logits)
-        return token_id
-
-    def _ends(self, token_id: int) -> bool:
-        """Whether this token ends the text or leaves the block."""
-        if token_id in self.generator.model.tokenizer.eos_ids:
-            return True
-        ahead = self.block.copy()
-        ahead.feed(self.detokenizer.preview(self.vocabulary.bytes_of(token_id)))
-        return ahead.end is not None
-
-    def _trigger_point(self, token_id: int) -> TriggerPoint | None:
-        begun = self.missing and self.request.prefix  # inside a name nobody can wait for a mark
-        if self.config.trigger is not Trigger.DOT and not (begun and self.config.trigger is Trigger.MARK):
-            return None
-        point = find_trigger(self.block.scanner, self.detokenizer.preview(self.vocabulary.bytes_of(token_id)))
-        if point is None or point.word in _NEVER_ASKED:
-            return None
-        published = not self.config.abstain  # which asks only where a mark could have been learned
-        skipped = published and (point.expected.may_bind or point.word in _NEVER_ASKED_PUBLISHED)
-        return None if skipped else point
-
-    # ------------------------------------------------------------------------------------------ writing
-
-    def _write_one(self, token_id: int) -> None:
-        """Commit a chosen token."""
-        self._count(self.state.next_logits, token_id)
-        self.state.score(Draft.chain([token_id]))
-        self.state.commit([0])
-        self.forwards += 1
-        self._feed(token_id)
-
-    def _write_drafted(self, token_id: int) -> None:
-        """Commit a chosen token and as much of a draft behind it as the model agrees with."""
-        chain = [token_id, *self._guess([token_id])]
-        chain = chain[: self.state.remembered(chain) or len(chain)]  # a draft is not worth a forward of its own
-        logits = self.state.score(Draft.chain(chain))
-        self.forwards += 1
-        self._count(self.state.next_logits, token_id)
-        self._feed(token_id)
-        accepted = 1
-        barred = self._barred()
-        while accepted < len(chain) and not self._repeats:
-            self.next_id = self.sampler.choose(logits[accepted - 1].masked_fill(barred, -torch.inf))
-            if self.next_id != chain[accepted] or self._is_special(self.next_id):
-                break
-            self._count(logits[accepted - 1], self.next_id)
-            self._feed(self.next_id)
-            self.next_id = None
-            accepted += 1
-        self.state.commit(range(accepted))
-
-    def _guess(self, token_ids: Sequence[int]) -> Sequence[int]:
-        """What may follow the sequence and some more tokens. The drafter sees text, so no marks."""
-        limit = min(self.config.draft_tokens, self.request.max_tokens - self.written_tokens - len(token_ids))
-        if self.generator.drafter is None or limit <= 0 or self.missing or not self.block.has_statement:
-            return ()
-        mark_id = self.generator.model.tokenizer.mark_id
-        visible = [token_id for token_id in (*self.state.token_ids, *token_ids) if token_id != mark_id]
-        return self.generator.drafter.propose(visible, limit)
-
-    def _is_special(self, token_id: int) -> bool:
-        mark_id = self.generator.model.tokenizer.mark_id
-        return token_id == mark_id or self._ends(token_id) or self._trigger_point(token_id) is not None
-
-    def _commit_mark(self, mark_id: int) -> None:
-        """Commit a mark; what may follow is scored with it where that is remembered."""
-        self.state.score(Draft.chain([mark_id, *(() if self.state.remembered([]) is None else self._guess([mark_id]))]))
-        self.state.commit([0])
-        self.forwards += 1
-        self.written_tokens += 1
-
-    def _count(self, logits: torch.Tensor, token_id: int) -> None:
-        self.logprob += float(logits[token_id] - logits.logsumexp(-1))
-
-    def _feed(self, token_id: int) -> None:
-        """Take a committed token into the visible text."""
-        piece = self.vocabulary.bytes_of(token_id)
-        self.missing = self.missing[len(piece) :]
-        self.block.feed(self.detokenizer.feed(piece))
-        self.written_tokens += 1
-        self.at_boundary = self.after_mark = False
-
-    def _new_text(self) -> Iterator[TextDelta]:
-        """What can be shown now: text that is certainly inside the block."""
-        until = self.block.shown
-        if until > self.shown:
-            yield TextDelta(self.block.text[self.shown : until])
-            self.shown = until
-
-    # ------------------------------------------------------------------------------------------ names
-
-    def _write_name(self, point: TriggerPoint, first_token: int) -> Iterator[ToolCalled]:
-        """Write one name, asking the tool unless a keyword or a string comes."""
-        if not self.config.whole_identifier:
-            yield from self._write_walked(point, first_token)
-            return
-        search = IdentifierSearch(
-            self.state, self.vocabulary, self.sampler, self._no_mark, self.config.tree_tokens, self.config.boundary,
-            self._guess,
-        )  # fmt: skip
-        prefix = self.request.prefix if self.missing else ""
-        free, name = search.follow_free(first_token, point.glue, self.missing)
-        if self._is_no_name(name, search, free):
-            self._commit_found(search, free)
-            return
-        offset = len(self.block.text) + len(point.glue)
-        if name and names_argument(point.expected, search.look_ahead(free, 1)):
-            point, name = replace(point, expected=replace(point.expected, kind=NameKind.ARGUMENT)), f"{name}="
-        answer = self._ask(point, prefix)
-        node, chosen = self._decide(search, answer, point, free, name)
-        best = tuple(candidate for candidate, _ in search.best(_SHOWN_CANDIDATES))
-        self._commit_found(search, node)
-        self.at_boundary = self.config.boundary and chosen is not None and chosen.name.isidentifier()
-        yield called(offset - self.start, point, answer, best, chosen, name)
-
-    def _is_no_name(self, name: str, search: IdentifierSearch, free: int) -> bool:
-        """Keywords are not asked for, nor what turns out to be the prefix of a string, or nothing."""
-        if name.lower() in _STRING_PREFIXES:
-            return self.vocabulary.bytes_of(search.following(free))[:1] in (b"'", b'"')
-        return name in _NEVER_ASKED
-
-    def _decide(
-        self, search: IdentifierSearch, answer: ToolAnswer, point: TriggerPoint, free: int, name: str
-    ) -> tuple[int, Suggestion | None]:
-        """The node to commit, and the suggestion it spells; None where the model writes freely (rule 4)."""
-        if not answer.suggestions:
-            return self._needing_import(search, answer, free, name)
-        search.rank(answer.suggestions, point.glue)
-        if name not in {suggestion.name for suggestion in answer.suggestions}:
-            if name and self._may_be_new(search, answer, point, free, name):
-                return free, None
-            imported = self._needing_import(search, answer, free, name)
-            if imported[1] is not None:
-                return imported
-            below = self.config.abstain_below_trusted if answer.trusted else self.config.abstain_below
-            if self.config.abstain and search.mass < below:
-                return free, None
-        if not search.best(1):
-            return free, None
-        node = search.sample()
-        return node, search.suggestion(node)
-
-    def _may_be_new(
-        self, search: IdentifierSearch, answer: ToolAnswer, point: TriggerPoint, free: int, name: str
-    ) -> bool:
-        """Whether a name that the tool does not know is bound here, or taken by a call that takes any argument."""
-        if point.expected.kind is NameKind.ARGUMENT:
-            return not answer.trusted
-        if not point.expected.may_bind:
-            return False
-        until = " in" if point.expected.bracket else "\n"  # the loop of a comprehension may stand on a later line
-        return binds(name, point.expected, search.look_ahead(free, _LOOK_AHEAD_TOKENS, until))
-
-    def _needing_import(
-        self, search: IdentifierSearch, answer: ToolAnswer, free: int, name: str
-    ) -> tuple[int, Suggestion | None]:
-        """The free name, where an import makes it valid and it is used as what it is: a module by its members."""
-        found = answer.importable.get(name)
-        if not self.config.import_names or found is None or found.import_needed is None:
-            return free, None
-        following = search.look_ahead(free, 1)
-        used_as = "." if found.kind == "module" else "(.["
-        if following[:1] not in used_as or not following:
-            return free, None
-        self.imports.append(found.import_needed)
-        return free, found
-
-    def _write_walked(self, point: TriggerPoint, first_token: int) -> Iterator[ToolCalled]:
-        """The published method: whatever the list holds is forced."""
-        offset = len(self.block.text) + len(point.glue)
-        answer = self._ask(point)
-        chosen, tokens = walk_greedily(self.state, answer.suggestions, point.glue, self.vocabulary)
-        self.forwards += len(tokens)
-        for token_id in tokens:
-            self._feed(token_id)
-        if not tokens:
-            self._write_drafted(first_token)
-        yield called(offset - self.start, point, answer, (), chosen, None)
-
-    def _commit_found(self, search: IdentifierSearch, node: int) -> None:
-        self.logprob += search.log_probability(node)
-        for token_id in search.commit(node):
-            self._feed(token_id)
-        self.forwards += search.forwards
-
-    def _ask(self, point: TriggerPoint, prefix: str = "") -> ToolAnswer:
-        tool = self.generator.tool
-        assert tool is not None
-        before = self.request.before + self.block.text + point.glue
-        query = ToolQuery(self.request.root, self.request.path, before, self.request.after, point.expected.kind)
-        answer = tool.suggest(query)
-        self.tool_calls += 1
-        self.tool_ms += answer.elapsed_ms
-        return replace(answer, suggestions=tuple(s for s in answer.suggestions if s.name.startswith(prefix)))

@@ -5,12 +5,19 @@ Pure functions on visible text: no tokens, no model, no tool.
 
 from __future__ import annotations
 
+import builtins
 import re
 from dataclasses import dataclass
 
 from generation.source.lexer import ExpectedName, Scanner
 from generation.types import NameKind
 
+_BUILTINS = frozenset(dir(builtins))
+_OWNER = re.compile(r"(?<![\w.])[\w.]*\w\s*\.\s*$")
+_DEF = re.compile(r"^([ \t]*)(?:async\s+)?def\b", re.MULTILINE)
+_TEXT = re.compile(
+    r"\"\"\".*?(?:\"\"\"|\Z)|'''.*?(?:'''|\Z)|#[^\n]*|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", re.DOTALL
+)  # strings and comments
 _ASSIGNS = re.compile(r"\s*(:=|=(?!=))")
 
 
@@ -46,6 +53,31 @@ def names_argument(expected: ExpectedName, following: str) -> bool:
     """Whether an identifier that ``following`` comes after is the name of a keyword argument."""
     assigns = _ASSIGNS.match(following)
     return expected.kind is NameKind.NAME and expected.bracket == "(" and bool(assigns and assigns[1] == "=")
+
+
+def is_familiar(name: str, kind: NameKind, before: str, function: str) -> bool:
+    """Whether the text shows that ``name`` exists, so that the tool need not be asked.
+
+    An attribute is familiar where the file has it behind the same owner; a name where its own function has it, for a
+    local name of another function does not exist in this one.
+
+    Args:
+        name: the whole identifier.
+        kind: what it is.
+        before: the text it comes after, with the dot of an attribute.
+        function: the end of that text, from the function's ``def`` on.
+    """
+    if kind is NameKind.ATTRIBUTE:
+        owner = _OWNER.search(before[-200:])
+        return owner is not None and re.search(rf"(?<![\w.]){re.escape(owner[0] + name)}\b", before) is not None
+    code = _TEXT.sub("", function)
+    return name in _BUILTINS or re.search(rf"(?<![\w.]){re.escape(name)}\b", code) is not None
+
+
+def function_start(before: str, indent: str) -> int:
+    """Where the function begins whose body has this indentation; the end of the text where there is none."""
+    starts = [m.start() for m in _DEF.finditer(before) if len(m[1]) < len(indent)]
+    return starts[-1] if starts else len(before)
 
 
 def binds(name: str, expected: ExpectedName, following: str) -> bool:

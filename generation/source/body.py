@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 import textwrap
+from collections.abc import Sequence
+from itertools import accumulate
 
 from generation.source.lexer import Scanner
 
@@ -20,6 +22,7 @@ class BlockReader:
         scanner: the scanner after ``text``.
         end: offset in ``text`` where code left the block (a line start), or None while inside.
         has_statement: something that does something was written (comments and strings alone do not count).
+        needs_block: the last statement was the header of a block that has no statement yet.
 
     Args:
         indent: of the block.
@@ -33,12 +36,13 @@ class BlockReader:
         self.scanner = Scanner()
         self.end: int | None = None
         self.has_statement = False
+        self.needs_block = False
 
     def copy(self) -> BlockReader:
         """An independent reader in the same state."""
         other = BlockReader(self._indent, single=self._single)
         other.text, other.scanner = self.text, self.scanner.copy()
-        other.end, other.has_statement = self.end, self.has_statement
+        other.end, other.has_statement, other.needs_block = self.end, self.has_statement, self.needs_block
         return other
 
     def feed(self, piece: str) -> None:
@@ -48,6 +52,10 @@ class BlockReader:
             if self.end is None and starts_line and not char.isspace():
                 self._check_line(char)
             self.scanner.feed(char)
+            if char == ":" and self.scanner.at_statement_start:
+                self.needs_block = True
+            elif not char.isspace() and not self.scanner.in_comment:
+                self.needs_block = False
             if self._single and self.end is None and char == "\n" and self._statement_ended:
                 self.end = len(self.text)
             self.text += char
@@ -115,16 +123,40 @@ def trim_repetition(text: str) -> str:
 
 
 def repetition_start(text: str) -> int | None:
-    """The line from which on the text only says again, for the third time or more, what stands above it."""
-    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines()) if line.strip()]
+    """The line from which on the text only says again, for the third time or more, what stands above it.
+
+    The indentation counts: three closing brackets below each other are no repetition.
+    """
+    lines = [(number, line.rstrip()) for number, line in enumerate(text.splitlines()) if line.strip()]
     said = [line for _, line in lines]
     for size in range(1, len(said) // 3 + 1):
         unit, count = said[-size:], 1
         while said[-size * (count + 1) : -size * count] == unit:
             count += 1
         if count >= 3:
-            return lines[-size * (count - 1)][0]
+            start = len(said) - size * count
+            while start and said[start - 1] == said[start - 1 + size]:
+                start -= 1
+            return lines[start + size][0]
     return None
+
+
+def certain_length(text: str) -> int:
+    """Length of the text without lines at its end, the last one as far as it goes, that only say again earlier ones."""
+    ends = list(accumulate(map(len, text.splitlines(keepends=True))))
+    lines = [(end, line.rstrip()) for end, line in zip(ends, text.splitlines(), strict=True) if line.strip()]
+    partial = bool(text) and not text.endswith("\n")
+    again = max((_said_again(lines, distance, partial=partial) for distance in range(1, len(lines))), default=0)
+    return len(text) if not again else lines[-again - 1][0]
+
+
+def _said_again(lines: Sequence[tuple[int, str]], distance: int, *, partial: bool) -> int:
+    """How many lines at the end are those that stand so many lines above them."""
+    for count in range(len(lines) - distance):
+        line, earlier = lines[-1 - count][1], lines[-1 - count - distance][1]
+        if line != earlier and not (partial and not count and earlier.startswith(line)):
+            return count
+    return len(lines) - distance
 
 
 def drop_what_stands_below(text: str, after: str) -> str:

@@ -132,8 +132,15 @@ class JediTool:
         suggestions = filtering.attribute_suggestions(answer.found, assigned, indexed, receiver, code)
         if not answer.found and error is None:
             suggestions = filtering.with_usual_methods(suggestions)
-        trusted = filtering.attributes_trusted(answer.facts, answer.found, receiver) and not _may_add(position)
-        return ToolAnswer(suggestions, trusted, position.receiver, cached=_is_known(pending), error=error)
+        known = filtering.attributes_trusted(answer.facts, answer.found, receiver)
+        return ToolAnswer(
+            suggestions,
+            trusted=known and not _may_add(position),
+            receiver=position.receiver,
+            cached=_is_known(pending),
+            error=error,
+            trusted_unless_bound=known,
+        )
 
     def _name(self, position: Position, started_s: float) -> ToolAnswer:
         pending = self._ask(position.key(""), position.names_question())
@@ -141,10 +148,16 @@ class JediTool:
         importable = self._index.importable(position.path) if self._index else {}
         answer, error = self._wait(pending, started_s)
         suggestions = filtering.name_suggestions(visible, answer.found, position.indent is not None)
-        later = position.function is None or position.function.nested or position.may_bind
-        trusted = filtering.names_trusted(answer.facts, answer.found) and not later
-        others = filtering.importable_names(importable, suggestions)
-        return ToolAnswer(suggestions, trusted, importable=others, cached=_is_known(pending), error=error)
+        later = position.function is None or position.function.nested
+        known = filtering.names_trusted(answer.facts, answer.found) and not later
+        return ToolAnswer(
+            suggestions,
+            trusted=known and not position.may_bind,
+            importable=filtering.importable_names(importable, suggestions),
+            cached=_is_known(pending),
+            error=error,
+            trusted_unless_bound=known,
+        )
 
     def _argument(self, position: Position, started_s: float) -> ToolAnswer:
         pending = self._ask(position.key_here(), position.question(NameKind.ARGUMENT))

@@ -15,6 +15,7 @@ from generation.cli import display
 from generation.cli.generate import find_target, repository_of
 from generation.cli.main import main
 from generation.errors import ConfigError
+from generation.source.text_diff import unified_diff
 from generation.types import Candidate, NameKind, Suggestion, SuggestionSource, ToolCalled
 
 SHOP = '''\
@@ -138,7 +139,7 @@ def test_the_repository_is_where_a_project_file_is(tmp_path: Path) -> None:
 def test_a_diff_applies_and_edits_say_the_same(tmp_path: Path, old: str, new: str) -> None:
     path = tmp_path / "a file.py"
     path.write_bytes(old.encode())
-    diff = display.unified_diff(old, new, "a file.py").encode()
+    diff = unified_diff(old, new, "a file.py").encode()
     subprocess.run(["git", "apply", "-"], input=diff, cwd=tmp_path, check=True, timeout=30, capture_output=True)
     assert path.read_bytes() == new.encode()
     text = old
@@ -148,7 +149,7 @@ def test_a_diff_applies_and_edits_say_the_same(tmp_path: Path, old: str, new: st
 
 
 def test_no_change_is_no_diff() -> None:
-    assert display.unified_diff("a\n", "a\n", "a.py") == ""
+    assert unified_diff("a\n", "a\n", "a.py") == ""
     assert display.edits("a\n", "a\n") == []
 
 

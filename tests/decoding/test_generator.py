@@ -48,6 +48,7 @@ class TableTool:
     ) -> None:
         self.lists = {NameKind.ATTRIBUTE: attributes, NameKind.NAME: names, NameKind.ARGUMENT: arguments}
         self.trusted = trusted
+        self.trusted_unless_bound = trusted
         self.importable = importable or {}
         self.queries: list[ToolQuery] = []
 
@@ -55,7 +56,8 @@ class TableTool:
         self.queries.append(query)
         found = tuple(Suggestion(name) for name in self.lists[query.kind])
         importable = self.importable if query.kind is NameKind.NAME else {}
-        return ToolAnswer(found, self.trusted, importable=importable)
+        bound = self.trusted_unless_bound
+        return ToolAnswer(found, self.trusted, importable=importable, trusted_unless_bound=bound)
 
     def prefetch(self, query: ToolQuery) -> None: ...
 
@@ -219,15 +221,48 @@ def test_a_limit_ends_at_a_complete_statement() -> None:
     assert (last.reason, last.text) == (FinishReason.LIMIT, "    print(1)\n")
 
 
-def test_it_ends_when_it_only_repeats_itself() -> None:
-    events, _ = run([("    self.a()\n" + 50 * "    print(self)\n    print(print)\n\n", 1)], TableTool(["a"]))
+def test_a_repetition_is_taken_back_and_something_else_is_written() -> None:
+    once = "    self.a()\n    print(self)\n    print(print)\n"
+    again = 50 * "    print(self)\n    print(print)\n"
+    events, model = run([(once + again, 0.9), (once + "\n    return\n", 0.1)], TableTool(["a"]))
     last = events[-1]
     assert isinstance(last, Finished)
-    assert (last.reason, last.text) == (
-        FinishReason.REPETITION,
-        "    self.a()\n    print(self)\n    print(print)\n",
-    )
-    assert last.stats.generated_tokens < 120
+    assert (last.reason, last.text) == (FinishReason.END, f"{once}\n    return\n")
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)).count("print(self)") == 1
+    assert all(state.closed for state in model.states)
+
+
+def test_it_ends_when_it_only_repeats_itself() -> None:
+    lines = [f"    print({'self' * number})\n" for number in range(1, 6)]
+    texts = [("\n".join([*lines[:index], line * 40]), 0.1**index) for index, line in enumerate(lines)]
+    events, _ = run(texts, config=PRESETS["off"], max_tokens=2000)
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert (last.reason, last.text) == (FinishReason.REPETITION, "\n".join(lines[:4]))
+    assert last.stats.generated_tokens < 400
+
+
+def test_a_header_gets_a_block() -> None:
+    texts = [("    if self:\n", 0.9), ("    if self:\n        return 1\n", 0.1)]
+    assert text_of(run(texts)[0]) == "    if self:\n        return 1\n"
+
+
+def test_a_keyword_may_start_a_name() -> None:
+    texts = [("    return is_new(self)\n", 0.9), ("    return is_old(self)\n", 0.1)]
+    events, _ = run(texts, TableTool(names=["self", "is_old"]))
+    assert text_of(events) == "    return is_old(self)\n"
+
+
+def test_a_name_that_nothing_binds_here_is_not_new() -> None:
+    tool = TableTool(names=["self", "old", "print"])
+    texts = [("    print(fresh)\n", 0.99), ("    print(old)\n", 0.01)]
+    unless_bound = replace(PRESETS["dot"], abstain_below=0.05)
+    tool.trusted = tool.trusted_unless_bound = False
+    assert text_of(run(texts, tool, unless_bound)[0]) == "    print(fresh)\n"
+    tool.trusted_unless_bound = True
+    assert text_of(run(texts, tool, unless_bound)[0]) == "    print(old)\n"
+    bound = [("    print(fresh for fresh in self)\n", 0.99), ("    print(old)\n", 0.01)]
+    assert text_of(run(bound, tool, unless_bound)[0]) == "    print(fresh for fresh in self)\n"
 
 
 def test_marks_ask_and_never_show() -> None:
@@ -237,6 +272,18 @@ def test_marks_ask_and_never_show() -> None:
     assert text_of(events) == "    return self.size\n"
     assert all("COMP" not in event.text for event in events if isinstance(event, TextDelta))
     assert len(calls(events)) == 1
+
+
+def test_a_name_without_a_mark_is_asked_for_only_where_nothing_shows_that_it_exists() -> None:
+    first = "    print(self.size)\n    print("
+    written = [(f"{first}self.size + self.wide)\n", 0.6), (f"{first}self.size + self.width)\n", 0.4)]
+    tool = TableTool(attributes=["size", "width"])
+    events, _ = run(written, tool, PRESETS["mark"])
+    assert text_of(events) == f"{first}self.size + self.width)\n"
+    assert [call.chosen for call in calls(events)] == [Suggestion("size"), Suggestion("width")]
+    events, _ = run(written, tool, replace(PRESETS["mark"], ask_unfamiliar=False))
+    assert text_of(events) == f"{first}self.size + self.wide)\n"
+    assert not calls(events)
 
 
 def test_a_mark_before_a_space_asks_for_the_name_behind_it() -> None:
@@ -269,14 +316,14 @@ def test_modes_without_marks_never_write_one() -> None:
 
 
 def test_cancel_and_deadline_end_with_what_is_there() -> None:
-    model = ScriptedModel(writes(PROMPT, ("    print(1)\n    print(2)\n", 1)))
+    model = ScriptedModel(writes(PROMPT, ("    print(1)\n    return 2\n", 1)))
     request = GenerationRequest(Path("/r"), Path("/r/m.py"), PROMPT, "", PROMPT, "    ")
     generator = Generator(model, None, None, PRESETS["off"], SamplingConfig())
     cancel = threading.Event()
     events = []
     for event in generator.stream(request, cancel):
         events.append(event)
-        if isinstance(event, TextDelta) and event.text.endswith("p") and len(events) > 8:
+        if isinstance(event, TextDelta) and event.text.endswith("r") and len(events) > 8:
             cancel.set()
     assert isinstance(events[-1], Finished)
     assert (events[-1].reason, events[-1].text) == (FinishReason.CANCELLED, "    print(1)\n")

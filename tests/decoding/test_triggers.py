@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from generation.decoding.triggers import binds, find_trigger
+from generation.decoding.triggers import binds, find_trigger, function_start, is_familiar
 from generation.source.lexer import ExpectedName, Scanner
 from generation.types import NameKind
 
@@ -52,3 +52,51 @@ def test_find_trigger(before: str, piece: str, glue: str | None, word: str | Non
 def test_binds(kind: NameKind, bracket: str, following: str, new: bool) -> None:
     assert binds("a", ExpectedName(kind, True, bracket), following) is new
     assert not binds("a", ExpectedName(kind, False, bracket), following)
+
+
+FILE = """import json
+
+class Basket:
+    def price(self):
+        local = self.tax
+        return self.items.count
+
+    def total(self, factor):
+        \"\"\"Sum of rebate.\"\"\"
+        amount = factor * self.rate("discount")  # of customer
+        return """
+
+
+@pytest.mark.parametrize(
+    ("before", "name", "familiar"),
+    [
+        ("", "factor", True),  # a parameter
+        ("", "amount", True),  # bound in this function
+        ("", "len", True),  # a builtin
+        ("", "local", False),  # bound in another one
+        ("", "json", False),  # of the module: the model should have asked
+        ("", "rebate", False),  # a word of the docstring
+        ("", "discount", False),  # of a string
+        ("", "customer", False),  # of a comment
+        ("", "rate", False),  # an attribute is no name
+        ("", "act", False),  # part of a name
+        ("self.", "tax", True),
+        ("self.", "rate", True),
+        ("self.", "items", True),
+        ("self.", "count", False),  # a member of another owner
+        ("self.items.", "count", True),
+        ("items.", "count", False),  # another object's member
+        ("f().", "tax", False),  # nobody knows the owner
+    ],
+)
+def test_is_familiar(before: str, name: str, familiar: bool) -> None:
+    text = FILE + before
+    kind = NameKind.ATTRIBUTE if before else NameKind.NAME
+    assert is_familiar(name, kind, text, text[function_start(FILE, " " * 8) :]) is familiar
+
+
+def test_function_start_is_that_of_the_innermost_function_around() -> None:
+    text = "def a():\n    async def b():\n        pass\n    "
+    assert text[function_start(text, "    ") :].startswith("def a")
+    assert text[function_start(text, "        ") :].startswith("    async def b")
+    assert function_start("x = 1\n", "") == 6

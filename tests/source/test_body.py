@@ -6,6 +6,7 @@ import pytest
 
 from generation.source.body import (
     BlockReader,
+    certain_length,
     clean,
     complete_statements,
     drop_leading_docstring,
@@ -86,3 +87,36 @@ def test_blank_lines_around_a_block_go() -> None:
 def test_clean_leaves_good_text_alone() -> None:
     text = "    if a:\n        return 1\n    return 2\n"
     assert clean(text, "    ", "\ndef g(): ...\n") == text
+
+
+def test_closing_brackets_below_each_other_are_no_repetition() -> None:
+    text = "    f(\n        g(\n            h(\n            )\n        )\n    )\n"
+    assert trim_repetition(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "certain"),
+    [
+        ("    a\n    b\n", "    a\n    b\n"),
+        ("    a = 1\n    a", "    a = 1\n"),  # may become the same line
+        ("    a = 1\n    a = 2", "    a = 1\n    a = 2"),
+        ("    a\n    b\n    a\n    b", "    a\n    b\n"),
+        ("    a\n    b\n    a\n    c", "    a\n    b\n    a\n    c"),
+        ("", ""),
+    ],
+)
+def test_certain_length(text: str, certain: str) -> None:
+    assert text[: certain_length(text)] == certain
+
+
+def test_a_header_needs_a_block() -> None:
+    reader = BlockReader("    ")
+    for piece, needed in [
+        ("    if a[b:c]:  # why\n", True),
+        ("\n        # only a comment\n", True),
+        ("        pass\n", False),
+        ("    x = {1:\n", False),
+        ("        2}\n    else:\n", True),
+    ]:
+        reader.feed(piece)
+        assert reader.needs_block is needed

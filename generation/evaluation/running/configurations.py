@@ -68,7 +68,11 @@ def _ablations(name: str, row: Row) -> dict[str, Row]:
     return {**rows, f"{name}-reranking": Row(row.decoding, row.adapter, 4, f"{name}: best of 4 candidates")}
 
 
-ROWS: Mapping[str, Row] = {**MAIN, **_ablations("dot", MAIN["dot"]), **_ablations("mark", MAIN["mark"])}
+_MARK_ONLY = {
+    "mark-only": Row(replace(_MARK, ask_unfamiliar=False), "mark", says="mark: names without a mark are not asked for"),
+    "mark-dot": Row(_DOT, "mark", says="trained on marked functions, tool at every name"),
+}
+ROWS: Mapping[str, Row] = {**MAIN, **_ablations("dot", MAIN["dot"]), **_ablations("mark", MAIN["mark"]), **_MARK_ONLY}
 
 
 def choose(names: str) -> dict[str, Row]:

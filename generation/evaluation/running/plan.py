@@ -13,7 +13,7 @@ from itertools import groupby, zip_longest
 from pathlib import Path
 
 from generation.config import GeneratorConfig
-from generation.evaluation.running.ledger import Key
+from generation.evaluation.running.records import RecordKey
 from generation.evaluation.tasks import Task, collect_tasks, sample
 
 
@@ -45,7 +45,7 @@ class Plan:
         """The tasks, by the root of their repository."""
         return {self.roots[name]: tasks for name, tasks in self.tasks.items()}
 
-    def key(self, task: Task, row: str) -> Key:
+    def key(self, task: Task, row: str) -> RecordKey:
         """Under which a record is known."""
         return task.id, row, self.settings(row)
 

@@ -1,19 +1,20 @@
-"""One line of JSON per generated function: written as it is done, read back when a run goes on.
+"""One record per generated function: a line of JSON, read back when a run goes on.
 
 Knows nothing of how a function is generated or judged. Start reading at ``Record``.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from generation.config import ToolConfig
+from generation.ledger import Ledger
 from generation.types import Finished, FinishReason, GenerationStats, ImportNeeded, ToolCalled
 
+RecordKey = tuple[str, str, str]  # task, configuration, settings
 _DEADLINE_MS = ToolConfig().deadline_s * 1000
 
 
@@ -55,7 +56,7 @@ class Record:
         return sum(call["error"] is not None or call["elapsed_ms"] > _DEADLINE_MS for call in self.calls)
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def key(self) -> RecordKey:
         """What makes a second record of the same superfluous."""
         return self.task, self.config, self.settings
 
@@ -74,7 +75,7 @@ class Costs:
     memory_bytes: int
 
 
-def record_of(key: tuple[str, str, str], finished: Finished, calls: Sequence[ToolCalled], costs: Costs) -> Record:
+def record_of(key: RecordKey, finished: Finished, calls: Sequence[ToolCalled], costs: Costs) -> Record:
     """A record of a complete generation."""
     task, config, settings = key
     return Record(
@@ -92,7 +93,7 @@ def record_of(key: tuple[str, str, str], finished: Finished, calls: Sequence[Too
     )
 
 
-def failed_record(key: tuple[str, str, str], error: Exception, seconds: float) -> Record:
+def failed_record(key: RecordKey, error: Exception, seconds: float) -> Record:
     """A record of a generation that ended with an error; it counts as an empty body."""
     message = f"{type(error).__name__}: {error}"
     return Record(*key, "", [], "error", asdict(GenerationStats()), [], round(seconds, 4), error=message)
@@ -115,38 +116,6 @@ def _call(event: ToolCalled) -> dict[str, Any]:
     }
 
 
-def read_records(path: Path, start: int = 0) -> tuple[list[Record], int]:
-    """The records of a file from a byte on, and the byte behind the last whole line.
-
-    A line that a killed run left half written is passed over.
-    """
-    if not path.exists():
-        return [], 0
-    with path.open("rb") as stream:
-        stream.seek(start)
-        content = stream.read()
-    whole = content[: content.rfind(b"\n") + 1]
-    return [record for line in whole.splitlines() for record in _record(line)], start + len(whole)
-
-
-def _record(line: bytes) -> Iterator[Record]:
-    try:
-        yield Record(**json.loads(line.decode("utf-8", "surrogatepass")))
-    except (ValueError, TypeError):
-        return
-
-
-def append_record(path: Path, record: Record) -> None:
-    """Add a line in one write, on a line of its own also after a half written one."""
-    line = json.dumps(asdict(record), ensure_ascii=False) + "\n"
-    with path.open("a+b") as stream:
-        end = stream.seek(0, 2)
-        if end and _last_byte(path, end) != b"\n":
-            line = "\n" + line
-        stream.write(line.encode("utf-8", "surrogatepass"))
-
-
-def _last_byte(path: Path, end: int) -> bytes:
-    with path.open("rb") as stream:
-        stream.seek(end - 1)
-        return stream.read(1)
+def ledger(folder: Path) -> Ledger[Record]:
+    """The records of a run."""
+    return Ledger(folder, lambda content: Record(**content), asdict)

@@ -18,11 +18,11 @@ import psutil
 
 from generation import service
 from generation.errors import MemberwiseError
-from generation.evaluation.running.ledger import Key, Ledger
 from generation.evaluation.running.plan import Plan
-from generation.evaluation.running.records import Costs, Record, failed_record, record_of
+from generation.evaluation.running.records import Costs, Record, RecordKey, failed_record, ledger, record_of
 from generation.evaluation.running.workplace import LazyModel, LoadModel, RepositoryCopy
 from generation.evaluation.tasks import Task
+from generation.ledger import Ledger
 from generation.source.files import SourceFile
 from generation.source.functions import FunctionSite
 from generation.types import Finished, GenerationStats, TextDelta, ToolCalled
@@ -45,61 +45,65 @@ def generate(
         done: is told of every record that is made here.
         known: is told how many records are there that were not made here.
     """
-    ledger = Ledger(plan.out)
+    records = ledger(plan.out)
     made = 0
 
     def count(record: Record) -> None:
         nonlocal made
         made += 1
         if known is not None:
-            known(plan.generations - _left(plan, plan.configs, ledger) - made)
+            known(plan.generations - _left(plan, plan.configs, records) - made)
         if done is not None:
             done(record)
 
     for config, rows in plan.by_weights():
         with LazyModel(load_model, config) as model:
-            while _left(plan, rows, ledger):
-                if not _work(plan, rows, ledger, model, count):
+            while _left(plan, rows, records):
+                if not _work(plan, rows, records, model, count):
                     time.sleep(_WAIT_S)  # another process is at all that is left; if it dies, its claims are free
-    records = ledger.known()
-    return [records[plan.key(task, row)] for tasks in plan.tasks.values() for task in tasks for row in plan.configs]
+    known_records = records.known()
+    return [
+        known_records[plan.key(task, row)] for tasks in plan.tasks.values() for task in tasks for row in plan.configs
+    ]
 
 
-def _left(plan: Plan, rows: Iterable[str], ledger: Ledger) -> int:
-    known = ledger.known()
+def _left(plan: Plan, rows: Iterable[str], records: Ledger[Record]) -> int:
+    known = records.known()
     return sum(plan.key(task, row) not in known for tasks in plan.tasks.values() for task in tasks for row in rows)
 
 
-def _work(plan: Plan, rows: Sequence[str], ledger: Ledger, model: LazyModel, done: Callable[[Record], None]) -> int:
+def _work(
+    plan: Plan, rows: Sequence[str], records: Ledger[Record], model: LazyModel, done: Callable[[Record], None]
+) -> int:
     """Make every record that nobody else is making; how many."""
     made = 0
     for name, tasks in plan.tasks.items():
         with RepositoryCopy(plan.roots[name], tasks, plan.out) as repository:
             for row in rows:
-                for record in _row_records(plan, repository, row, ledger, model):
+                for record in _row_records(plan, repository, row, records, model):
                     made += 1
                     done(record)
     return made
 
 
 def _row_records(
-    plan: Plan, repository: RepositoryCopy, row: str, ledger: Ledger, model: LazyModel
+    plan: Plan, repository: RepositoryCopy, row: str, records: Ledger[Record], model: LazyModel
 ) -> Iterator[Record]:
     with ExitStack() as stack:
         session: service.Session | None = None
         for task in repository.tasks:
             key = plan.key(task, row)
-            if key in ledger.known():
+            if key in records.known():
                 continue
-            with ledger.claim(key) as is_ours:
+            with records.claim(key) as is_ours:
                 if is_ours:
                     session = session or stack.enter_context(repository.session(plan.configs[row], model.get()))
                     record = _generate(repository, session, task, key)
-                    ledger.add(record)
+                    records.add(record)
                     yield record
 
 
-def _generate(repository: RepositoryCopy, session: service.Session, task: Task, key: Key) -> Record:
+def _generate(repository: RepositoryCopy, session: service.Session, task: Task, key: RecordKey) -> Record:
     with repository.opened(task) as opened:
         started_s = perf_counter()
         try:
@@ -108,7 +112,7 @@ def _generate(repository: RepositoryCopy, session: service.Session, task: Task, 
             return failed_record(key, error, perf_counter() - started_s)
 
 
-def _record(session: service.Session, site: FunctionSite, file: SourceFile, key: Key) -> Record:
+def _record(session: service.Session, site: FunctionSite, file: SourceFile, key: RecordKey) -> Record:
     if session.config.sampling.candidates > 1:
         return _record_of_candidates(session, site, file, key)
     started_s = perf_counter()
@@ -127,7 +131,9 @@ def _record(session: service.Session, site: FunctionSite, file: SourceFile, key:
     return record_of(key, finished, calls, Costs(perf_counter() - started_s, first_text_s, _memory_bytes()))
 
 
-def _record_of_candidates(session: service.Session, site: FunctionSite, file: SourceFile, key: Key) -> Record:
+def _record_of_candidates(
+    session: service.Session, site: FunctionSite, file: SourceFile, key: tuple[str, str, str]
+) -> Record:
     """The best of several; it costs what all of them cost."""
     started_s = perf_counter()
     ranked = session.candidates(site, file, session.config.sampling.candidates)

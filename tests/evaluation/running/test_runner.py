@@ -17,10 +17,10 @@ from generation.config import GeneratorConfig
 from generation.errors import ModelLoadError
 from generation.evaluation.bare_python import measured_tool
 from generation.evaluation.running import runner
-from generation.evaluation.running.ledger import Ledger
 from generation.evaluation.running.plan import Plan, draw_tasks
-from generation.evaluation.running.records import Record, read_records
+from generation.evaluation.running.records import Record, ledger
 from generation.evaluation.tasks import collect_tasks
+from generation.ledger import read_lines
 from tests.decoding.scripted import ScriptedModel
 from tests.evaluation.conftest import share_parsed
 
@@ -93,7 +93,7 @@ def test_the_same_run_gives_the_same_records_and_leaves_nothing_behind(
 
 def test_a_run_goes_on_after_the_last_whole_record(plain: Plan) -> None:
     records = made(plain, ScriptedModel(preferences))
-    path = Ledger(plain.out).path
+    path = ledger(plain.out).path
     lines = path.read_text().splitlines()
     assert len(lines) == 3
     path.write_text(lines[0] + "\n" + lines[1][:40])  # killed while it wrote the second
@@ -103,25 +103,25 @@ def test_a_run_goes_on_after_the_last_whole_record(plain: Plan) -> None:
     assert list(map(timeless, again)) == list(map(timeless, records))
     assert len(model.states) == 2
     assert told == [1, 1]
-    assert len(read_records(path)[0]) == 3
+    assert len(read_lines(path)[0]) == 3
 
 
 def test_what_another_process_is_at_is_left_to_it(plain: Plan) -> None:
     done = {record.key: record for record in made(plain, ScriptedModel(preferences))}
-    ledger = Ledger(plain.out)
+    records = ledger(plain.out)
     theirs = plain.key(plain.tasks["tiny"][0], "off")
-    ledger.path.unlink()
+    records.path.unlink()
     model = ScriptedModel(preferences)
-    with ledger.claim(theirs) as is_ours:
+    with records.claim(theirs) as is_ours:
         assert is_ours
         run = threading.Thread(target=lambda: made(plain, model))
         run.start()
         until_s = time.monotonic() + 30
-        while len(read_records(ledger.path)[0]) < 2 and time.monotonic() < until_s:
+        while len(read_lines(records.path)[0]) < 2 and time.monotonic() < until_s:
             time.sleep(0.05)
-        assert len(read_records(ledger.path)[0]) == 2
+        assert len(read_lines(records.path)[0]) == 2
         assert run.is_alive()
-        ledger.add(done[theirs])
+        records.add(done[theirs])
     run.join(30)
     assert not run.is_alive()
     assert len(model.states) == 2
@@ -150,12 +150,12 @@ def test_processes_share_the_work_and_one_that_is_killed_is_made_up_for(tmp_path
     root = str(Path(__file__).parents[3])
     processes = [subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     until_s = time.monotonic() + 60
-    while not read_records(out / "records.jsonl")[0] and time.monotonic() < until_s:
+    while not read_lines(out / "records.jsonl")[0] and time.monotonic() < until_s:
         time.sleep(0.01)
     processes[0].kill()
     errors = [process.communicate(timeout=90)[1] for process in processes]
     assert processes[1].returncode == 0, errors
-    keys = [record.key for record in read_records(out / "records.jsonl")[0]]
+    keys = [Record(**line).key for line in read_lines(out / "records.jsonl")[0]]
     assert len(keys) == len(set(keys)) == len(collect_tasks(TINY, "tiny"))
 
 
@@ -166,7 +166,7 @@ def test_other_settings_are_other_records(plan: Plan) -> None:
     [record] = made(shorter, ScriptedModel(preferences))
     assert record.stats["generated_tokens"] <= 3
     made(replace(one, weights={"off": "other"}), ScriptedModel(preferences))
-    assert len(Ledger(plan.out).known()) == 3
+    assert len(ledger(plan.out).known()) == 3
 
 
 def test_each_set_of_weights_is_loaded_once_and_when_it_is_needed(plain: Plan) -> None:

@@ -1,0 +1,133 @@
+"""Filling one function: attempts until one has nothing wrong with it, and the best of them.
+
+The first attempt is greedy, the others are sampled with seeds that follow from the settings, so a function is filled
+in the same way whenever it is done. Start reading at ``fill``.
+"""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import time
+from dataclasses import dataclass, replace
+
+from generation.batch.records import BatchRecord, failed, written
+from generation.batch.targets import Target
+from generation.batch.tree import Tree, sha256
+from generation.config import SamplingConfig
+from generation.errors import MemberwiseError
+from generation.service import RankedCandidate, Session, apply
+from generation.source.files import SourceFile, read_source, write_source
+from generation.source.functions import FunctionSite, find_function
+from generation.types import Finished, ToolCalled
+
+_TEST_OUTPUT_CHARACTERS = 2000
+_RETRY_TEMPERATURE = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class FillOptions:
+    """How a function is filled.
+
+    Attributes:
+        retries: attempts after the first, made while something is wrong.
+        limit_s: longest time for one attempt.
+        test_command: run by the shell in the repository with the body in place; it must exit with 0.
+        test_limit_s: longest time for it.
+    """
+
+    retries: int = 2
+    limit_s: float = 120.0
+    test_command: str | None = None
+    test_limit_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    number: int
+    candidate: RankedCandidate
+    test_failed: str | None
+
+    @property
+    def faults(self) -> tuple[float, int, int]:
+        """Less is better: no body, then a failed test, then problems."""
+        empty = not self.candidate.finished.text.strip()
+        return (math.inf if empty else 0.0, int(self.test_failed is not None), len(self.candidate.problems))
+
+
+def fill(session: Session, tree: Tree, target: Target, settings: str, options: FillOptions) -> BatchRecord:
+    """Write the body of one function. Whatever goes wrong with it is in the record."""
+    started_s = time.perf_counter()
+    try:
+        file = read_source(tree.root / target.path)
+        site = find_function(file.text, target.function)
+        source = sha256(read_source(tree.original / target.path))
+        attempts: list[_Attempt] = []
+        while len(attempts) <= options.retries and not any(not any(one.faults) for one in attempts):
+            attempts.append(_attempt(session, site, file, len(attempts), options))
+    except (MemberwiseError, RecursionError, MemoryError, OSError) as error:
+        return failed(target, settings, f"{type(error).__name__}: {error}", time.perf_counter() - started_s)
+    best = min(attempts, key=lambda one: one.faults)
+    seconds = time.perf_counter() - started_s
+    if not best.candidate.finished.text.strip():
+        reason = best.candidate.finished.reason.value
+        return failed(target, settings, f"nothing was generated in {len(attempts)} attempts ({reason})", seconds)
+    return written(
+        target,
+        settings,
+        best.candidate,
+        test_failed=best.test_failed,
+        attempt=best.number,
+        attempts=len(attempts),
+        source_sha256=source,
+        seconds=round(seconds, 3),
+    )
+
+
+def _attempt(session: Session, site: FunctionSite, file: SourceFile, number: int, options: FillOptions) -> _Attempt:
+    sampling = session.config.sampling
+    if number:
+        sampling = replace(sampling, temperature=max(sampling.temperature, _RETRY_TEMPERATURE))
+    candidate = _generate(session, site, file, sampling.seed + number, sampling, options.limit_s)
+    failure = None
+    if options.test_command and candidate.finished.text.strip():
+        failure = _test(session, site, file, candidate.finished, options)
+    return _Attempt(number, candidate, failure)
+
+
+def _generate(
+    session: Session, site: FunctionSite, file: SourceFile, seed: int, sampling: SamplingConfig, limit_s: float
+) -> RankedCandidate:
+    calls: list[ToolCalled] = []
+    finished: Finished | None = None
+    for event in session.stream(site, file, seed=seed, sampling=sampling, deadline_s=limit_s):
+        if isinstance(event, ToolCalled):
+            calls.append(event)
+        elif isinstance(event, Finished):
+            finished = event
+    assert finished is not None
+    return RankedCandidate(finished, tuple(calls), session.problems(site, file, finished))
+
+
+def _test(
+    session: Session, site: FunctionSite, file: SourceFile, finished: Finished, options: FillOptions
+) -> str | None:
+    """The end of what the test command printed if it failed; the file is as before afterwards."""
+    assert options.test_command is not None
+    write_source(file, apply(file, site, finished, session.first_party))
+    try:
+        done = subprocess.run(  # noqa: S602 - it is the user's own command line
+            options.test_command,
+            shell=True,
+            cwd=session.root,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=options.test_limit_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"the test command took over {options.test_limit_s:.0f} s"
+    finally:
+        write_source(read_source(file.path), file.text)
+    return None if done.returncode == 0 else done.stdout.decode(errors="replace")[-_TEST_OUTPUT_CHARACTERS:]

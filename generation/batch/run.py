@@ -1,0 +1,167 @@
+"""A run: every repository, wave by wave; processes share it, and a killed one goes on where it was.
+
+Each process has its own copy of the repository being filled. A wave begins when all records of the one before are
+there, whoever made them, and have been put into the copy. Start reading at ``run``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from generation import __version__, service
+from generation.batch.fill import FillOptions, fill
+from generation.batch.plan import waves
+from generation.batch.records import BatchRecord, Status, failed, ledger
+from generation.batch.targets import Target, Unreadable
+from generation.batch.tree import Tree, open_tree
+from generation.config import GeneratorConfig
+from generation.errors import TargetError
+from generation.interfaces import LanguageModel
+from generation.ledger import Ledger
+from generation.service import Session
+
+_WAIT_S = 0.5  # between two looks at what another process is doing
+LoadModel = Callable[[GeneratorConfig], LanguageModel]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPlan:
+    """What to do.
+
+    Attributes:
+        roots: the repositories by name.
+        targets: the functions to fill, per repository.
+        unreadable: files in which nothing could be found.
+        config: of the generator.
+        options: how a function is filled.
+        out: folder of the run.
+        weights: hash of the weights.
+    """
+
+    roots: Mapping[str, Path]
+    targets: Mapping[str, Sequence[Target]]
+    config: GeneratorConfig
+    out: Path
+    options: FillOptions = field(default_factory=FillOptions)
+    unreadable: Sequence[Unreadable] = ()
+    weights: str = ""
+
+    @property
+    def total(self) -> int:
+        """How many records there will be."""
+        return len(self.unreadable) + sum(map(len, self.targets.values()))
+
+    @property
+    def settings(self) -> str:
+        """Hash of everything a body depends on besides the repository."""
+        spelled = json.dumps(self.about, sort_keys=True, default=str)
+        return hashlib.sha256(spelled.encode()).hexdigest()[:16]
+
+    @property
+    def about(self) -> dict[str, object]:
+        """The same in words, as ``run.json`` holds it."""
+        settings = asdict(self.config)
+        del settings["threads"]
+        return {"memberwise": __version__, "weights": self.weights, "config": settings, "options": asdict(self.options)}
+
+    def key(self, target: Target) -> tuple[str, ...]:
+        """Of the record of a target."""
+        return *target.key, self.settings
+
+
+def run(
+    plan: BatchPlan,
+    load_model: LoadModel | None = None,
+    *,
+    done: Callable[[BatchRecord], None] | None = None,
+    skipped: Callable[[int], None] | None = None,
+) -> list[BatchRecord]:
+    """Fill everything that is not filled yet; every record of the plan, in its order.
+
+    Args:
+        plan: what to do.
+        load_model: ``service.load_model`` when None; called when there is something to do.
+        done: is told of every record that is made here.
+        skipped: is told how many records others have made, or a run before.
+    """
+    plan.out.mkdir(parents=True, exist_ok=True)
+    (plan.out / "run.json").write_text(json.dumps(plan.about, indent=2, default=str) + "\n", encoding="utf-8")
+    records = ledger(plan.out)
+    work = _Work(plan, records, load_model or service.load_model, done, skipped)
+    for failure in plan.unreadable:
+        work.add(failed(failure, plan.settings, failure.reason))
+    for name, root in plan.roots.items():
+        work.fill_repository(root, plan.targets[name])
+    known = records.known()
+    unreadable = [known[one.repository, one.path, "", plan.settings] for one in plan.unreadable]
+    return unreadable + [known[plan.key(target)] for targets in plan.targets.values() for target in targets]
+
+
+class _Work:
+    """One process's part of a run."""
+
+    def __init__(
+        self,
+        plan: BatchPlan,
+        records: Ledger[BatchRecord],
+        load_model: LoadModel,
+        done: Callable[[BatchRecord], None] | None,
+        skipped: Callable[[int], None] | None,
+    ) -> None:
+        self._plan = plan
+        self._records = records
+        self._load_model = load_model
+        self._done, self._skipped = done, skipped
+        self._model: LanguageModel | None = None
+        self._made = 0
+
+    def add(self, record: BatchRecord) -> None:
+        """Keep a record, unless there is one."""
+        if record.key not in self._records.known():
+            self._records.add(record)
+            self._made += 1
+            if self._done is not None:
+                self._done(record)
+
+    def fill_repository(self, root: Path, targets: Sequence[Target]) -> None:
+        """Every target of a repository."""
+        if not self._missing(targets):
+            return
+        with ExitStack() as stack:
+            tree = stack.enter_context(open_tree(root, self._plan.out / "work"))
+            self._model = self._model or self._load_model(self._plan.config)
+            session = service.build_generator(self._plan.config, tree.root, self._model, tree.root.parent / "index")
+            stack.enter_context(session)
+            for wave in waves(targets):
+                self._fill_wave(session, tree, wave)
+
+    def _fill_wave(self, session: Session, tree: Tree, wave: Sequence[Target]) -> None:
+        while missing := self._missing(wave):
+            made = sum(self._fill_one(session, tree, target) for target in missing)
+            if not made:
+                time.sleep(_WAIT_S)  # another process is at all that is left; if it dies, its claims are free
+            if self._skipped is not None:
+                self._skipped(len(self._records.known()) - self._made)
+        known = self._records.known()
+        for target in wave:
+            if known[self._plan.key(target)].status is Status.DONE:
+                with suppress(TargetError):  # the original has changed since; the end of the run says so
+                    tree.put(known[self._plan.key(target)], session.first_party)
+        session.index.refresh_changed()
+
+    def _fill_one(self, session: Session, tree: Tree, target: Target) -> bool:
+        """Whether this process has made the record now."""
+        with self._records.claim(self._plan.key(target)) as is_ours:
+            if is_ours:
+                self.add(fill(session, tree, target, self._plan.settings, self._plan.options))
+            return is_ours
+
+    def _missing(self, targets: Sequence[Target]) -> list[Target]:
+        known = self._records.known()
+        return [target for target in targets if self._plan.key(target) not in known]

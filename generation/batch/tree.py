@@ -1,0 +1,126 @@
+"""The repository as the run sees it: a copy into which results are put, so that later functions see earlier ones.
+
+The original is only read until everything is done. Start reading at ``open_tree``; ``patch`` and ``write`` bring the
+results out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from generation import service
+from generation.batch.records import BatchRecord, Status
+from generation.errors import TargetError
+from generation.source.files import SourceFile, read_source, write_source
+from generation.source.functions import find_function
+from generation.source.text_diff import unified_diff
+
+_LEFT_OUT = shutil.ignore_patterns(".git", "__pycache__", "node_modules", ".venv", "venv", "*.pyc")
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A copy of a repository below ``root``; one process has it for itself."""
+
+    original: Path
+    root: Path
+
+    def put(self, record: BatchRecord, first_party: Collection[str]) -> None:
+        """Put a body into the copy; one that no longer fits in is left out, and ``changed_files`` will say so."""
+        file = read_source(self.root / record.path)
+        write_source(file, _with_body(file, record, first_party))
+
+
+@contextmanager
+def open_tree(original: Path, parent: Path) -> Iterator[Tree]:
+    """A copy that is gone afterwards. Links are copied as links: what they lead to is not the repository's."""
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="tree-", dir=parent) as folder:
+        root = Path(folder).resolve() / original.name
+        shutil.copytree(original, root, symlinks=True, ignore=_LEFT_OUT)
+        yield Tree(original, root)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedFile:
+    """A file with the results in it."""
+
+    file: SourceFile
+    text: str
+
+
+def changed_files(
+    root: Path, records: Sequence[BatchRecord], first_party: Collection[str]
+) -> tuple[list[ChangedFile], dict[tuple[str, ...], str]]:
+    """The files of the original with the bodies in place; and why some records have no place in it any more.
+
+    A file that was edited while the run went on takes the bodies of the functions that it still has empty.
+    """
+    changed: list[ChangedFile] = []
+    misfits: dict[tuple[str, ...], str] = {}
+    by_path: dict[str, list[BatchRecord]] = {}
+    for record in records:
+        if record.status is Status.DONE:
+            by_path.setdefault(record.path, []).append(record)
+    for path, theirs in sorted(by_path.items()):
+        file: SourceFile | None = None
+        text = ""
+        for record in theirs:
+            try:
+                file = file or read_source(root / path)
+                text = text or file.text
+                _require_empty(file, record)
+                text = _with_body(_holding(file, text), record, first_party)
+            except TargetError as error:
+                misfits[record.key] = f"the repository changed: {error}"
+        if file is not None and text != file.text:
+            changed.append(ChangedFile(file, text))
+    return changed, misfits
+
+
+def patch(changed: Iterable[ChangedFile], root: Path) -> bytes:
+    """What ``git apply`` takes in the repository's root."""
+    parts = []
+    for one in changed:
+        mark = "\ufeff" if one.file.bom else ""
+        name = one.file.path.relative_to(root).as_posix()
+        encoding = one.file.encoding.removesuffix("-sig")
+        parts.append(unified_diff(mark + one.file.text, mark + one.text, name).encode(encoding))
+    return b"".join(parts)
+
+
+def write(changed: Iterable[ChangedFile]) -> list[str]:
+    """Write the files, each in one step; why some could not be written."""
+    failures = []
+    for one in changed:
+        try:
+            write_source(one.file, one.text)
+        except TargetError as error:
+            failures.append(str(error))
+    return failures
+
+
+def sha256(file: SourceFile) -> str:
+    """Of a file as it was read."""
+    return hashlib.sha256(file.content).hexdigest()
+
+
+def _with_body(file: SourceFile, record: BatchRecord, first_party: Collection[str]) -> str:
+    site = find_function(file.text, record.function)
+    return service.apply(file, site, record.finished(), first_party)
+
+
+def _require_empty(file: SourceFile, record: BatchRecord) -> None:
+    """What somebody has written since the run began is not replaced."""
+    if sha256(file) != record.source_sha256 and not find_function(file.text, record.function).is_stub:
+        raise TargetError(f"{record.function} in {record.path} has a body now; it stays")
+
+
+def _holding(file: SourceFile, text: str) -> SourceFile:
+    return SourceFile(file.path, file.target, text, file.encoding, file.newline, file.mode, file.content)

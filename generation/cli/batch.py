@@ -1,0 +1,156 @@
+"""``memberwise batch``: fill the stubs of whole repositories, check them, and leave a patch.
+
+Start reading at ``run``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from generation.batch import tree
+from generation.batch.fill import FillOptions
+from generation.batch.inputs import is_folder, open_inputs
+from generation.batch.records import BatchRecord, Status
+from generation.batch.run import BatchPlan
+from generation.batch.run import run as run_batch
+from generation.batch.targets import Select, find_targets, read_targets
+from generation.cli.progress import Progress
+from generation.config import PRESETS, GeneratorConfig, SamplingConfig, ToolConfig
+from generation.errors import ConfigError
+from generation.service import usual_preset
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+_TOOL_DEADLINE_S = 30.0  # nobody waits: an answer that is late for a person is still a good one
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add ``batch``."""
+    parser = subparsers.add_parser("batch", help="fill the stubs of whole repositories")
+    parser.set_defaults(run=run)
+    parser.add_argument("repos", nargs="+", metavar="REPO", help="a folder, wheel, source distribution or git URL")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="records, patches, summary; resumes")
+    parser.add_argument(
+        "--select", default=Select.STUBS.value, metavar="WHAT",
+        help="stubs, docstrings (stubs that have one), or a file of {path, function} lines (stubs)",
+    )  # fmt: skip
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--write", action="store_true", help="change the files, each in one step")
+    output.add_argument("--patch", action="store_true", help="leave one patch for each repository (the default)")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes, each with its own model (1)")
+    parser.add_argument("--resume", action="store_true", help="go on with a run; without it DIR must be new or empty")
+    parser.add_argument("--test", metavar="COMMAND", help="must succeed in the repository with each body in place")
+    parser.add_argument("--untrusted", action="store_true", help="run no interpreter that a repository brings")
+    _add_method(parser)
+
+
+def _add_method(parser: argparse.ArgumentParser) -> None:
+    default, options = GeneratorConfig(), FillOptions()
+    parser.add_argument("--trigger", choices=sorted(PRESETS), help="as for generate")
+    parser.add_argument("--adapter", metavar="A", help="as for generate")
+    parser.add_argument("--model", metavar="M", default=default.model, help="as for generate")
+    parser.add_argument("--threads", type=int, metavar="N", help="of each model")
+    parser.add_argument("--max-tokens", type=int, metavar="N", default=default.max_tokens, help="(%(default)s)")
+    parser.add_argument("--seed", type=int, metavar="S", default=0, help="of the retries (%(default)s)")
+    parser.add_argument(
+        "--retries", type=int, metavar="N", default=options.retries, help="while something is wrong (%(default)s)"
+    )
+    parser.add_argument(
+        "--limit", type=float, metavar="S", default=options.limit_s, help="seconds for one attempt (%(default)s)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fill, check, write; 1 when a function could not be filled."""
+    _check(args)
+    plan = _plan(args)
+    if not plan.total:
+        print("nothing to fill: no function without a body was found")
+        return 0
+    with _helpers(args), Progress("filled", plan.total) as progress:
+        records = run_batch(plan, done=progress.step, skipped=progress.skip)
+    return _report(args, plan, records)
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.jobs < 1 or args.retries < 0 or args.limit <= 0 or args.max_tokens < 1:
+        raise ConfigError("--jobs and --max-tokens are at least 1, --retries at least 0, --limit is above 0")
+    if args.write and not all(map(is_folder, args.repos)):
+        raise ConfigError("--write changes folders only; use --patch for archives and git URLs")
+    if not args.resume and args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
+        raise ConfigError(f"{args.out} is not empty; go on with that run by --resume, or name another folder")
+
+
+def _plan(args: argparse.Namespace) -> BatchPlan:
+    from generation.evaluation.running.about import weights_hash
+
+    roots = open_inputs(args.repos, args.out / "sources")
+    config = GeneratorConfig(
+        model=args.model,
+        adapter=args.adapter,
+        threads=args.threads,
+        max_tokens=args.max_tokens,
+        sampling=SamplingConfig(seed=args.seed),
+        tool=ToolConfig(trusted=not args.untrusted, deadline_s=_TOOL_DEADLINE_S, kill_after_s=2 * _TOOL_DEADLINE_S),
+    ).with_preset(args.trigger or usual_preset(args.model, args.adapter))
+    options = FillOptions(retries=args.retries, limit_s=args.limit, test_command=args.test)
+    plan = BatchPlan(roots, {}, config, args.out.absolute(), options, weights=weights_hash(config))
+    if args.select not in set(Select):
+        listed = read_targets(Path(args.select), roots)
+        return replace(plan, targets={name: [one for one in listed if one.repository == name] for name in roots})
+    found = {name: find_targets(name, root, Select(args.select)) for name, root in roots.items()}
+    unreadable = [failure for _, failures in found.values() for failure in failures]
+    return replace(plan, targets={name: targets for name, (targets, _) in found.items()}, unreadable=unreadable)
+
+
+@contextmanager
+def _helpers(args: argparse.Namespace) -> Iterator[None]:
+    """The other processes of ``--jobs``: the same command, which shares the work by the records in its folder."""
+    words = [word for word in sys.argv[1:] if word != "--resume"]
+    command = [sys.executable, "-m", "generation.cli.main", *words, "--resume", "--jobs", "1", "--patch"]
+    command = [word for word in command if word != "--write"]
+    processes = [
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(args.jobs - 1)
+    ]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.terminate()
+            process.wait()
+
+
+def _report(args: argparse.Namespace, plan: BatchPlan, records: Sequence[BatchRecord]) -> int:
+    """Patches or files, the page, and a line for people."""
+    from generation.batch.page import as_html
+    from generation.batch.results import Outcome, outcome_of
+
+    outcomes: list[Outcome] = [outcome_of(plan, name, records) for name in plan.roots]
+    failures = [f"{'::'.join(key[1:3])}: {reason}" for one in outcomes for key, reason in one.misfits.items()]
+    for one in outcomes:
+        if args.write:
+            failures += tree.write(one.changed)
+        elif one.changed:
+            path = plan.out / f"{one.repository}.patch"
+            path.write_bytes(tree.patch(one.changed, plan.roots[one.repository]))
+            print(f"{path}: git apply it in {plan.roots[one.repository]}")
+    diffs = {key: diff for one in outcomes for key, diff in one.diffs.items()}
+    page = plan.out / "summary.html"
+    page.write_text(as_html(records, diffs, "Memberwise batch"), encoding="utf-8")
+    done = [record for record in records if record.status is Status.DONE]
+    clean = sum(not record.problems and record.test_failed is None for record in done)
+    print(f"{len(done)} of {len(records)} filled, {clean} of them without a finding; what to look at: {page}")
+    for record in records:
+        if record.status is Status.FAILED:
+            failures.append(f"{record.path}::{record.function}: {record.error}")
+    for line in failures:
+        print(f"memberwise: warning: {line}", file=sys.stderr)
+    return 0 if len(done) == len(records) and not failures else 1

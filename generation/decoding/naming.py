@@ -1,0 +1,93 @@
+"""Which name is written at a place where the tool was asked: one of its list, or the one the model writes by itself.
+
+The rules of ARCHITECTURE.md ("How a name is chosen") in their order. Knows no loop and no text but the free path; asks
+nobody. Start reading at ``decide``.
+"""
+
+from __future__ import annotations
+
+import keyword
+from dataclasses import dataclass
+
+from generation.config import DecodingConfig
+from generation.decoding.choice import IdentifierSearch
+from generation.decoding.triggers import TriggerPoint, binds
+from generation.types import ImportNeeded, NameKind, Suggestion, ToolAnswer
+
+NEVER_ASKED = frozenset(keyword.kwlist)
+_LOOK_AHEAD_TOKENS = 24
+_STRING_PREFIXES = frozenset({"r", "u", "b", "f", "br", "rb", "fr", "rf"})
+
+
+@dataclass(frozen=True, slots=True)
+class FreePath:
+    """What the model writes without the tool: the node where it ends, and the identifier it spells."""
+
+    node: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The node to commit, the suggestion it spells (None where the model writes freely), and what it must import."""
+
+    node: int
+    chosen: Suggestion | None = None
+    imports: tuple[ImportNeeded, ...] = ()
+
+    @property
+    def ends_here(self) -> bool:
+        """A whole identifier was chosen, which cannot go on."""
+        return self.chosen is not None and self.chosen.name.isidentifier()
+
+
+def is_no_name(search: IdentifierSearch, node: int, name: str) -> bool:
+    """Keywords are not asked for, nor what turns out to be the prefix of a string, or nothing."""
+    if name.lower() in _STRING_PREFIXES:
+        return search.look_ahead(node, 1)[:1] in {"'", '"'}
+    return name in NEVER_ASKED
+
+
+def decide(
+    search: IdentifierSearch, answer: ToolAnswer, point: TriggerPoint, free: FreePath, config: DecodingConfig
+) -> Decision:
+    """The node to commit, and why (rule 4)."""
+    if not answer.suggestions:
+        return _needing_import(search, answer, free, config)
+    search.rank(answer.suggestions, point.glue)
+    if free.name not in {suggestion.name for suggestion in answer.suggestions}:
+        if free.name and _may_be_new(search, answer, point, free):
+            return Decision(free.node)
+        imported = _needing_import(search, answer, free, config)
+        if imported.chosen is not None:
+            return imported
+        trusted = answer.trusted or answer.trusted_unless_bound  # nothing binds the name here, as was just seen
+        below = config.abstain_below_trusted if trusted else config.abstain_below
+        if config.abstain and search.mass < below:
+            return Decision(free.node)
+    if not search.best(1):
+        return Decision(free.node)
+    node = search.sample()
+    return Decision(node, search.suggestion(node))
+
+
+def _may_be_new(search: IdentifierSearch, answer: ToolAnswer, point: TriggerPoint, free: FreePath) -> bool:
+    """Whether a name that the tool does not know is bound here, or taken by a call that takes any argument."""
+    if point.expected.kind is NameKind.ARGUMENT:
+        return not answer.trusted
+    if not point.expected.may_bind:
+        return False
+    until = " in" if point.expected.bracket else "\n"  # the loop of a comprehension may stand on a later line
+    return binds(free.name, point.expected, search.look_ahead(free.node, _LOOK_AHEAD_TOKENS, until))
+
+
+def _needing_import(search: IdentifierSearch, answer: ToolAnswer, free: FreePath, config: DecodingConfig) -> Decision:
+    """The free name, where an import makes it valid and it is used as what it is: a module by its members."""
+    found = answer.importable.get(free.name)
+    if not config.import_names or found is None or found.import_needed is None:
+        return Decision(free.node)
+    following = search.look_ahead(free.node, 1)
+    used_as = "." if found.kind == "module" else "(.["
+    if not following or following[0] not in used_as:
+        return Decision(free.node)
+    return Decision(free.node, found, (found.import_needed,))

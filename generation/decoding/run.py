@@ -1,0 +1,384 @@
+"""The steps of one generation.
+
+Everything they do to the model is *score a tree, commit a path*: a plain step is a tree of one token, a speculative
+step a chain, a choice among suggestions a trie. Knows nothing of files, editors or prompts. Start at ``Run.step``.
+"""
+
+from __future__ import annotations
+
+import builtins
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from generation.config import Trigger
+from generation.decoding.choice import IdentifierSearch, walk_greedily
+from generation.decoding.detokenize import Detokenizer
+from generation.decoding.events import called, must_stop
+from generation.decoding.naming import NEVER_ASKED, FreePath, decide, is_no_name
+from generation.decoding.sampling import Sampler
+from generation.decoding.triggers import TriggerPoint, find_trigger, function_start, is_familiar, names_argument
+from generation.interfaces import DecodingState
+from generation.source.body import BlockReader, certain_length, repetition_start
+from generation.source.finishing import finish
+from generation.source.lexer import ExpectedName
+from generation.types import (
+    Draft,
+    Extent,
+    Finished,
+    FinishReason,
+    GenerationEvent,
+    GenerationRequest,
+    GenerationStats,
+    ImportNeeded,
+    NameKind,
+    TextDelta,
+    ToolAnswer,
+    ToolCalled,
+    ToolQuery,
+)
+
+if TYPE_CHECKING:
+    from generation.decoding.generator import Generator
+
+_SHOWN_CANDIDATES = 5
+_MOST_REWINDS = 3
+_NEVER_ASKED_PUBLISHED = NEVER_ASKED | frozenset(dir(builtins))  # ToolGen puts no mark before these
+
+
+class Run:
+    """One generation: the sequence inside the model, and what it is as visible text."""
+
+    def __init__(self, generator: Generator, request: GenerationRequest, state: DecodingState, missing: bytes) -> None:
+        self.generator = generator
+        self.config = generator.config
+        self.vocabulary = generator.vocabulary
+        self.request = request
+        self.state = state
+        self.sampler = Sampler(generator.sampling, request.seed)
+        self.block = self._new_block()
+        self.detokenizer = Detokenizer()
+        there = (request.opening + request.prefix).encode()
+        self.block.feed(there[: len(there) - len(missing)].decode())
+        self.missing = missing  # bytes of what is there already that the next tokens must spell
+        self.at_boundary = False  # a chosen name just ended: the next token cannot continue it
+        self.after_mark = False
+        self.next_id: int | None = None  # chosen, not yet committed
+        self.written_tokens = 0
+        self.start = self.shown = len(request.stem)  # where the generated text starts in the text of the block
+        self.ended = False
+        self.imports: list[ImportNeeded] = []
+        self.forwards = self.tool_calls = 0
+        self.tool_ms = self.prefill_ms = self.logprob = 0.0
+        self._written: list[tuple[int, float]] = []  # of each committed token: length of the text and logprob behind it
+        self._rewinds = 0
+        self._refused: dict[int, list[int]] = {}  # length of the sequence: tokens that began a repetition there
+        self._no_mark = torch.zeros(len(self.vocabulary), dtype=torch.bool)
+        if (mark_id := generator.model.tokenizer.mark_id) is not None:
+            self._no_mark[mark_id] = True
+
+    # ------------------------------------------------------------------------------------------ the loop
+
+    def stop_reason(
+        self, cancel: threading.Event | None, started: float, deadline_s: float | None
+    ) -> FinishReason | None:
+        """Why the generation must end now, if it must."""
+        if self.ended:
+            return FinishReason.END
+        if self._repeats:
+            return FinishReason.REPETITION
+        if (reason := must_stop(cancel, started, deadline_s)) is not None:
+            return reason
+        room = min(self.request.max_tokens - self.written_tokens, self.state.room_tokens - self.config.tree_tokens)
+        return FinishReason.LIMIT if room <= 0 else None
+
+    def rewind(self) -> bool:
+        """Go back to where the text began to repeat itself, and refuse the token that began it; False if that fails."""
+        line = repetition_start(self.block.text)
+        if line is None or self._rewinds == _MOST_REWINDS:
+            return False
+        start = sum(map(len, self.block.text.splitlines(keepends=True)[:line]))
+        kept = sum(length <= start for length, _ in self._written)
+        if not kept or self._written[kept - 1][0] < self.shown:
+            return False
+        sequence = list(self.state.token_ids)
+        place = len(sequence) - len(self._written) + kept
+        self._rewinds += 1
+        self._refused.setdefault(place, []).append(sequence[place])
+        self.state.close()
+        self.state = self.generator.model.start(sequence[:place])
+        del self._written[kept:]
+        length, self.logprob = self._written[-1]
+        text = self.block.text[:length]
+        self.block, self.detokenizer = self._new_block(), Detokenizer()
+        self.block.feed(text)
+        self.next_id, self.at_boundary, self.after_mark = None, False, False
+        return True
+
+    def _new_block(self) -> BlockReader:
+        block = BlockReader(self.request.indent, single=self.request.extent is Extent.LINE)
+        block.has_statement = bool(self.request.stem.strip())
+        return block
+
+    def step(self) -> Iterator[GenerationEvent]:
+        """Write the next token, draft or name."""
+        token_id = self.next_id if self.next_id is not None else self._choose()
+        self.next_id = None
+        if self._ends(token_id):
+            self.ended = True
+            self.block.feed(self.detokenizer.feed(self.vocabulary.bytes_of(token_id)))  # `)` of a token like `)\n`
+        elif token_id == self.generator.model.tokenizer.mark_id:
+            yield from self._step_at_mark(token_id)
+        elif point := self._trigger_point(token_id):
+            yield from self._write_name(point, token_id)
+        else:
+            self._write_drafted(token_id)
+        yield from self._new_text()
+
+    def _step_at_mark(self, mark_id: int) -> Iterator[GenerationEvent]:
+        confidence = float(torch.softmax(self.state.next_logits, -1)[mark_id])
+        self._commit_mark(mark_id)
+        self.after_mark = True
+        if not self.block.scanner.in_code or confidence < self.config.mark_confidence:
+            return
+        first = self._choose()
+        if self.vocabulary.bytes_of(first) == b" ":  # a tokenizer that does not join a space to the word behind it
+            self._write_one(first)
+            self.after_mark = True
+            first = self._choose()
+        if point := self._point_after_mark(first):
+            yield from self._write_name(point, first)
+        else:
+            self.next_id = first
+
+    def _point_after_mark(self, first_token: int) -> TriggerPoint | None:
+        """Where the name of a mark starts: at once, or behind the space that its first token brings."""
+        if self._ends(first_token):
+            return None
+        scanner = self.block.scanner
+        point = find_trigger(scanner, self.detokenizer.preview(self.vocabulary.bytes_of(first_token)))
+        if point is not None and not point.glue.strip(" "):
+            return point
+        if self.missing or self.block.text[-1:].isidentifier():
+            return None  # a name put here would grow together with the word before it
+        kind = NameKind.ATTRIBUTE if scanner.previous == "." else NameKind.NAME
+        return TriggerPoint("", "", scanner.expected_name() or ExpectedName(kind, may_bind=False, bracket=""))
+
+    def finished(self, reason: FinishReason, prompt_tokens: int, total_ms: float) -> Finished:
+        """The last event: the text that is worth keeping, and what it cost."""
+        text = finish(self.block.text[: self.block.end], self.request, complete=reason is FinishReason.END)
+        stats = GenerationStats(
+            prompt_tokens=prompt_tokens,
+            generated_tokens=self.written_tokens,
+            forwards=self.forwards,
+            tool_calls=self.tool_calls,
+            tool_ms=self.tool_ms,
+            prefill_ms=self.prefill_ms,
+            total_ms=total_ms,
+            logprob=self.logprob,
+        )
+        imports = tuple(i for i in dict.fromkeys(self.imports) if i.bound_name in text)
+        return Finished(reason, text, imports, stats)
+
+    def _barred(self) -> torch.Tensor:
+        """(V,) bool: tokens that cannot come next, whatever the model thinks."""
+        allow_mark = self.config.trigger is Trigger.MARK and not self.after_mark
+        barred = torch.zeros_like(self._no_mark) if allow_mark else self._no_mark.clone()
+        if self.at_boundary:
+            barred |= self.vocabulary.continues_identifier
+        if self.missing:
+            covering = torch.ones_like(barred)
+            covering[self.vocabulary.covering(self.missing)] = False
+            if self.missing == b" ":
+                covering &= ~self._no_mark  # the mark of the first name stands before the space that is still to come
+            barred |= covering
+        return barred
+
+    @property
+    def _repeats(self) -> bool:
+        """A line ended, and the last ones only repeat those before them."""
+        return self.block.scanner.line_is_blank and repetition_start(self.block.text) is not None
+
+    def _choose(self) -> int:
+        """The next token. A block without a statement cannot end, nor one inside of it."""
+        logits = self.state.next_logits.masked_fill(self._barred(), -torch.inf)
+        logits[self._refused.get(len(self.state.token_ids), [])] = -torch.inf
+        token_id = self.sampler.choose(logits)
+        may_end = self._may_end
+        while not may_end and self._ends(token_id) and logits.isfinite().sum() > 1:
+            logits[token_id] = -torch.inf
+            token_id = self.sampler.choose(logits)
+        return token_id
+
+    @property
+    def _may_end(self) -> bool:
+        return self.request.may_be_empty or (self.block.has_statement and not self.block.needs_block)
+
+    def _ends(self, token_id: int) -> bool:
+        """Whether this token ends the text or leaves the block."""
+        if token_id in self.generator.model.tokenizer.eos_ids:
+            return True
+        ahead = self.block.copy()
+        ahead.feed(self.detokenizer.preview(self.vocabulary.bytes_of(token_id)))
+        return ahead.end is not None
+
+    def _trigger_point(self, token_id: int, next_id: int | None = None) -> TriggerPoint | None:
+        """Where a name starts in a token; ``next_id`` is what probably follows, which may make a name of a keyword."""
+        begun = bool(self.missing and self.request.prefix)  # inside a name nobody can wait for a mark
+        unmarked = self.config.trigger is Trigger.MARK and (begun or self.config.ask_unfamiliar)
+        if self.config.trigger is not Trigger.DOT and not unmarked:
+            return None
+        point = find_trigger(self.block.scanner, self.detokenizer.preview(self.vocabulary.bytes_of(token_id)))
+        if point is None or (point.word in NEVER_ASKED and not self._may_go_on(next_id)):
+            return None
+        if unmarked and not point.word and not begun:
+            return None  # behind the dot a mark may still come
+        published = not self.config.abstain  # which asks only where a mark could have been learned
+        skipped = published and (point.expected.may_bind or point.word in _NEVER_ASKED_PUBLISHED)
+        return None if skipped else point
+
+    def _may_go_on(self, next_id: int | None) -> bool:
+        """Whether a word may still become a longer one: `is` starts `is_open`."""
+        published = not self.config.abstain
+        return not published and (next_id is None or bool(self.vocabulary.continues_identifier[next_id]))
+
+    # ------------------------------------------------------------------------------------------ writing
+
+    def _write_one(self, token_id: int) -> None:
+        """Commit a chosen token."""
+        self._count(self.state.next_logits, token_id)
+        self.state.score(Draft.chain([token_id]))
+        self.state.commit([0])
+        self.forwards += 1
+        self._feed(token_id)
+
+    def _write_drafted(self, token_id: int) -> None:
+        """Commit a chosen token and as much of a draft behind it as the model agrees with."""
+        chain = [token_id, *self._guess([token_id])]
+        chain = chain[: self.state.remembered(chain) or len(chain)]  # a draft is not worth a forward of its own
+        logits = self.state.score(Draft.chain(chain))
+        self.forwards += 1
+        self._count(self.state.next_logits, token_id)
+        self._feed(token_id)
+        accepted = 1
+        barred = self._barred()
+        while accepted < len(chain) and not self._repeats:
+            self.next_id = self.sampler.choose(logits[accepted - 1].masked_fill(barred, -torch.inf))
+            expected_id = chain[accepted + 1] if accepted + 1 < len(chain) else None
+            if self.next_id != chain[accepted] or self._is_special(self.next_id, expected_id):
+                break
+            self._count(logits[accepted - 1], self.next_id)
+            self._feed(self.next_id)
+            self.next_id = None
+            accepted += 1
+        self.state.commit(range(accepted))
+        if self.next_id is not None and self._ends(self.next_id) and not self._may_end:
+            self.next_id = None
+
+    def _guess(self, token_ids: Sequence[int]) -> Sequence[int]:
+        """What may follow the sequence and some more tokens. The drafter sees text, so no marks."""
+        limit = min(self.config.draft_tokens, self.request.max_tokens - self.written_tokens - len(token_ids))
+        if self.generator.drafter is None or limit <= 0 or self.missing or not self.block.has_statement:
+            return ()
+        mark_id = self.generator.model.tokenizer.mark_id
+        visible = [token_id for token_id in (*self.state.token_ids, *token_ids) if token_id != mark_id]
+        return self.generator.drafter.propose(visible, limit)
+
+    def _is_special(self, token_id: int, next_id: int | None) -> bool:
+        mark_id = self.generator.model.tokenizer.mark_id
+        return token_id == mark_id or self._ends(token_id) or self._trigger_point(token_id, next_id) is not None
+
+    def _commit_mark(self, mark_id: int) -> None:
+        """Commit a mark; what may follow is scored with it where that is remembered."""
+        self.state.score(Draft.chain([mark_id, *(() if self.state.remembered([]) is None else self._guess([mark_id]))]))
+        self.state.commit([0])
+        self.forwards += 1
+        self.written_tokens += 1
+        self._written.append((len(self.block.text), self.logprob))
+
+    def _count(self, logits: torch.Tensor, token_id: int) -> None:
+        self.logprob += float(logits[token_id] - logits.logsumexp(-1))
+
+    def _feed(self, token_id: int) -> None:
+        """Take a committed token into the visible text."""
+        piece = self.vocabulary.bytes_of(token_id)
+        self.missing = self.missing[len(piece) :]
+        self.block.feed(self.detokenizer.feed(piece))
+        self.written_tokens += 1
+        self._written.append((len(self.block.text), self.logprob))
+        self.at_boundary = self.after_mark = False
+
+    def _new_text(self) -> Iterator[TextDelta]:
+        """What can be shown now: text that is certainly inside the block."""
+        until = self.block.shown
+        if not self.ended:  # what says again may be taken back
+            until = min(until, len(self.block.text[: certain_length(self.block.text)].rstrip()))
+        if until > self.shown:
+            yield TextDelta(self.block.text[self.shown : until])
+            self.shown = until
+
+    # ------------------------------------------------------------------------------------------ names
+
+    def _write_name(self, point: TriggerPoint, first_token: int) -> Iterator[ToolCalled]:
+        """Write one name, asking the tool unless a keyword or a string comes."""
+        if not self.config.whole_identifier:
+            yield from self._write_walked(point, first_token)
+            return
+        search = IdentifierSearch(
+            self.state, self.vocabulary, self.sampler, self._no_mark, self.config.tree_tokens, self.config.boundary,
+            self._guess,
+        )  # fmt: skip
+        prefix = self.request.prefix if self.missing else ""
+        free, name = search.follow_free(first_token, point.glue, self.missing)
+        if is_no_name(search, free, name) or (not prefix and self._needs_no_tool(name, point)):
+            self._commit_found(search, free)
+            return
+        offset = len(self.block.text) + len(point.glue)
+        if name and names_argument(point.expected, search.look_ahead(free, 1)):
+            point, name = replace(point, expected=replace(point.expected, kind=NameKind.ARGUMENT)), f"{name}="
+        answer = self._ask(point, prefix)
+        decision = decide(search, answer, point, FreePath(free, name), self.config)
+        best = tuple(candidate for candidate, _ in search.best(_SHOWN_CANDIDATES))
+        self._commit_found(search, decision.node)
+        self.imports += decision.imports
+        self.at_boundary = self.config.boundary and decision.ends_here
+        yield called(offset - self.start, point, answer, best, decision.chosen, name)
+
+    def _needs_no_tool(self, name: str, point: TriggerPoint) -> bool:
+        """Whether the model is left alone with a name that it wrote without a mark."""
+        if self.config.trigger is not Trigger.MARK or self.after_mark:
+            return False
+        before = self.request.before
+        text = before + self.block.text + point.glue
+        return is_familiar(name, point.expected.kind, text, text[function_start(before, self.request.indent) :])
+
+    def _write_walked(self, point: TriggerPoint, first_token: int) -> Iterator[ToolCalled]:
+        """The published method: whatever the list holds is forced."""
+        offset = len(self.block.text) + len(point.glue)
+        answer = self._ask(point)
+        chosen, tokens = walk_greedily(self.state, answer.suggestions, point.glue, self.vocabulary)
+        self.forwards += len(tokens)
+        for token_id in tokens:
+            self._feed(token_id)
+        if not tokens:
+            self._write_drafted(first_token)
+        yield called(offset - self.start, point, answer, (), chosen, None)
+
+    def _commit_found(self, search: IdentifierSearch, node: int) -> None:
+        self.logprob += search.log_probability(node)
+        for token_id in search.commit(node):
+            self._feed(token_id)
+        self.forwards += search.forwards
+
+    def _ask(self, point: TriggerPoint, prefix: str = "") -> ToolAnswer:
+        tool = self.generator.tool
+        assert tool is not None
+        before = self.request.before + self.block.text + point.glue
+        query = ToolQuery(self.request.root, self.request.path, before, self.request.after, point.expected.kind)
+        answer = tool.suggest(query)
+        self.tool_calls += 1
+        self.tool_ms += answer.elapsed_ms
+        return replace(answer, suggestions=tuple(s for s in answer.suggestions if s.name.startswith(prefix)))

@@ -1,0 +1,201 @@
+"""A run over a small repository with a model that writes what the test says, and the real tool."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from generation.batch import tree
+from generation.batch.fill import FillOptions
+from generation.batch.page import as_html
+from generation.batch.records import BatchRecord, Status
+from generation.batch.results import outcome_of
+from generation.batch.run import BatchPlan, run
+from generation.batch.targets import Select, find_targets
+from generation.config import GeneratorConfig
+from generation.evaluation.bare_python import measured_tool
+from generation.ledger import read_lines
+from tests.decoding.scripted import ScriptedModel
+
+SHOP = '''"""A shop."""
+
+
+class Basket:
+    """What is bought."""
+
+    def __init__(self, items: list[int]) -> None:
+        """Keep the items."""
+
+    def total(self) -> int:
+        """Sum of the items."""
+
+    def lost(self) -> int:
+        """Nobody knows."""
+
+
+def describe(basket: Basket) -> str:
+    """Say what ``total`` says."""
+    ...
+'''
+BODIES = {
+    "__init__": ["        self.items = items\n"],
+    "total": ["        return sum(self.items)\n", "        return sum(self.itemz)\n"],
+    "lost": ["        return " + 200 * "("],
+    "describe": ["    return str(basket.total())\n"],
+}
+
+
+def preferences(text: str) -> dict[str, float]:
+    """The body of the last function of the prompt, the first of its list by far; then it ends."""
+    header = text.rpartition("def ")[2]
+    written = header.rpartition('"""\n')[2]
+    found: dict[str, float] = {}
+    for weight, body in zip((1.0, 0.1), BODIES.get(header.partition("(")[0], []), strict=False):
+        if body.startswith(written):
+            rest = body[len(written) :]
+            found[rest[:1]] = found.get(rest[:1], 0.0) + weight
+    return found or {"": 1.0}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMBERWISE_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    (folder / "basket.py").write_text(SHOP)
+    return folder
+
+
+@pytest.fixture
+def plan(root: Path, tmp_path: Path) -> BatchPlan:
+    config = GeneratorConfig(tool=measured_tool(), max_tokens=80).with_preset("dot")
+    targets, _ = find_targets("shop", root, Select.STUBS)
+    return BatchPlan({"shop": root}, {"shop": targets}, config, tmp_path / "out", FillOptions(retries=0))
+
+
+def fill(plan: BatchPlan, **told: Callable[..., None]) -> dict[str, BatchRecord]:
+    records = run(plan, lambda config: ScriptedModel(preferences), **told)
+    return {record.function: record for record in records}
+
+
+def test_bodies_are_written_with_earlier_ones_in_sight_and_the_patch_applies(plan: BatchPlan, root: Path) -> None:
+    found = fill(plan)
+    assert {name: record.status for name, record in found.items()} == {
+        "Basket.__init__": Status.DONE,
+        "Basket.total": Status.DONE,
+        "Basket.lost": Status.FAILED,
+        "describe": Status.DONE,
+    }
+    assert found["Basket.total"].text == "        return sum(self.items)\n"  # __init__ was written before
+    assert not any(record.problems for record in found.values())
+    assert "nothing was generated" in (found["Basket.lost"].error or "")
+    assert (root / "basket.py").read_text() == SHOP
+
+    outcome = outcome_of(plan, "shop", list(found.values()))
+    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+    subprocess.run(["git", "apply"], input=tree.patch(outcome.changed, root), cwd=root, check=True)
+    text = (root / "basket.py").read_text()
+    assert all(record.text in text for record in found.values())
+    assert text.count("return") == 2  # those of total and describe
+    assert "..." not in text
+    assert "sum(self.items)" in outcome.diffs[found["Basket.total"].key]
+
+
+def test_what_is_wrong_is_found_and_tried_again(plan: BatchPlan) -> None:
+    options = replace(plan.options, retries=3, test_command=f"{sys.executable} -c 'import basket; basket.nothing'")
+    found = fill(replace(plan, options=options))
+    record = found["Basket.total"]
+    assert record.attempts == 4
+    assert "has no attribute 'nothing'" in (record.test_failed or "")
+    assert record.status is Status.DONE
+    page = as_html(list(found.values()), {}, "a <title>")
+    assert "a &lt;title&gt;" in page
+    assert page.index("Basket.lost") < page.index("Basket.total")  # doubtful ones first
+
+
+def test_a_second_run_makes_nothing_again(plan: BatchPlan) -> None:
+    first = fill(plan)
+    made: list[BatchRecord] = []
+    skipped: list[int] = []
+    assert fill(plan, done=made.append, skipped=skipped.append) == first
+    assert not made
+    other = replace(plan, options=replace(plan.options, limit_s=60.0))
+    fill(other, done=made.append)
+    assert len(made) == 4  # other settings are another run
+
+
+def test_a_file_that_changed_meanwhile_keeps_what_was_written(plan: BatchPlan, root: Path) -> None:
+    records = list(fill(plan).values())
+    text = SHOP.replace('"""Sum of the items."""', '"""Sum of the items."""\n        return 7')
+    (root / "basket.py").write_text(text)
+    outcome = outcome_of(plan, "shop", records)
+    assert list(outcome.misfits) == [record.key for record in records if record.function == "Basket.total"]
+    assert not tree.write(outcome.changed)
+    assert "return 7" in (root / "basket.py").read_text()
+    assert "return str(basket.total())" in (root / "basket.py").read_text()
+    (root / "basket.py").unlink()
+    assert len(outcome_of(plan, "shop", records).misfits) == 3
+
+
+SCRIPT = """
+import sys
+import time
+from pathlib import Path
+from generation.batch.fill import FillOptions
+from generation.batch.run import BatchPlan, run
+from generation.batch.targets import Select, find_targets
+from generation.config import GeneratorConfig
+from generation.evaluation.bare_python import measured_tool
+from tests.batch.test_run import preferences
+from tests.decoding.scripted import ScriptedModel
+
+root, out = map(Path, sys.argv[1:])
+config = GeneratorConfig(tool=measured_tool()).with_preset("dot")
+plan = BatchPlan({"shop": root}, {"shop": find_targets("shop", root, Select.STUBS)[0]}, config, out, FillOptions(0))
+run(plan, lambda config: ScriptedModel(lambda text: time.sleep(0.005) or preferences(text)))
+"""
+
+
+def test_runs_that_are_killed_lose_nothing_and_repeat_nothing(plan: BatchPlan, root: Path, tmp_path: Path) -> None:
+    many = "".join(f'\n\ndef describe_{n}(basket: Basket) -> str:\n    """It is number {n}."""\n' for n in range(6))
+    (root / "basket.py").write_text(SHOP + many)
+    out = tmp_path / "killed"
+    command = [sys.executable, "-c", SCRIPT, str(root), str(out)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    drawn = random.Random(0)
+    for _ in range(2):
+        process = subprocess.Popen(command, env=environment, start_new_session=True)
+        before = _count(out)
+        _wait_for(lambda before=before: _count(out) > before)
+        time.sleep(drawn.random() * 0.2)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert _count(out) < 10
+    processes = [subprocess.Popen(command, env=environment) for _ in range(2)]
+    assert [process.wait(120) for process in processes] == [0, 0]
+    keys = [(line["path"], line["function"]) for line in read_lines(out / "records.jsonl")[0]]
+    assert len(keys) == len(set(keys)) == 10
+
+
+def _count(out: Path) -> int:
+    return len(read_lines(out / "records.jsonl")[0])
+
+
+def _wait_for(holds: Callable[[], bool], limit_s: float = 60.0) -> None:
+    until_s = time.monotonic() + limit_s
+    while not holds():
+        assert time.monotonic() < until_s
+        time.sleep(0.02)
