@@ -10,6 +10,12 @@ local HEAD = '"""Commands of the demo."""\n\nfrom click.core import Context\n\n\
 local USAGE = HEAD .. 'def usage(context: Context) -> str:\n    """The usage of the command."""\n'
 local STUB = HEAD .. 'def close_all(contexts: list[Context]) -> None:\n    """Close every context, the last one first, and count them."""\n    ...\n'
 
+-- A member that is nowhere but in this copy, so that no installed package can be where it was found.
+vim.fn.writefile({ '[project]', 'name = "click"' }, repository .. '/pyproject.toml')
+local ledger = { 'class Ledger:', '    """Keeps the books."""', '', '    def tally_of_march(self) -> int:', '        return 3' }
+vim.fn.writefile(ledger, repository .. '/click/ledger.py')
+local SUMS = '"""Sums."""\n\nfrom click.ledger import Ledger\n\n\ndef total(ledger: Ledger) -> int:\n    """The tally of the month."""\n'
+
 local init = vim.fn.tempname() .. '.lua'
 vim.fn.writefile({
   ('vim.opt.runtimepath:prepend(%q)'):format(plugin),
@@ -108,6 +114,15 @@ step('shows a member that exists in another file, and Tab accepts it', function(
   keys('<Tab>')
   wait('the text', function()
     return vim.endswith(table.concat(lines(), '\n'), 'return context.get' .. shown)
+  end)
+end)
+
+step('knows a member that is only in this folder', function()
+  assert(lua('return require("memberwise").client().root_dir') == vim.uv.fs_realpath(repository), 'another root')
+  open('nvim_sums.py', SUMS)
+  keys('oreturn ledger.ta')
+  wait('the member', function()
+    return ghost():find('^lly_of_march')
   end)
 end)
 

@@ -15,6 +15,10 @@ const HEAD = '"""Commands of the demo."""\n\nfrom click.core import Context\n\n\
 const USAGE = `${HEAD}def usage(context: Context) -> str:\n    """The usage of the command."""\n    `;
 const STUB = `${HEAD}def close_all(contexts: list[Context]) -> None:\n    """Close every context, the last one first, and count them."""\n    ...\n`;
 
+// A member that is nowhere but in the editor's copy, so that no installed package can be where it was found.
+const LEDGER = 'class Ledger:\n    """Keeps the books."""\n\n    def tally_of_march(self) -> int:\n        return 3\n';
+const SUMS = '"""Sums."""\n\nfrom click.ledger import Ledger\n\n\ndef total(ledger: Ledger) -> int:\n    """The tally of the month."""\n    ';
+
 let editor;
 
 /** A test that leaves a picture of what was there when it fails, and no dialog in the way of the next. */
@@ -50,7 +54,8 @@ function ancestors(pid) {
 
 describe("with a server", { concurrency: 1 }, () => {
     before(async () => {
-        editor = await startEditor(REPOSITORY, { name: "vscode", vsix: VSIX, settings: FOUND });
+        const prepare = (folder) => writeFileSync(path.join(folder, "click", "ledger.py"), LEDGER);
+        editor = await startEditor(REPOSITORY, { name: "vscode", vsix: VSIX, settings: FOUND, prepare });
     });
     after(() => editor.close());
 
@@ -75,7 +80,7 @@ describe("with a server", { concurrency: 1 }, () => {
         const page = editor.page.frameLocator("iframe.webview").frameLocator("iframe#active-frame");
         await page.getByRole("heading", { name: "The last completion" }).waitFor();
         const row = page.getByRole("row", { name: /get_usage/ });
-        assert.match(await row.innerText(), /context[\s\S]*jedi[\s\S]*ms/);
+        assert.match(await row.innerText(), /context[\s\S]*(jedi|index)[\s\S]*ms/);
         const link = page.getByRole("link", { name: "get_usage" });
         await link.focus();
         await link.press("Enter");
@@ -100,6 +105,12 @@ describe("with a server", { concurrency: 1 }, () => {
         await editor.press("Control+z");
         await editor.press("Control+z");
         assert.doesNotMatch(await editor.text(), /json\.loads|import json/);
+    });
+
+    step("knows a member that is only in this folder", async () => {
+        await editor.open("click/sums.py", SUMS);
+        await editor.type("return ledger.ta");
+        await editor.waitGhost(/^lly_of_march/);
     });
 
     step("keeps the text while it is typed through", async () => {

@@ -115,12 +115,12 @@ function row(call: Call, index: number): string {
     const cells = [
         code(call.receiver),
         `${call.suggestions}${call.trusted ? "" : " (may lack some)"}`,
-        call.error ? `Jedi failed: ${escape(call.error)}` : best(call),
+        (call.error ? `Jedi failed: ${escape(call.error)}` : "") + best(call),
         escape(call.source ?? "the list was declined"),
         `${call.elapsedMs.toFixed(1)} ms${call.cached ? ", remembered" : ""}`,
         call.modelChoice === call.chosen ? "the same" : code(call.modelChoice),
     ];
-    const rest = cells.map((cell, column) => `<td role="cell" data-head="${HEAD[column + 1]}">${cell}</td>`).join("");
+    const rest = cells.map((cell, column) => `<td role="cell" data-head="${HEAD[column + 1]}"><div>${cell}</div></td>`).join("");
     return `<tr role="row" id="call-${index}" tabindex="-1"><th role="rowheader" scope="row">${code(call.chosen)}</th>${rest}</tr>`;
 }
 
