@@ -54,8 +54,8 @@ class DecodingConfig:
     abstain_below_trusted: float = 0.0005
     mark_confidence: float = 0.0
     ask_unfamiliar: bool = True
-    draft_tokens: int = 8
-    tree_tokens: int = 24
+    draft_tokens: int = 16
+    tree_tokens: int = 8
     prompt_tokens: int = 1024
 
 

@@ -18,7 +18,7 @@ from generation import adapters, models
 from generation.cache import cache_root
 from generation.config import DecodingConfig, GeneratorConfig, SamplingConfig, Trigger
 from generation.errors import ConfigError, ModelLoadError
-from generation.interfaces import LanguageModel
+from generation.interfaces import Drafter, LanguageModel
 from generation.marks.context import PromptContext
 from generation.marks.prompt import build_prompt, paper_prompt
 from generation.marks.relevance import wanted
@@ -40,8 +40,10 @@ from generation.types import (
 )
 
 if TYPE_CHECKING:
+    from generation.decoding.drafting import Odds
     from generation.decoding.forcing import NextName
     from generation.decoding.generator import Generator
+    from generation.decoding.suffix_index import SuffixIndex
 
 _DRAFTED_CHARACTERS = 20_000  # of the file, before and after the cursor, that drafts are taken from
 
@@ -152,6 +154,7 @@ class Session:
             self.root, config.tool, index=self.index if decoding.index else None, repair=decoding.repair
         )
         self.warnings: tuple[str, ...] = self.tool.environment.warnings
+        self._odds: Odds | None = None  # of drafts, learned from one request to the next
 
     def __enter__(self) -> Session:
         return self
@@ -315,14 +318,25 @@ class Session:
         yield from self._generator(request, sampling).stream(request, cancel, deadline_s)
 
     def _generator(self, request: GenerationRequest, sampling: SamplingConfig) -> Generator:
-        from generation.decoding.drafting import LookupDrafter, NGramIndex
         from generation.decoding.generator import Generator
 
-        drafter = None
-        if self.config.decoding.draft_tokens:
-            around = (request.before[-_DRAFTED_CHARACTERS:], request.after[:_DRAFTED_CHARACTERS])
-            drafter = LookupDrafter([NGramIndex(self.model.tokenizer.encode(text)) for text in around])
+        drafter = self._drafter(request) if self.config.decoding.draft_tokens else None
         return Generator(self.model, self.tool, drafter, self.config.decoding, sampling)
+
+    def _drafter(self, request: GenerationRequest) -> Drafter | None:
+        """Drafts from the file around the hole; what they learned of their odds stays with the session."""
+        from generation.decoding.drafting import Odds, drafter_for
+
+        self._odds = self._odds or Odds()
+        return drafter_for(self.model, self.known_texts(request), self._odds)
+
+    def known_texts(self, request: GenerationRequest) -> list[SuffixIndex]:
+        """What drafts are taken from beside the sequence."""
+        from generation.decoding.drafting import index_of
+
+        around = (request.before[-_DRAFTED_CHARACTERS:], request.after[:_DRAFTED_CHARACTERS])
+        indices = (index_of(self.model.tokenizer.encode(text)) for text in around)
+        return [index for index in indices if index is not None]
 
 
 def prompt_context(index: MemberIndex, path: Path, before: str, after: str, owner: str) -> PromptContext:

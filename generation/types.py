@@ -241,7 +241,10 @@ class ToolCalled:
 
 @dataclass(frozen=True, slots=True)
 class GenerationStats:
-    """Cost of one generation. ``forwards`` counts calls of the model after the prompt."""
+    """Cost of one generation.
+
+    ``forwards`` counts calls of the model after the prompt, ``tool_ms`` is what was waited for answers of the tool.
+    """
 
     prompt_tokens: int = 0
     generated_tokens: int = 0

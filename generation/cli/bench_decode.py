@@ -17,11 +17,13 @@ from rich.table import Table
 
 from generation.config import GeneratorConfig
 from generation.errors import ConfigError
-from generation.evaluation import decode_bench
+from generation.evaluation import decode_bench, overhead_bench
 from generation.evaluation.repositories import open_repositories
 from generation.models import resolve
+from generation.service import load_model, usual_preset
 
 if TYPE_CHECKING:
+    from generation.decoding.rivals import Clock
     from generation.interfaces import LanguageModel
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -36,6 +38,7 @@ def add_parser(parts: Subparsers) -> None:
     parser.add_argument("--lengths", default="200,1000,2000", metavar="A,B", help="tokens of the prompts")
     parser.add_argument("--prompts", type=int, default=3, metavar="N", help="of each length (3)")
     parser.add_argument("--tokens", type=int, default=64, metavar="N", help="written behind each (64)")
+    parser.add_argument("--functions", type=int, default=2, metavar="N", help="of each repository, with the tool (2)")
     parser.add_argument("--threads", type=int, metavar="N", help="of a forward (half of the cores)")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
     parser.add_argument("--gguf", type=Path, metavar="FILE", help="compare with llama.cpp too, on these weights")
@@ -57,7 +60,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _measured(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     from generation.decoding.loading import default_threads
-    from generation.service import load_model
 
     config = GeneratorConfig(threads=args.threads or default_threads())
     clock = time.process_time if args.cpu_time else time.perf_counter
@@ -70,8 +72,31 @@ def _measured(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     if args.gguf is not None:
         engines |= decode_bench.llama_cpp_engines(args.gguf, config.threads or 1, scratch, clock)
     rows = decode_bench.measure(engines, prompts, args.tokens, _say)
-    ratios = {**decode_bench.ratios(rows), "keystroke_share": round(keystroke, 4)}
-    return {"rows": [asdict(row) for row in rows], "ratios": ratios, "rss_mb": round(memory_mb)}
+    overheads = _overheads(args, clock)
+    return {
+        "rows": [asdict(row) for row in rows],
+        "overheads": [asdict(one) for one in overheads],
+        "ratios": {
+            **decode_bench.ratios(rows),
+            "keystroke_share": round(keystroke, 4),
+            **overhead_bench.ratios(overheads, usual_preset("default")),
+        },
+        "rss_mb": round(memory_mb),
+    }
+
+
+def _overheads(args: argparse.Namespace, clock: Clock) -> list[overhead_bench.Overhead]:
+    """Of both ways to ask, each with the adapter that ships for it."""
+    from generation.decoding.loading import default_threads
+
+    if args.functions <= 0:
+        return []
+    roots = open_repositories(args.repos, _say)
+    base = GeneratorConfig(threads=args.threads or default_threads(), max_tokens=96)
+    configs = [base.with_preset(name) for name in ("mark", "dot")]
+    return [
+        overhead_bench.measure(config, load_model(config), roots, args.functions, clock, _say) for config in configs
+    ]
 
 
 def _prompts(args: argparse.Namespace, model: LanguageModel) -> dict[int, list[list[int]]]:

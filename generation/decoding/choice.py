@@ -16,6 +16,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -27,6 +28,14 @@ from generation.types import Candidate, Draft, Suggestion
 
 _LONGEST_FREE_TOKENS = 16
 _NEGLIGIBLE = math.log(1e-4)  # a name less likely than this is not looked for
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Log of the sum over all tokens that may follow a node; log-probability that an identifier ends there."""
+
+    total: float
+    ending: float
 
 
 class IdentifierSearch:
@@ -62,10 +71,9 @@ class IdentifierSearch:
         self._guess = guess
         self.trie = SuggestionTrie()
         self.forwards = 0
-        self._logits: dict[int, torch.Tensor] = {ROOT: state.next_logits.masked_fill(barred, -torch.inf)}
-        self._total = {ROOT: float(self._logits[ROOT].logsumexp(-1))}
-        self._reached: dict[int, float] = {ROOT: 0.0}  # log-probability of the path down to a scored node
-        self._ending: dict[int, float] = {}  # log-probability that an identifier ends after a scored node
+        self._logits: dict[int, torch.Tensor] = {ROOT: state.next_logits}
+        self._sums: dict[int, _Sums] = {}
+        self._reached: dict[int, float] = {ROOT: 0.0}  # log-probability of the path down to a node
         self._followed: dict[int, int] = {}  # the token chosen freely after a node
         self._order: list[int] = []  # nodes of the draft scored last
 
@@ -100,7 +108,7 @@ class IdentifierSearch:
         if node not in self._followed:
             if node not in self._logits:
                 self._score([node], self._beyond(node))
-            logits = self._logits[node]
+            logits = self._logits[node].masked_fill(self._barred, -torch.inf)
             if required:
                 covering = self._vocabulary.covering(required)
                 logits = torch.full_like(logits, -torch.inf).index_copy(0, torch.tensor(covering), logits[covering])
@@ -143,7 +151,7 @@ class IdentifierSearch:
             best = max((self._whole(node) for node in self._complete_nodes()), default=-math.inf)
             if bound <= max(best, _NEGLIGIBLE):
                 return
-            self._score(self._plan(open_nodes))
+            self._score(self._plan(open_nodes, max(best, _NEGLIGIBLE) if self._sampler.greedy else _NEGLIGIBLE))
 
     def best(self, count: int) -> list[tuple[Candidate, int]]:
         """The most probable suggestions that are known, each with its node."""
@@ -187,16 +195,21 @@ class IdentifierSearch:
         draft, self._order = self.trie.as_draft(nodes)
         count = len(draft)
         parents = (*draft.parents, *range(count - 1, count - 1 + len(beyond)))
-        scored = self._state.score(Draft((*draft.token_ids, *beyond), parents))[:count]
-        logits = scored.masked_fill(self._barred, -torch.inf)
-        totals = logits.logsumexp(-1)
-        endings = logits.masked_fill(self._vocabulary.continues_identifier, -torch.inf).logsumexp(-1) - totals
+        scored = self._state.score(Draft((*draft.token_ids, *beyond), parents))
         self.forwards += 1
         for row, node in enumerate(self._order):
-            self._logits[node] = logits[row]
-            self._total[node] = float(totals[row])
-            self._ending[node] = float(endings[row])
-            self._reached[node] = self._bound(node)
+            self._logits[node] = scored[row]
+
+    def _sums_of(self, node: int) -> _Sums:
+        """Computed where names compete, which most free paths never do."""
+        if node not in self._sums:
+            logits = self._logits[node].masked_fill(self._barred, -torch.inf)
+            peak = logits.max()
+            weights = (logits - peak).exp()
+            total = weights.sum()
+            ending = (weights * self._vocabulary.ends_identifier).sum()
+            self._sums[node] = _Sums(float(peak + total.log()), float((ending / total).log()))
+        return self._sums[node]
 
     def _beyond(self, node: int) -> Sequence[int]:
         """What to score with the free path in advance; nothing where it would be forgotten, or cost its own forward."""
@@ -206,32 +219,35 @@ class IdentifierSearch:
 
     def _bound(self, node: int) -> float:
         """Log-probability of the path to a node whose parent is scored: no name below it can have more."""
-        if node in self._reached:
-            return self._reached[node]
-        parent = self.trie.nodes[node].parent
-        step = float(self._logits[parent][self.trie.nodes[node].token_id]) - self._total[parent]
-        return self._reached[parent] + step
+        if node not in self._reached:
+            parent = self.trie.nodes[node].parent
+            step = float(self._logits[parent][self.trie.nodes[node].token_id]) - self._sums_of(parent).total
+            self._reached[node] = self._bound(parent) + step
+        return self._reached[node]
 
     def _whole(self, node: int) -> float:
-        return self._reached[node] + (self._ending[node] if self._boundary else 0.0)
+        return self._bound(node) + (self._sums_of(node).ending if self._boundary else 0.0)
 
     def _complete_nodes(self) -> list[int]:
-        return [n for n in self._reached if n != ROOT and self.trie.nodes[n].suggestion is not None]
+        return [n for n in self._logits if n != ROOT and self.trie.nodes[n].suggestion is not None]
 
     def _open_nodes(self) -> list[int]:
         """Nodes that were not scored, below scored ones, with a suggestion at or under them."""
         nodes = self.trie.nodes
-        below = (child for scored in self._reached for child in self.trie.children(scored).values())
-        return [node for node in below if node not in self._reached and nodes[node].names]
+        below = (child for scored in self._logits for child in self.trie.children(scored).values())
+        return [node for node in below if node not in self._logits and nodes[node].names]
 
-    def _plan(self, open_nodes: Sequence[int]) -> list[int]:
-        """Nodes to score next, best first. Children are guessed to share their parent's probability by their names."""
+    def _plan(self, open_nodes: Sequence[int], least: float) -> list[int]:
+        """Nodes to score next, best first, while they may have more than ``least``.
+
+        Children are guessed to share their parent's probability by their names.
+        """
         heap = [(-self._bound(node), node) for node in open_nodes]
         heapq.heapify(heap)
         planned: list[int] = []
         while heap and len(planned) < self._tree_tokens:
             cost, node = heapq.heappop(heap)
-            if planned and -cost < _NEGLIGIBLE:
+            if planned and -cost < least:
                 break
             planned.append(node)
             total = self.trie.nodes[node].names

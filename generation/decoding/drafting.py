@@ -1,95 +1,139 @@
-"""Drafters: guesses of how a sequence goes on, taken from text that is known. A wrong guess costs time, never text.
+"""Drafts: guesses of how a sequence goes on, taken from text that is known. A wrong guess costs time, never text.
 
-``NGramIndex`` finds where the end of a sequence stood before; ``LookupDrafter`` asks one for the sequence itself, which
-grows with it, and others for texts that stay: the file around the cursor, files beside it. Knows no model.
+``LookupDrafter`` proposes what followed the longest end of the sequence that was seen before: in the sequence itself,
+and in texts that stay (the file around the cursor, files beside it). How much of it is worth a forward follows from
+what forwards cost on this machine and from how often such guesses were right. Knows no model. Start at
+``LookupDrafter.propose``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-_SIZES = (12, 6, 3, 2)  # of the n-grams that are looked up, longest first
-_LONGEST = 16  # tokens of a match that are counted
+from generation.decoding.llama.native import NoKernels, find_kernels
+from generation.decoding.step_costs import MOST_ROWS, StepCosts
+from generation.decoding.suffix_index import SuffixIndex
+from generation.interfaces import LanguageModel
+
+_MOST_TOKENS = MOST_ROWS - 1
+_BUCKETS = (2, 3, 4, 6, 9, 14, 20)  # lengths of matches that are told apart, by their lower ends
+_PRIOR = (0.12, 0.25, 0.5, 0.75, 0.9, 0.95, 0.97)  # how often a guess was right in files of the training list
+_PRIOR_GUESSES = 12.0
+_REMEMBERED_GUESSES = 200.0
 
 
-class NGramIndex:
-    """Where each n-gram of a token sequence stood last.
+class Odds:
+    """How often the next token of a guess is right, by the length of its match; learns, and forgets slowly."""
 
-    The sequence may be rewritten from some place on. What the tables say of the tokens that were there is then wrong,
-    and is found out when it is read: every hit is compared with the tokens.
-    """
+    def __init__(self) -> None:
+        self._right = [share * _PRIOR_GUESSES for share in _PRIOR]
+        self._seen = [_PRIOR_GUESSES] * len(_PRIOR)
 
-    def __init__(self, token_ids: Sequence[int] = ()) -> None:
-        self._ids: list[int] = []
-        self._ends: dict[int, dict[tuple[int, ...], int]] = {size: {} for size in _SIZES}
-        self.update(token_ids)
+    def __call__(self, match: int) -> float:
+        """Between 0 and 1."""
+        bucket = _bucket(match)
+        return self._right[bucket] / self._seen[bucket]
 
-    def update(self, token_ids: Sequence[int]) -> None:
-        """Make this the sequence."""
-        ids = list(token_ids)
-        same = len(self._ids) if ids[: len(self._ids)] == self._ids else _common(self._ids, ids)
-        self._ids = ids
-        for size, ends in self._ends.items():
-            for end in range(max(same, size), len(ids)):  # an n-gram that nothing follows yet is not looked for
-                ends[tuple(ids[end - size : end])] = end
+    def learn(self, match: int, *, right: bool) -> None:
+        """One guess was seen through."""
+        bucket = _bucket(match)
+        if self._seen[bucket] >= _REMEMBERED_GUESSES:
+            self._right[bucket] /= 2
+            self._seen[bucket] /= 2
+        self._right[bucket] += right
+        self._seen[bucket] += 1
 
-    def find(self, tail: Sequence[int]) -> tuple[int, int]:
-        """How many tokens at the end of ``tail`` stood here before, at most 16, and where they ended; or (0, 0)."""
-        for size in _SIZES:
-            end = self._ends[size].get(tuple(tail[-size:]), 0)
-            match = self._match(tail, end)
-            if match >= size:
-                return match, end
-        return 0, 0
 
-    def following(self, end: int, count: int) -> list[int]:
-        """At most ``count`` tokens from a place on."""
-        return self._ids[end : end + count]
+@dataclass(frozen=True, slots=True)
+class _Guess:
+    """What was thought to follow ``position`` tokens, whether it was worth a draft or not."""
 
-    def _match(self, tail: Sequence[int], end: int) -> int:
-        if end >= len(self._ids):
-            return 0
-        match = 0
-        for one, other in zip(
-            reversed(tail[-_LONGEST:]), reversed(self._ids[max(0, end - _LONGEST) : end]), strict=False
-        ):
-            if one != other:
-                break
-            match += 1
-        return match
+    position: int
+    token_ids: list[int]
+    match: int
 
 
 class LookupDrafter:
     """Proposes what followed the longest end of the sequence that was seen before.
 
-    The proposal grows with the match (``2 n - 1``): a long match is more likely to go on. Of equal matches the sequence
-    itself wins, then the first text.
+    Of equal matches the sequence itself wins, then the first text. A guess that is not proposed is followed all the
+    same, so the odds stay true where drafts do not pay.
 
-    Source: prompt lookup decoding (Saxena 2023); the texts beside the prompt, the length and the index are ours.
+    Source: prompt lookup decoding (Saxena 2023); the texts beside the prompt, the index and the length are ours.
 
     Args:
+        own: an empty index, for the sequence.
+        costs: of forwards.
         texts: indices of texts that are known beside the sequence.
+        odds: what was learned before.
     """
 
-    def __init__(self, texts: Sequence[NGramIndex] = ()) -> None:
-        self._own = NGramIndex()
+    def __init__(
+        self, own: SuffixIndex, costs: StepCosts, texts: Sequence[SuffixIndex] = (), odds: Odds | None = None
+    ) -> None:
+        self._own = own
+        self._costs = costs
         self._texts = texts
+        self._odds = odds or Odds()
+        self._last = _Guess(0, [], 0)
 
     def propose(self, token_ids: Sequence[int], limit: int) -> Sequence[int]:
-        """At most ``limit`` tokens that may follow ``token_ids``; empty when its end occurs nowhere before."""
-        self._own.update(token_ids)
+        """At most ``limit`` tokens that may follow ``token_ids``; empty when none are worth their forward."""
+        kept = self._own.update(token_ids)
+        if kept >= self._last.position:
+            self._learn(token_ids)
         best, best_match, best_end = self._own, 0, 0
         for index in (self._own, *self._texts):
             match, end = index.find(token_ids)
             if match > best_match:
                 best, best_match, best_end = index, match, end
-        return best.following(best_end, min(limit, 2 * best_match - 1)) if best_match else []
+        guess = best.following(best_end, _MOST_TOKENS) if best_match else []
+        if best is self._own:
+            guess = (guess * _MOST_TOKENS)[:_MOST_TOKENS]  # what repeats itself ends where the sequence does
+        self._last = _Guess(len(token_ids), guess, best_match)
+        return guess[: self._worth(best_match, min(limit, len(guess)), len(token_ids))]
+
+    def _worth(self, match: int, available: int, context_tokens: int) -> int:
+        """How many tokens of a guess let most tokens be written in a millisecond."""
+        if available <= 0:
+            return 0
+        rows_ms = self._costs.rows_ms(context_tokens)
+        chance = expected = 1.0
+        best, best_rate = 0, 1 / rows_ms[0]
+        for count in range(1, available + 1):
+            chance *= self._odds(match + count - 1)
+            expected += chance
+            if expected / rows_ms[count] > best_rate:
+                best, best_rate = count, expected / rows_ms[count]
+        return best
+
+    def _learn(self, token_ids: Sequence[int]) -> None:
+        last = self._last
+        written = token_ids[last.position : last.position + len(last.token_ids)]
+        for number, (one, other) in enumerate(zip(last.token_ids, written, strict=False)):
+            self._odds.learn(last.match + number, right=one == other)
+            if one != other:
+                return
 
 
-def _common(first: Sequence[int], second: Sequence[int]) -> int:
-    same = 0
-    for one, other in zip(first, second, strict=False):
-        if one != other:
-            break
-        same += 1
-    return same
+def drafter_for(
+    model: LanguageModel, texts: Sequence[SuffixIndex] = (), odds: Odds | None = None
+) -> LookupDrafter | None:
+    """A drafter for one sequence; None without kernels, or for a model that does not know what its forwards cost."""
+    costs: StepCosts | None = getattr(model, "step_costs", None)
+    own = index_of(())
+    return LookupDrafter(own, costs, texts, odds) if costs is not None and own is not None else None
+
+
+def index_of(token_ids: Sequence[int]) -> SuffixIndex | None:
+    """An index of a text; None without kernels."""
+    kernels = find_kernels()
+    return None if isinstance(kernels, NoKernels) else SuffixIndex(kernels, token_ids)
+
+
+def _bucket(match: int) -> int:
+    bucket = 0
+    while bucket + 1 < len(_BUCKETS) and match >= _BUCKETS[bucket + 1]:
+        bucket += 1
+    return bucket

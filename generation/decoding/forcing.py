@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from generation.decoding.asking import Asker
 from generation.decoding.choice import leading_identifier
 from generation.decoding.generator import Generator
 from generation.decoding.run import Run
@@ -38,9 +39,10 @@ def next_name(generator: Generator, request: GenerationRequest, written: str) ->
     """
     tokenizer = generator.model.tokenizer
     ids, missing = generator.vocabulary.encode_stem(request.prompt + written, "return")
+    asker = Asker(generator.tool)
     state = generator.model.start([*([] if tokenizer.bos_id is None else [tokenizer.bos_id]), *ids])
     try:
-        run = Run(generator, request, state, b"")
+        run = Run(generator, request, state, b"", asker)
         run.block = BlockReader(request.indent)
         run.block.feed(written.encode()[: len(written.encode()) - len(missing)].decode(errors="ignore"))
         run.missing = missing
@@ -53,4 +55,5 @@ def next_name(generator: Generator, request: GenerationRequest, written: str) ->
         name = leading_identifier(run.block.text[len(written) :])
     finally:
         state.close()
+        asker.close()
     return NextName(name, next((call for call in calls if call.offset == len(written)), None))

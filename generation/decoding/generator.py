@@ -6,12 +6,14 @@ Knows nothing of files, editors or prompts, and no implementation of the protoco
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from generation.config import DecodingConfig, SamplingConfig, Trigger
+from generation.decoding.asking import Asker, first_question
 from generation.decoding.events import must_stop, unwritten
 from generation.decoding.run import Run
 from generation.decoding.vocabulary import vocabulary_of
@@ -60,21 +62,33 @@ class Generator:
             CapacityError: the prompt does not fit into the model's context.
         """
         started = time.perf_counter()
+
+        def must() -> FinishReason | None:
+            return must_stop(cancel, started, deadline_s)
+
+        with contextlib.closing(Asker(self.tool)) as asker:
+            yield from self._write(request, must, started, asker)
+
+    def _write(
+        self, request: GenerationRequest, must: Callable[[], FinishReason | None], started: float, asker: Asker
+    ) -> Iterator[GenerationEvent]:
         prompt_ids, missing = self._prompt(request)
+        if self.config.trigger is not Trigger.OFF and self.config.repair:
+            asker.ask(first_question(request))  # nobody waits for it; what it takes is known then
         try:
-            state = self.model.start(prompt_ids, lambda: must_stop(cancel, started, deadline_s) is not None)
+            state = self.model.start(prompt_ids, lambda: must() is not None)
         except StoppedError:
             yield Started(len(prompt_ids))
-            yield unwritten(must_stop(cancel, started, deadline_s), len(prompt_ids), started)
+            yield unwritten(must(), len(prompt_ids), started)
             return
-        run = Run(self, request, state, missing)
+        run = Run(self, request, state, missing, asker)
         try:
             run.prefill_ms = (time.perf_counter() - started) * 1000
             yield Started(len(prompt_ids), state.reused_tokens)
-            reason = run.stop_reason(cancel, started, deadline_s)
+            reason = run.stop_reason(must)
             while reason is None or (reason is FinishReason.REPETITION and run.rewind()):
                 yield from run.step()
-                reason = run.stop_reason(cancel, started, deadline_s)
+                reason = run.stop_reason(must)
             yield run.finished(reason, len(prompt_ids), (time.perf_counter() - started) * 1000)
         finally:
             run.state.close()

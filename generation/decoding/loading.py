@@ -63,19 +63,21 @@ def load_model(
     _require_libraries()
     import torch
 
+    from generation.decoding.llama.native import processor
     from generation.decoding.tokenizer import load_tokenizer
 
     added = _fitting_adapter(adapter, path)
     count = threads or default_threads()
     torch.set_num_threads(count)
     engine = choose_engine(path, dtype)
+    costs_key = f"{path.resolve().name} {engine.dtype} {engine.reason} {count} {processor()}"
     if engine.kernels is None or engine.shape is None:
-        return _transformers_model(path, engine.dtype, added)
+        return _transformers_model(path, engine.dtype, added, costs_key)
     from generation.decoding.llama.model import LlamaModel
 
     weights = load_packed(path, engine.shape, engine.dtype, added.folder if added else None)
     tokenizer = load_tokenizer(path, weights.shape.vocabulary, added.mark_id if added else None)
-    return LlamaModel(weights, engine.kernels, tokenizer, _name(path, added), count)
+    return LlamaModel(weights, engine.kernels, tokenizer, _name(path, added), count, costs_key=costs_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +139,14 @@ def load_packed(path: Path, shape: LlamaShape, dtype: str, adapter: Path | None 
     return load_or_pack(packed_key(path, variant), convert)
 
 
-def _transformers_model(path: Path, dtype: str, added: _Added | None) -> LanguageModel:
+def _transformers_model(path: Path, dtype: str, added: _Added | None, costs_key: str) -> LanguageModel:
     from generation.decoding.tokenizer import load_tokenizer
     from generation.decoding.transformers_model import TransformersModel
 
     network = load_network(path, dtype, added.folder if added else None)
     rows = network.get_output_embeddings().weight.shape[0]
     tokenizer = load_tokenizer(path, rows, added.mark_id if added else None)
-    return TransformersModel(network, tokenizer, _name(path, added))
+    return TransformersModel(network, tokenizer, _name(path, added), costs_key)
 
 
 def _read_config(path: Path) -> dict[str, Any]:

@@ -14,12 +14,13 @@ from typing import Any, Protocol
 
 import torch
 
-from generation.decoding.drafting import LookupDrafter
+from generation.decoding.drafting import drafter_for
+from generation.decoding.suffix_index import SuffixIndex
 from generation.errors import MissingExtraError, ModelLoadError
 from generation.interfaces import LanguageModel
 from generation.types import Draft
 
-_DRAFT_TOKENS = 8
+_DRAFT_TOKENS = 16
 
 Clock = Callable[[], float]
 
@@ -65,7 +66,7 @@ class OwnEngine:
         started = self._clock()
         state = self._model.start(prompt_ids)
         read_s = self._clock() - started
-        drafter = LookupDrafter() if self._drafts else None
+        drafter = drafter_for(self._model) if self._drafts else None
         token_id, written = int(state.next_logits.argmax()), list[int]()
         while len(written) < count:
             guess = drafter.propose([*state.token_ids, token_id], _DRAFT_TOKENS) if drafter else ()
@@ -79,6 +80,30 @@ class OwnEngine:
             token_id = following[accepted - 1]
         state.close()
         return Timing(tuple(written[:count]), read_s, self._clock() - started - read_s)
+
+    def rewrite(self, prompt_ids: Sequence[int], token_ids: Sequence[int], texts: Sequence[SuffixIndex] = ()) -> float:
+        """Seconds to write given tokens behind a prompt, whatever the model thinks of them; without the prompt.
+
+        Args:
+            prompt_ids: the prompt.
+            token_ids: what is written, as if the model wanted it.
+            texts: what drafts are taken from beside the sequence.
+        """
+        state = self._model.start(prompt_ids)
+        drafter = drafter_for(self._model, texts) if self._drafts else None
+        started, written = self._clock(), 0
+        while written < len(token_ids):
+            guess = drafter.propose([*state.token_ids, token_ids[written]], _DRAFT_TOKENS) if drafter else ()
+            chain = [token_ids[written], *guess]
+            state.score(Draft.chain(chain)).argmax(-1)
+            accepted = 1
+            while chain[accepted : accepted + 1] == list(token_ids[written + accepted : written + accepted + 1]) != []:
+                accepted += 1
+            state.commit(range(accepted))
+            written += accepted
+        elapsed_s = self._clock() - started
+        state.close()
+        return elapsed_s
 
 
 class TransformersEngine:

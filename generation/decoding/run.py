@@ -7,17 +7,19 @@ step a chain, a choice among suggestions a trie. Knows nothing of files, editors
 from __future__ import annotations
 
 import builtins
-import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from generation.config import Trigger
+from generation.decoding.asking import Asker
 from generation.decoding.choice import IdentifierSearch, walk_greedily
 from generation.decoding.detokenize import Detokenizer
-from generation.decoding.events import called, must_stop
+from generation.decoding.events import called
 from generation.decoding.naming import NEVER_ASKED, FreePath, decide, is_no_name
 from generation.decoding.sampling import Sampler
 from generation.decoding.triggers import TriggerPoint, find_trigger, function_start, is_familiar, names_argument
@@ -52,7 +54,14 @@ _NEVER_ASKED_PUBLISHED = NEVER_ASKED | frozenset(dir(builtins))  # ToolGen puts 
 class Run:
     """One generation: the sequence inside the model, and what it is as visible text."""
 
-    def __init__(self, generator: Generator, request: GenerationRequest, state: DecodingState, missing: bytes) -> None:
+    def __init__(
+        self,
+        generator: Generator,
+        request: GenerationRequest,
+        state: DecodingState,
+        missing: bytes,
+        asker: Asker,
+    ) -> None:
         self.generator = generator
         self.config = generator.config
         self.vocabulary = generator.vocabulary
@@ -76,21 +85,20 @@ class Run:
         self._written: list[tuple[int, float]] = []  # of each committed token: length of the text and logprob behind it
         self._rewinds = 0
         self._refused: dict[int, list[int]] = {}  # length of the sequence: tokens that began a repetition there
+        self.asker = asker
         self._no_mark = torch.zeros(len(self.vocabulary), dtype=torch.bool)
         if (mark_id := generator.model.tokenizer.mark_id) is not None:
             self._no_mark[mark_id] = True
 
     # ------------------------------------------------------------------------------------------ the loop
 
-    def stop_reason(
-        self, cancel: threading.Event | None, started: float, deadline_s: float | None
-    ) -> FinishReason | None:
-        """Why the generation must end now, if it must."""
+    def stop_reason(self, must: Callable[[], FinishReason | None]) -> FinishReason | None:
+        """Why the generation must end now, if it must; ``must`` says what the caller thinks."""
         if self.ended:
             return FinishReason.END
         if self._repeats:
             return FinishReason.REPETITION
-        if (reason := must_stop(cancel, started, deadline_s)) is not None:
+        if (reason := must()) is not None:
             return reason
         room = min(self.request.max_tokens - self.written_tokens, self.state.room_tokens - self.config.tree_tokens)
         return FinishReason.LIMIT if room <= 0 else None
@@ -332,14 +340,17 @@ class Run:
             self._guess,
         )  # fmt: skip
         prefix = self.request.prefix if self.missing else ""
+        offset = len(self.block.text) + len(point.glue)
+        unmarked = self.config.trigger is Trigger.MARK and not self.after_mark and not prefix
+        pending = None if unmarked else self._ask(point)  # is answered while the free path is followed
         free, name = search.follow_free(first_token, point.glue, self.missing)
-        if is_no_name(search, free, name) or (not prefix and self._needs_no_tool(name, point)):
+        if is_no_name(search, free, name) or (unmarked and self._is_familiar(name, point)):
             self._commit_found(search, free)
             return
-        offset = len(self.block.text) + len(point.glue)
         if name and names_argument(point.expected, search.look_ahead(free, 1)):
             point, name = replace(point, expected=replace(point.expected, kind=NameKind.ARGUMENT)), f"{name}="
-        answer = self._ask(point, prefix)
+            pending = self._ask(point)
+        answer = self._answer(pending or self._ask(point), prefix)
         decision = decide(search, answer, point, FreePath(free, name), self.config)
         best = tuple(candidate for candidate, _ in search.best(_SHOWN_CANDIDATES))
         self._commit_found(search, decision.node)
@@ -347,10 +358,7 @@ class Run:
         self.at_boundary = self.config.boundary and decision.ends_here
         yield called(offset - self.start, point, answer, best, decision.chosen, name)
 
-    def _needs_no_tool(self, name: str, point: TriggerPoint) -> bool:
-        """Whether the model is left alone with a name that it wrote without a mark."""
-        if self.config.trigger is not Trigger.MARK or self.after_mark:
-            return False
+    def _is_familiar(self, name: str, point: TriggerPoint) -> bool:
         before = self.request.before
         text = before + self.block.text + point.glue
         return is_familiar(name, point.expected.kind, text, text[function_start(before, self.request.indent) :])
@@ -358,7 +366,7 @@ class Run:
     def _write_walked(self, point: TriggerPoint, first_token: int) -> Iterator[ToolCalled]:
         """The published method: whatever the list holds is forced."""
         offset = len(self.block.text) + len(point.glue)
-        answer = self._ask(point)
+        answer = self._answer(self._ask(point))
         chosen, tokens = walk_greedily(self.state, answer.suggestions, point.glue, self.vocabulary)
         self.forwards += len(tokens)
         for token_id in tokens:
@@ -373,12 +381,15 @@ class Run:
             self._feed(token_id)
         self.forwards += search.forwards
 
-    def _ask(self, point: TriggerPoint, prefix: str = "") -> ToolAnswer:
-        tool = self.generator.tool
-        assert tool is not None
+    def _ask(self, point: TriggerPoint) -> Future[ToolAnswer]:
         before = self.request.before + self.block.text + point.glue
         query = ToolQuery(self.request.root, self.request.path, before, self.request.after, point.expected.kind)
-        answer = tool.suggest(query)
+        return self.asker.ask(query)
+
+    def _answer(self, pending: Future[ToolAnswer], prefix: str = "") -> ToolAnswer:
+        """Of the names that start with ``prefix``."""
+        started = time.perf_counter()
+        answer = pending.result()
         self.tool_calls += 1
-        self.tool_ms += answer.elapsed_ms
+        self.tool_ms += (time.perf_counter() - started) * 1000
         return replace(answer, suggestions=tuple(s for s in answer.suggestions if s.name.startswith(prefix)))

@@ -7,13 +7,17 @@ Knows nothing of text, sampling or where weights lie. Start reading at ``Transfo
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 from generation.decoding.scoring import fitting_scorer
 from generation.decoding.sequence import SequenceState, Stop, check_prompt
+from generation.decoding.step_costs import MOST_ROWS, Forward, known_costs
 from generation.interfaces import Tokenizer
+from generation.types import Draft
 
+_COST_CONTEXTS = (16, 64)  # tokens behind which forwards are timed
 _UNLIMITED_CONTEXT_TOKENS = 8192  # for models that were trained without a longest position
 
 
@@ -24,13 +28,16 @@ class TransformersModel:
         network: a causal model of transformers, on the CPU.
         tokenizer: the tokenizer it was trained with.
         name: how reports call it.
+        costs_key: tells weights, processor and threads apart, for what was measured of them; None measures nothing.
     """
 
-    def __init__(self, network: Any, tokenizer: Tokenizer, name: str) -> None:
+    def __init__(self, network: Any, tokenizer: Tokenizer, name: str, costs_key: str | None = None) -> None:
         self._new_scorer = fitting_scorer(network.eval())
         self._tokenizer = tokenizer
         self._name = name
         self._context_tokens = usable_context_tokens(network.config.get_text_config())
+        measurable = costs_key is not None and self._context_tokens >= max(_COST_CONTEXTS) + MOST_ROWS
+        self.step_costs = known_costs(costs_key, self._timed(), _COST_CONTEXTS) if costs_key and measurable else None
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -61,6 +68,11 @@ class TransformersModel:
         """
         check_prompt(prompt_ids, self._context_tokens, self._name)
         return SequenceState(self._new_scorer(), prompt_ids, self._context_tokens, stop)
+
+    def _timed(self) -> Forward:
+        """Scores a number of tokens behind a prompt of its own, which the first call reads."""
+        started = functools.cache(lambda context_tokens: self.start([1] * context_tokens))
+        return lambda rows, context_tokens: started(context_tokens).score(Draft.chain([1] * rows))
 
 
 def usable_context_tokens(config: Any) -> int:

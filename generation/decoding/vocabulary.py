@@ -24,11 +24,13 @@ class Vocabulary:
     Attributes:
         tokenizer: the tokenizer described.
         continues_identifier: (V,) bool, the token's text starts with a character that an identifier can go on with.
+        ends_identifier: (V,) float32, 1 for all others.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
         self.continues_identifier = torch.tensor([_continues(piece) for piece in tokenizer.token_bytes])
+        self.ends_identifier = (~self.continues_identifier).float()
         self._by_first_byte: dict[int, list[int]] = {}
         for token_id, piece in enumerate(tokenizer.token_bytes):
             if piece:

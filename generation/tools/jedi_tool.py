@@ -74,21 +74,26 @@ class JediTool:
         self._cache = AnswerCache()
         self._in_flight: dict[AnswerKey, Future[Answer]] = {}
         self._asking = threading.Event()  # a question of the caller goes before warming
+        self._one_question = threading.Lock()  # the thread of a generation that ended may still be answered
         self._warming = 0
         self._closed = False
 
     def suggest(self, query: ToolQuery) -> ToolAnswer:
         """Names that can stand at the position, within the deadline."""
         started_s = time.perf_counter()
+        with self._one_question:
+            answer = self._answer_or_error(query, started_s)
+        return replace(answer, elapsed_ms=(time.perf_counter() - started_s) * 1000.0)
+
+    def _answer_or_error(self, query: ToolQuery, started_s: float) -> ToolAnswer:
         self._asking.set()
         try:
-            answer = self._answer(query, started_s)
+            return self._answer(query, started_s)
         except Exception as problem:  # noqa: BLE001 - a failure of the tool never fails a generation
             _log.exception("the tool failed")
-            answer = ToolAnswer(error=f"{type(problem).__name__}: {problem}")
+            return ToolAnswer(error=f"{type(problem).__name__}: {problem}")
         finally:
             self._asking.clear()
-        return replace(answer, elapsed_ms=(time.perf_counter() - started_s) * 1000.0)
 
     def prefetch(self, query: ToolQuery) -> None:
         """Ask in the background what this function is likely to need; an earlier prefetch ends."""

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generation.config import PRESETS, DecodingConfig, SamplingConfig
-from generation.decoding.drafting import LookupDrafter
 from generation.decoding.generator import Generator
 from generation.interfaces import CompletionTool, Drafter
 from generation.types import (
@@ -29,6 +28,7 @@ from generation.types import (
     ToolCalled,
     ToolQuery,
 )
+from tests.decoding.drafts import lookup
 from tests.decoding.scripted import ScriptedModel, writes
 
 PROMPT = "def f(self):\n"
@@ -357,7 +357,7 @@ def test_greedy_text_does_not_depend_on_drafts(guesses: list[int], width: int) -
     tool = TableTool(attributes=["size", "sizes"])
     config = replace(PRESETS["dot"], draft_tokens=width)
     plain, _ = run([(body, 1)], tool, config)
-    for drafter in (LookupDrafter(), GarbageDrafter(guesses), GarbageDrafter(list(b" = self."))):
+    for drafter in (lookup(), GarbageDrafter(guesses), GarbageDrafter(list(b" = self."))):
         drafted, _ = run([(body, 1)], tool, config, drafter)
         assert text_of(drafted) == text_of(plain) == body
 
@@ -365,7 +365,7 @@ def test_greedy_text_does_not_depend_on_drafts(guesses: list[int], width: int) -
 def test_drafts_save_forwards() -> None:
     body = "    x = 'one two three, one two three, one two three, one two three'\n"
     _, plain = run([(body, 1)])
-    _, drafted = run([(body, 1)], drafter=LookupDrafter())
+    _, drafted = run([(body, 1)], drafter=lookup())
     assert drafted.forwards < plain.forwards * 0.6
 
 

@@ -44,6 +44,11 @@ class KVCache:
         self._move(length + _SPARE_SLOTS, source, length)
         self.length = length
 
+    def blank(self) -> None:
+        """Fill all slots with zeros."""
+        self._keys.fill(0)
+        self._values.fill(0)
+
     def as_argument(self) -> native.Cache:
         """What the kernels take; valid until the next ``reserve``."""
         return native.Cache(self._keys.ctypes.data, self._values.ctypes.data, self.slots, self.length)

@@ -20,10 +20,12 @@ from generation.decoding.llama.packing import Array, PackedWeights
 from generation.decoding.llama.prefix_cache import PrefixCache
 from generation.decoding.llama.scored_tree import ScoredTree
 from generation.decoding.sequence import SequenceState, Stop, check_prompt
+from generation.decoding.step_costs import MOST_ROWS, Forward, known_costs
 from generation.errors import StoppedError
 from generation.interfaces import Tokenizer
 from generation.types import Draft
 
+_COST_CONTEXTS = (64, 1024)  # tokens behind which forwards are timed
 _PREFILL_TOKENS = 128  # read in one forward: enough rows to use each weight well, few enough to stay in the cache
 _MATRICES = ("qkv", "attention_out", "gate_up", "down")
 _NORMS = ("attention_norm", "mlp_norm", "query_norm", "key_norm")
@@ -39,6 +41,7 @@ class LlamaModel:
         name: how reports call the model.
         threads: threads of one forward.
         prefix_bytes: memory for sequences that have ended, whose starts later prompts may share.
+        costs_key: tells weights, processor and threads apart, for what was measured of them; None measures nothing.
     """
 
     def __init__(
@@ -49,11 +52,13 @@ class LlamaModel:
         name: str,
         threads: int,
         prefix_bytes: int = 128 << 20,
+        costs_key: str | None = None,
     ) -> None:
         self._tokenizer = tokenizer
         self._name = name
         self.network = Network(weights, kernels, threads)
         self._prefixes = PrefixCache(lambda: KVCache(weights.shape, int8=weights.int8), prefix_bytes)
+        self.step_costs = known_costs(costs_key, self.network.blank_forward(), _COST_CONTEXTS) if costs_key else None
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -192,6 +197,19 @@ class Network:
         if stopped:
             raise StoppedError("stopped while a prompt was read")
         return logits
+
+    def blank_forward(self) -> Forward:
+        """Runs a number of rows behind a number of tokens that are all zeros, to see how long that takes."""
+        cache = KVCache(self.weights.shape, int8=self.weights.int8)
+
+        def forward(rows: int, context_tokens: int) -> torch.Tensor:
+            if cache.slots < context_tokens + rows:
+                cache.reserve(context_tokens + MOST_ROWS)
+                cache.blank()
+            cache.length = context_tokens
+            return self.forward(cache, Draft.chain([0] * rows), rows)
+
+        return forward
 
     def keep(self, cache: KVCache, path: Sequence[int]) -> None:
         """Move slots of nodes, as increasing indices into the tree that was run last, behind the committed ones."""

@@ -121,7 +121,7 @@ def _compiled(compiler: str, flags: Sequence[str]) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             output = Path(scratch) / target.name
-            command = [compiler, *flags, str(SOURCES / "forward.cpp"), "-o", str(output)]
+            command = [compiler, *flags, *map(str, sorted(SOURCES.glob("*.cpp"))), "-o", str(output)]
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=_COMPILE_LIMIT_S)
             output.replace(target)
     return target
@@ -129,13 +129,14 @@ def _compiled(compiler: str, flags: Sequence[str]) -> Path:
 
 def _key(compiler: str, flags: Sequence[str]) -> str:
     """Of everything that decides what the library is: a home folder may be shared by several machines."""
-    digest = hashlib.sha256(repr((Path(compiler).resolve(), flags, platform.machine(), _processor())).encode())
+    digest = hashlib.sha256(repr((Path(compiler).resolve(), flags, platform.machine(), processor())).encode())
     for source in sorted(SOURCES.glob("*.*")):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:24]
 
 
-def _processor() -> str:
+def processor() -> str:
+    """What tells this processor from another kind."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines() if cpuinfo.is_file() else []
     named = [line for line in lines if line.startswith(("flags", "Features", "model name"))]
@@ -156,4 +157,10 @@ def _loaded(path: Path) -> Kernels:
     ]  # fmt: skip
     library.memberwise_keep.argtypes = [c_void_p, POINTER(Cache), POINTER(c_int32), c_int]
     library.memberwise_keep.restype = None
+    library.memberwise_index_create.restype = c_void_p
+    library.memberwise_index_destroy.argtypes = [c_void_p]
+    library.memberwise_index_destroy.restype = None
+    library.memberwise_index_update.argtypes = [c_void_p, c_int, c_void_p, c_int]
+    library.memberwise_index_update.restype = None
+    library.memberwise_index_find.argtypes = [c_void_p, c_void_p, c_int, POINTER(c_int32)]
     return Kernels(library, library.memberwise_instructions().decode())

@@ -6,8 +6,6 @@ that knows a few names is asked about them.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -17,16 +15,17 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from generation.config import PRESETS, SamplingConfig
-from generation.decoding.drafting import LookupDrafter, NGramIndex
 from generation.decoding.generator import Generator
 from generation.decoding.llama.model import LlamaModel
 from generation.decoding.llama.packing import pack
 from generation.decoding.llama.shape import read_shape
+from generation.decoding.run import Run
 from generation.decoding.sampling import Sampler
 from generation.interfaces import Drafter
-from generation.types import Finished, GenerationRequest, Suggestion, ToolAnswer, ToolCalled, ToolQuery
+from generation.types import Draft, Finished, GenerationRequest, Suggestion, ToolAnswer, ToolCalled, ToolQuery
+from tests.decoding.drafts import FREE, Garbage, lookup
 from tests.decoding.llama.networks import SHAPE, kernels
-from tests.decoding.scripted import SIZE, ByteTokenizer
+from tests.decoding.scripted import MARK, SIZE, ByteTokenizer
 
 PROMPT = (
     "def total(self, price, size):\n    area = self.size\n    if price:\n        self.price = size\n    return self.area\n\n"
@@ -58,14 +57,6 @@ class FewNames:
     def close(self) -> None: ...
 
 
-class Garbage:
-    def __init__(self) -> None:
-        self.source = random.Random(0)
-
-    def propose(self, token_ids: Sequence[int], limit: int) -> Sequence[int]:
-        return [self.source.choice(WRITTEN) for _ in range(self.source.randrange(limit + 1))]
-
-
 def written(
     model: LlamaModel, drafter: Drafter | None, preset: str, temperature: float, width: int, seed: int
 ) -> tuple[str, list[tuple[int, str | None]]]:
@@ -81,19 +72,26 @@ def written(
 
 
 @pytest.mark.parametrize("int8", [False, True])
-@pytest.mark.parametrize(("preset", "temperature"), [("off", 0.0), ("dot", 0.0), ("off", 1.0), ("dot", 1.0)])
-def test_drafts_widths_and_reuse_change_no_text(int8: bool, preset: str, temperature: float) -> None:
-    asked = characters = 0
-    for seed in range(1 if temperature == 0 else 4):
-        plain = written(model(int8, prefix_bytes=0), None, preset, temperature, 0, seed)
-        characters += len(plain[0])
-        asked += len(plain[1])
-        drafters: list[Drafter | None] = [None, LookupDrafter([NGramIndex(list(PROMPT.encode()))]), Garbage()]
-        for drafter in drafters:
-            for width in (1, 2, 5, 16):
-                assert written(model(int8), drafter, preset, temperature, width, seed) == plain
-    assert (asked > 0) == (preset == "dot")
-    assert characters > 12
+@pytest.mark.parametrize("preset", ["off", "dot"])
+def test_no_draft_width_or_reuse_changes_greedy_text(int8: bool, preset: str) -> None:
+    plain = written(model(int8, prefix_bytes=0), None, preset, 0.0, 0, 0)
+    assert written(model(int8), None, preset, 0.0, 0, 0) == plain
+    for width in range(1, 17):
+        for drafter in (lookup(FREE, list(PROMPT.encode())), Garbage(WRITTEN)):
+            for prefix_bytes in (0, 128 << 20) if width in {1, 16} else (128 << 20,):
+                assert written(model(int8, prefix_bytes), drafter, preset, 0.0, width, 0) == plain
+    assert len(plain[0]) > 12
+    assert bool(plain[1]) == (preset == "dot")
+
+
+@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize("preset", ["off", "dot"])
+def test_no_draft_width_or_reuse_changes_a_sample(int8: bool, preset: str) -> None:
+    for seed in range(4):
+        plain = written(model(int8, prefix_bytes=0), None, preset, 1.0, 0, seed)
+        for width in (1, 2, 5, 16):
+            for drafter in (lookup(FREE, list(PROMPT.encode())), Garbage(WRITTEN)):
+                assert written(model(int8), drafter, preset, 1.0, width, seed) == plain
 
 
 @pytest.mark.parametrize("top_p", [1.0, 0.7])
@@ -111,4 +109,39 @@ def test_samples_have_the_distribution_of_the_logits(top_p: float) -> None:
     common = expected > 0.002
     statistic = float(((counts - 4000 * expected)[common] ** 2 / (4000 * expected[common])).sum())
     freedom = int(common.sum()) - 1
+    assert statistic < freedom + 4 * (2 * freedom) ** 0.5
+
+
+def test_pairs_of_tokens_that_are_drafted_have_the_distribution_of_the_model() -> None:
+    """Chi-square over 1,000 samples of two tokens, the second verified as a draft, against all pairs computed."""
+    prompt = list(PROMPT.encode())
+    state = model(int8=True).start(prompt)
+    places = {token: place for place, token in enumerate(WRITTEN)}
+    bins = torch.tensor([places.get(token, len(WRITTEN)) for token in range(SIZE)])
+    size = len(WRITTEN) + 1
+    mark = torch.arange(SIZE) == MARK
+    first = torch.softmax(state.next_logits.masked_fill(mark, -torch.inf), -1)
+    every = state.score(Draft(tuple(range(SIZE)), (-1,) * SIZE)).masked_fill(mark, -torch.inf)
+    pairs = (first[:, None] * torch.softmax(every, -1)).flatten()
+    expected = torch.zeros(size * size).index_add(0, (bins[:, None] * size + bins).flatten(), pairs) * 1000
+    counts, accepted = torch.zeros(size * size), 0
+    request = GenerationRequest(Path("/r"), Path("/r/m.py"), PROMPT, "", PROMPT, "    ", max_tokens=9)
+    generator = Generator(model(int8=True), None, Garbage(WRITTEN), PRESETS["off"], SamplingConfig(temperature=1.0))
+    for seed in range(1000):
+        state = model(int8=True).start(prompt)
+        run = Run(generator, replace(request, seed=seed), state, b"")
+        run.block.has_statement = True  # nothing bars a token, and drafts are made
+        one = run._choose()
+        run._write_drafted(one)
+        two = [*state.token_ids[len(prompt) + 1 :], run.next_id or 0][0]
+        accepted += len(state.token_ids) > len(prompt) + 1
+        if run.next_id is None and len(state.token_ids) == len(prompt) + 1:
+            two = run._choose()
+        counts[int(bins[one]) * size + int(bins[two])] += 1
+        state.close()
+    assert accepted > 5
+    common = expected > 4
+    statistic = float(((counts - expected)[common] ** 2 / expected[common]).sum())
+    freedom = int(common.sum())
+    assert freedom > 15
     assert statistic < freedom + 4 * (2 * freedom) ** 0.5

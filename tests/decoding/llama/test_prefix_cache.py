@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from generation.decoding.llama.model import LlamaModel
+from generation.decoding.sequence import SequenceState
 from generation.errors import StoppedError
 from generation.types import Draft
 from tests.decoding.llama.networks import NoTokenizer, kernels, model_of, random_ids
@@ -86,6 +87,26 @@ def test_memory_is_bounded_and_the_latest_stay() -> None:
         assert reusing._prefixes.size_bytes <= 3 * size
     reused = {number: reusing._prefixes.take(prompt).length for number, prompt in enumerate(prompts)}
     assert reused == {0: 0, 1: 0, 2: 299, 3: 299, 4: 299}
+
+
+def test_memory_is_bounded_whatever_is_read_and_written() -> None:
+    source = random.Random(3)
+    bound = 400_000
+    reusing = model(prefix_bytes=bound)
+    starts = [random_ids(source, 400) for _ in range(4)]
+    open_states: list[SequenceState] = []
+    evicted = 0
+    for _ in range(60):
+        prompt = source.choice(starts)[: source.randrange(1, 400)] + random_ids(source, source.randrange(1, 120))
+        open_states.append(reusing.start(prompt))
+        open_states[-1].score(Draft.chain([1, 2, 3]))
+        open_states[-1].commit([0, 1])
+        if len(open_states) == 3:
+            kept = len(reusing._prefixes._ended)
+            open_states.pop(source.randrange(3)).close()
+            evicted += len(reusing._prefixes._ended) < kept + 1
+        assert reusing._prefixes.size_bytes <= bound
+    assert evicted > 5
 
 
 def test_a_stopped_prompt_is_left_within_a_layer_and_what_was_read_is_kept() -> None:

@@ -1,0 +1,101 @@
+"""What the tool costs: a generation that asks it, against plain decoding of the very same text.
+
+Each text is written twice behind the same prompt: by the generator with its tool, and by the same model and drafts
+without any tool, forced to write what the first wrote. Reading the prompt is the same work for both and is not counted.
+Knows no implementation but by name. Start reading at ``measure``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from generation import service
+from generation.config import GeneratorConfig
+from generation.evaluation.tasks import Task, collect_tasks
+from generation.source.files import read_source
+from generation.source.functions import find_at
+from generation.types import Finished
+
+if TYPE_CHECKING:
+    from generation.decoding.rivals import Clock
+    from generation.interfaces import LanguageModel
+
+_LEAST_TOKENS = 12  # a shorter text says nothing of writing
+
+
+@dataclass(frozen=True, slots=True)
+class Overhead:
+    """Of one way to ask.
+
+    Attributes:
+        name: preset and adapter.
+        functions: how many texts.
+        tokens: written in all.
+        tool_calls: questions in all.
+        with_tool_s: writing, by the generator.
+        plain_s: writing the same texts without it.
+        waited_s: of the first, for answers.
+    """
+
+    name: str
+    functions: int
+    tokens: int
+    tool_calls: int
+    with_tool_s: float
+    plain_s: float
+    waited_s: float
+
+    @property
+    def ratio(self) -> float:
+        """1 when the tool costs nothing."""
+        return self.with_tool_s / self.plain_s
+
+
+def measure(
+    config: GeneratorConfig,
+    model: LanguageModel,
+    roots: Mapping[str, Path],
+    per_repo: int,
+    clock: Clock,
+    report: Callable[[str], None],
+) -> Overhead:
+    """Write ``per_repo`` functions of each repository with the tool of ``config``, and again without."""
+    name = f"{config.decoding.trigger} ({model.name.rpartition('+')[2]})"
+    texts: list[tuple[int, int, float, float, float]] = []
+    for repo, root in roots.items():
+        report(f"tool overhead of {name}: {repo}")
+        with service.build_generator(config, root, model) as session:
+            for task in collect_tasks(root, repo, per_repo):
+                texts += _both_ways(session, root / task.path, task, clock)
+    tokens, calls, with_tool, plain, waited = (sum(column) for column in zip(*texts, strict=True))
+    return Overhead(name, len(texts), int(tokens), int(calls), with_tool, plain, waited)
+
+
+def _both_ways(
+    session: service.Session, path: Path, task: Task, clock: Clock
+) -> Iterator[tuple[int, int, float, float, float]]:
+    from generation.decoding.rivals import OwnEngine
+
+    file = read_source(path)
+    site = find_at(file.text, file.text.count("\n", 0, task.start))
+    finished = list(session.stream(site, file))[-1]
+    assert isinstance(finished, Finished)
+    stats = finished.stats
+    model, request = session.model, session.request(site, file, 0)
+    token_ids = model.tokenizer.encode(finished.text)
+    if len(token_ids) < _LEAST_TOKENS:
+        return
+    plain = OwnEngine(model, drafts=True, clock=clock)
+    plain_s = plain.rewrite(model.tokenizer.encode(request.prompt), token_ids, session.known_texts(request))
+    with_tool_s = (stats.total_ms - stats.prefill_ms) / 1000 * len(token_ids) / stats.generated_tokens
+    yield len(token_ids), stats.tool_calls, with_tool_s, plain_s, stats.tool_ms / 1000
+
+
+def ratios(found: Sequence[Overhead], usual: str) -> dict[str, float]:
+    """By way of asking; ``tool_overhead`` is that of the ``usual`` one."""
+    by_name = {one.name.partition(" ")[0]: round(one.ratio, 3) for one in found}
+    named = {f"tool_overhead_{name}": ratio for name, ratio in by_name.items()}
+    return named | ({"tool_overhead": by_name[usual]} if usual in by_name else {})
