@@ -266,4 +266,5 @@ for _, each in ipairs(steps) do
 end
 vim.fn.jobstop(nvim)
 vim.fn.delete(init)
+print('')
 os.exit(failed == 0 and 0 or 1)

@@ -14,6 +14,7 @@ const FOUND = { "memberwise.server.path": SERVER };
 const HEAD = '"""Commands of the demo."""\n\nfrom click.core import Context\n\n\n';
 const USAGE = `${HEAD}def usage(context: Context) -> str:\n    """The usage of the command."""\n    `;
 const STUB = `${HEAD}def close_all(contexts: list[Context]) -> None:\n    """Close every context, the last one first, and count them."""\n    ...\n`;
+const LONG = `${HEAD}def as_json(context: Context) -> str:\n    """The parameters of the context as JSON text."""\n    ...\n`;
 
 // A member that is nowhere but in the editor's copy, so that no installed package can be where it was found.
 const LEDGER = 'class Ledger:\n    """Keeps the books."""\n\n    def tally_of_march(self) -> int:\n        return 3\n';
@@ -173,18 +174,20 @@ describe("with a server", { concurrency: 1 }, () => {
     });
 
     step("streams a body and cancels it, and changes nothing then", async () => {
-        await editor.open("click/body.py", STUB);
-        const lens = editor.page.locator(".codelens-decoration a", { hasText: "Generate body" });
-        await lens.click();
-        await editor.until("the line being written", () => editor.page.evaluate(() => document.querySelector(".notifications-toasts")?.textContent.includes("for context")));
+        await editor.open("click/long.py", LONG);
+        await editor.page.locator(".codelens-decoration a", { hasText: "Generate body" }).click();
+        const shown = () => editor.page.evaluate(() => document.querySelector(".notifications-toasts")?.textContent ?? "");
+        const first = await editor.until("the line being written", async () => /generating a body: \S.*/.exec(await shown())?.[0]);
+        await editor.until("more of it", async () => (await shown()) && !(await shown()).includes(first));
         await editor.picture("streaming");
         await editor.page.locator(".notifications-toasts .monaco-button", { hasText: "Cancel" }).click();
         await editor.until("the word of the cancel", () => editor.page.evaluate(() => document.querySelector(".part.statusbar").textContent.includes("nothing was changed")));
         await editor.waitStatus(/ready/);
-        assert.equal(await editor.text(), STUB);
+        assert.equal(await editor.text(), LONG);
     });
 
     step("generates a body to discard or keep", async () => {
+        await editor.open("click/body.py", STUB);
         const lens = (text) => editor.page.locator(".codelens-decoration a", { hasText: text });
         await lens("Generate body").click();
         await lens("Keep").waitFor({ timeout: 60_000 });

@@ -63,7 +63,7 @@ function content(explanation: Explanation): string {
 ${since}<pre><code>${marked(explanation.text, explanation.calls)}</code></pre>
 ${imports(explanation)}
 <h2 id="names">Names</h2>
-<p>Jedi was asked at ${count(explanation.calls.length, "place")}, and ${calls.length} of its names ${calls.length === 1 ? "was" : "were"} written. The last column says what the model would have written alone.</p>
+<p>Jedi was asked at ${count(explanation.calls.length, "place")}, and ${calls.length} of its names ${calls.length === 1 ? "was" : "were"} written. What the model would have written alone stands last.</p>
 ${table(explanation.calls)}
 <h2>Cost</h2>
 ${costs(explanation)}`;
