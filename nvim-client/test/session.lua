@@ -20,6 +20,7 @@ local init = vim.fn.tempname() .. '.lua'
 vim.fn.writefile({
   ('vim.opt.runtimepath:prepend(%q)'):format(plugin),
   'vim.opt.swapfile = false',
+  'vim.opt.termguicolors = true', -- for the pictures
   ('require("memberwise").setup({ cmd = { %q, "serve" } })'):format(server),
 }, init)
 local command = vim.list_extend(vim.deepcopy(editor), { '--embed', '--headless', '-u', init, '-i', 'NONE' })

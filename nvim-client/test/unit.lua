@@ -2,6 +2,7 @@
 vim.opt.runtimepath:prepend(vim.fs.dirname(vim.fs.dirname(vim.fs.abspath(arg[0]))))
 
 local parts = require('memberwise.parts')
+local body = require('memberwise.body')
 local explain = require('memberwise.explain')
 local status = require('memberwise.status')
 local commands = require('memberwise.commands')
@@ -29,6 +30,13 @@ same('a word after a line break', parts.first('\n    return x', 'word'), '\n    
 same('a word of other letters', parts.first('größe + 1', 'word'), 'größe')
 same('a line', parts.first('a(b)\n    c', 'line'), 'a(b)')
 same('the next line', parts.first('\n    c\n    d', 'line'), '\n    c')
+
+-- where a preview is shown
+local source = { 'class A:', '    def f(self):', '        """Says."""', '', '        ...', '', '    def g(self):', '        ...', 'x = 1' }
+same('from the header', body.last_line(source, 1), 4)
+same('from the body', body.last_line(source, 2), 4)
+same('the last of a class', body.last_line(source, 6), 7)
+same('the last of a file', body.last_line({ 'async def f():', '    ...' }, 0), 1)
 
 -- the explanation
 local call = {

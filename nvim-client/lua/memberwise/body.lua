@@ -27,6 +27,27 @@ local function finish()
   end
 end
 
+--- The last line of the function that has its header, or a line of its body, at `line`; all 0-based.
+---@param lines string[]
+---@param line integer
+---@return integer
+function M.last_line(lines, line)
+  local function indent(text)
+    return #text:match('^%s*')
+  end
+  local least = indent(lines[line + 1]) + (lines[line + 1]:find('%f[%w]def%s') and 1 or 0)
+  local last = line
+  for number = line + 2, #lines do
+    if lines[number]:find('%S') then
+      if indent(lines[number]) < least then
+        break
+      end
+      last = number - 1
+    end
+  end
+  return last
+end
+
 ---@param err? lsp.ResponseError
 ---@param answer? { applied: boolean, candidates: table[] }
 local function answered(err, answer)
@@ -57,7 +78,8 @@ function M.generate()
   local token = 'memberwise-body-' .. tokens
   local argument = { uri = vim.uri_from_bufnr(buffer), line = line, partialResultToken = token }
   local params = { command = 'memberwise.generateBody', arguments = { argument } }
-  local mark = vim.api.nvim_buf_set_extmark(buffer, namespace, line, 0, {})
+  local below = M.last_line(vim.api.nvim_buf_get_lines(buffer, 0, -1, false), line)
+  local mark = vim.api.nvim_buf_set_extmark(buffer, namespace, below, 0, {})
   local ok, id = client:request('workspace/executeCommand', params, answered, buffer)
   if ok and id then
     running = { client = client, id = id, buffer = buffer, token = token, mark = mark }
