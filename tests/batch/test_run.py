@@ -165,12 +165,12 @@ from tests.decoding.scripted import ScriptedModel
 root, out = map(Path, sys.argv[1:])
 config = GeneratorConfig(tool=measured_tool()).with_preset("dot")
 plan = BatchPlan({"shop": root}, {"shop": find_targets("shop", root, Select.STUBS)[0]}, config, out, FillOptions(0))
-run(plan, lambda config: ScriptedModel(lambda text: time.sleep(0.005) or preferences(text)))
+run(plan, lambda config: ScriptedModel(lambda text: time.sleep(0.01) or preferences(text)))
 """
 
 
 def test_runs_that_are_killed_lose_nothing_and_repeat_nothing(plan: BatchPlan, root: Path, tmp_path: Path) -> None:
-    many = "".join(f'\n\ndef describe_{n}(basket: Basket) -> str:\n    """It is number {n}."""\n' for n in range(6))
+    many = "".join(f'\n\ndef describe_{n}(basket: Basket) -> str:\n    """It is number {n}."""\n' for n in range(9))
     (root / "basket.py").write_text(SHOP + many)
     out = tmp_path / "killed"
     command = [sys.executable, "-c", SCRIPT, str(root), str(out)]
@@ -180,14 +180,14 @@ def test_runs_that_are_killed_lose_nothing_and_repeat_nothing(plan: BatchPlan, r
         process = subprocess.Popen(command, env=environment, start_new_session=True)
         before = _count(out)
         _wait_for(lambda before=before: _count(out) > before)
-        time.sleep(drawn.random() * 0.2)
+        time.sleep(drawn.random() * 0.05)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    assert _count(out) < 10
+    assert _count(out) < 13
     processes = [subprocess.Popen(command, env=environment) for _ in range(2)]
     assert [process.wait(120) for process in processes] == [0, 0]
     keys = [(line["path"], line["function"]) for line in read_lines(out / "records.jsonl")[0]]
-    assert len(keys) == len(set(keys)) == 10
+    assert len(keys) == len(set(keys)) == 13
 
 
 def _count(out: Path) -> int:
