@@ -292,9 +292,7 @@ class Session:
             may_be_empty=not site.fresh,
         )
 
-    def _prompt(
-        self, path: Path, before: str, after: str, owner: str, shares: PromptShares | None = None
-    ) -> str:
+    def _prompt(self, path: Path, before: str, after: str, owner: str, shares: PromptShares | None = None) -> str:
         if not self.config.decoding.context:
             return paper_prompt(before)
         context = prompt_context(self.index, path, before, after, owner)
