@@ -20,7 +20,7 @@ from generation.config import DecodingConfig, GeneratorConfig, SamplingConfig, T
 from generation.errors import ConfigError, ModelLoadError
 from generation.interfaces import Drafter, LanguageModel
 from generation.marks.context import PromptContext
-from generation.marks.prompt import build_prompt, paper_prompt
+from generation.marks.prompt import PromptShares, build_prompt, paper_prompt
 from generation.marks.relevance import wanted
 from generation.source.files import SourceFile
 from generation.source.functions import FunctionSite, hole, replace_body
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from generation.decoding.generator import Generator
     from generation.decoding.suffix_index import SuffixIndex
 
+_TYPED_TOKENS = 128  # of a function are typed before the code above it has to move, and to be read again
 _DRAFTED_CHARACTERS = 20_000  # of the file, before and after the cursor, that drafts are taken from
 
 
@@ -281,7 +282,7 @@ class Session:
             path,
             site.before,
             site.after,
-            self._prompt(path, before, site.after, site.owner),
+            self._prompt(path, before, site.after, site.owner, PromptShares(step_tokens=_TYPED_TOKENS)),
             site.indent,
             max_tokens,
             self.config.sampling.seed,
@@ -291,12 +292,12 @@ class Session:
             may_be_empty=not site.fresh,
         )
 
-    def _prompt(self, path: Path, before: str, after: str, owner: str) -> str:
+    def _prompt(self, path: Path, before: str, after: str, owner: str, shares: PromptShares | None = None) -> str:
         if not self.config.decoding.context:
             return paper_prompt(before)
         context = prompt_context(self.index, path, before, after, owner)
         budget = min(self.config.decoding.prompt_tokens, self.model.context_tokens - self.config.max_tokens - 64)
-        return build_prompt(context, lambda text: len(self.model.tokenizer.encode(text)), budget)
+        return build_prompt(context, lambda text: len(self.model.tokenizer.encode(text)), budget, shares)
 
     def _candidate(self, site: FunctionSite, file: SourceFile, number: int) -> RankedCandidate:
         sampling = self.config.sampling

@@ -1,9 +1,9 @@
 """Completions at a cursor: when to start one, when to keep it, when to stop it, and what of it is still true.
 
-At most one generation runs. The latest request wins: those before it end as superseded, a change ends those it
-overtakes. A running generation is kept while the user types what it says, also between requests; anything else
-stops it at once. Lives on the event loop; the model is touched in the jobs it submits. Start reading at
-``Completions.answer``.
+At most one generation writes. The latest request wins: those before it end as superseded, a change ends those it
+overtakes. A generation reads its prompt while the typing pauses and writes when the pause is over. It is kept while the
+user types what it says, also between requests; anything else stops it at once. Lives on the event loop; the model is
+touched in the jobs it submits. Start reading at ``Completions.answer``.
 """
 
 from __future__ import annotations
@@ -12,73 +12,21 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
+from functools import partial
 from threading import Event
 from typing import Any
 
 from pygls.exceptions import JsonRpcException
 
-from generation.errors import TargetError
-from generation.service import Session
-from generation.tools.cursor import CursorSite, find_cursor
-from generation.types import (
-    Extent,
-    Finished,
-    FinishReason,
-    GenerationEvent,
-    GenerationStats,
-    ImportNeeded,
-    TextDelta,
-    ToolCalled,
-)
 from lsp_server.completion_cache import CompletionCache, Place
 from lsp_server.decode_thread import DecodeThread, Job
 from lsp_server.rhythm import Rhythm
 from lsp_server.settings import Settings
+from lsp_server.writing import Completion, OnText, Request, Signals, write_completion
 
 CONTENT_MODIFIED, SERVER_CANCELLED = -32801, -32802
 _ORPHAN_S = 1.0  # how long a generation goes on that nobody asks for
-
-OnText = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """What was generated at a place.
-
-    Attributes:
-        text: what follows the cursor.
-        typed: the start of a name that stood before the cursor already.
-        calls: where the tool was asked; offsets count from the start of ``typed``, and from the text without it.
-        imports: what has to be imported for it.
-        stats: its cost.
-        reason: why there is no text, for the user; empty when there is.
-    """
-
-    text: str
-    typed: str = ""
-    calls: tuple[ToolCalled, ...] = ()
-    imports: tuple[ImportNeeded, ...] = ()
-    stats: GenerationStats = field(default_factory=GenerationStats)
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request for a completion.
-
-    Attributes:
-        place: the cursor.
-        path: the file, real or not.
-        session: the repository.
-        invoked: the user asked for it.
-    """
-
-    place: Place
-    path: Path
-    session: Session
-    invoked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +57,14 @@ class _Generation:
         self.typed = ""  # what the user has typed of it
         self.listeners: list[Callable[[], None]] = []
         self.job: Job[Completion] | None = None
+        self.signals = Signals()
         self.orphaned: asyncio.TimerHandle | None = None
         self.waiting = 0
+
+    @property
+    def writing(self) -> bool:
+        """It is past the pause before it, and not at its end."""
+        return self.running and self.signals.write.is_set()
 
     @property
     def running(self) -> bool:
@@ -128,9 +82,17 @@ class _Generation:
     def is_contradicted(self) -> bool:
         return not (self.text.startswith(self.typed) or self.typed.startswith(self.text))
 
+    def overtake(self) -> None:
+        """Write nothing; what it is reading the next one can use."""
+        self.signals.unwanted = True
+        self.signals.write.set()
+        if not self.signals.reading:
+            self.cancel()
+
     def cancel(self) -> None:
         if self.job is not None:
             self.job.cancel()
+        self.signals.write.set()
 
 
 @dataclass(slots=True)
@@ -170,12 +132,15 @@ class Completions:
         with _latest(document) as ended:
             if (found := self._known(request)) is not None:
                 return found
-            generation = document.generation
-            if generation is None or not self._keeps(generation, request):
-                self._stop(document)
-                await self._debounce(document, request, ended)
-                generation = self._start(document, request)
-            return await self._outcome(generation, request.place, ended, on_text)
+            while True:
+                generation = document.generation
+                if generation is None or not self._keeps(generation, request):
+                    self._stop(document)
+                    generation = self._start(document, request)
+                    await self._pause(document, generation, ended)
+                answer = await self._outcome(generation, request.place, ended, on_text)
+                if answer is not None:
+                    return answer
 
     def changed(self, place_uri: str, text: tuple[str, str] | None) -> None:
         """A document changed; ``text`` is what stands around the end of the change.
@@ -185,10 +150,13 @@ class Completions:
         document = self._documents.setdefault(place_uri, _Document())
         document.rhythm.note(time.monotonic())
         generation = document.generation
-        if generation is not None and (text is None or not generation.goes_with(Place(place_uri, *text))):
+        if generation is None or text is None or not generation.goes_with(Place(place_uri, *text)):
             self._stop(document)
-        elif generation is not None:
+        elif generation.writing:
             self._abandon(generation)
+        else:
+            generation.overtake()
+            document.generation = None
         _end(document, CONTENT_MODIFIED)
 
     def closed(self, uri: str) -> None:
@@ -198,6 +166,13 @@ class Completions:
             self._stop(document)
             _end(document, CONTENT_MODIFIED)
         self.cache.forget(uri)
+
+    def supersede(self, but: _Document | None = None) -> None:
+        """Stop what runs elsewhere: somebody does one thing at a time, and waits for nothing they asked for before."""
+        for document in self._documents.values():
+            if document is not but and document.generation is not None:
+                self._stop(document)
+                _end(document, SERVER_CANCELLED)
 
     def stop(self) -> None:
         """Stop everything and forget what was made: the settings have changed."""
@@ -222,7 +197,7 @@ class Completions:
 
     def _keeps(self, generation: _Generation, request: Request) -> bool:
         enough = generation.request.invoked or not request.invoked
-        return enough and generation.running and generation.goes_with(request.place)
+        return enough and generation.writing and generation.goes_with(request.place)
 
     def _stop(self, document: _Document) -> None:
         if document.generation is not None:
@@ -234,16 +209,21 @@ class Completions:
         if generation.orphaned is None and not generation.waiting:
             generation.orphaned = asyncio.get_running_loop().call_later(_ORPHAN_S, generation.cancel)
 
-    async def _debounce(self, document: _Document, request: Request, ended: asyncio.Future[int]) -> None:
-        if request.invoked:
-            return
-        fixed_ms = self._settings().debounce_ms
-        delay_s = document.rhythm.delay_s(time.monotonic()) if fixed_ms is None else fixed_ms / 1000
-        await asyncio.wait([ended], timeout=delay_s)
-        _raise_if(ended)
+    async def _pause(self, document: _Document, generation: _Generation, ended: asyncio.Future[int]) -> None:
+        """Let a generation write when nothing is typed for a moment; at once when it was asked for."""
+        if not generation.request.invoked:
+            fixed_ms = self._settings().debounce_ms
+            delay_s = document.rhythm.delay_s(time.monotonic()) if fixed_ms is None else fixed_ms / 1000
+            try:
+                await asyncio.wait([ended], timeout=delay_s)
+            except asyncio.CancelledError:
+                generation.cancel()
+                raise
+            _raise_if(ended)
+        generation.signals.write.set()
 
     def _start(self, document: _Document, request: Request) -> _Generation:
-        self._supersede_others(document)
+        self.supersede(but=document)
         generation = _Generation(request)
         settings = self._settings()
 
@@ -255,19 +235,13 @@ class Completions:
                 listener()
 
         def work(stop: Event) -> Completion:
-            return _complete(request, settings, stop, lambda text: self._thread.call(show, text))
+            seen = partial(self._thread.call, show)
+            return write_completion(request, settings, generation.signals, stop, seen)
 
         generation.job = self._thread.submit(work)
         generation.job.result.add_done_callback(lambda done: self._keep(generation, done))
         document.generation = generation
         return generation
-
-    def _supersede_others(self, document: _Document) -> None:
-        """Somebody types in one document at a time; what was asked for in another one is not waited for any more."""
-        for other in self._documents.values():
-            if other is not document and other.generation is not None:
-                self._stop(other)
-                _end(other, SERVER_CANCELLED)
 
     def _keep(self, generation: _Generation, done: asyncio.Future[Completion]) -> None:
         """Remember what came of a generation."""
@@ -282,7 +256,8 @@ class Completions:
 
     async def _outcome(
         self, generation: _Generation, place: Place, ended: asyncio.Future[int], on_text: OnText | None
-    ) -> Answer:
+    ) -> Answer | None:
+        """What came of a generation for a place; None when it was stopped because it says something else."""
         assert generation.job is not None
         typed = place.before[generation.length :]
 
@@ -308,6 +283,8 @@ class Completions:
         if not generation.job.result.done():
             self._abandon(generation)
             _raise_if(ended)
+        if generation.is_contradicted and not ended.done():
+            return None
         return _outcome(generation.job, typed)
 
 
@@ -340,60 +317,3 @@ def _outcome(job: Job[Completion], typed: str) -> Answer:
     completion = job.result.result()
     fits = completion.text.startswith(typed)
     return Answer(completion, completion.text[len(typed) :] if fits else "", typed, cached=False)
-
-
-# ------------------------------------------------------------------------------------------------- on the decode thread
-
-
-def _complete(request: Request, settings: Settings, stop: Event, show: OnText) -> Completion:
-    """Generate; runs on the thread that may touch the model."""
-    place = request.place
-    try:
-        site = find_cursor(place.before, place.after, invoked=request.invoked)
-    except TargetError as error:
-        return Completion("", reason=str(error))
-    if settings.inline in ("line", "block") and not request.invoked:
-        site = _with_extent(site, Extent(settings.inline))
-    tokens = settings.line_tokens if site.extent is Extent.LINE else settings.block_tokens
-    events = request.session.complete(
-        site, request.path, max_tokens=tokens, cancel=stop, deadline_s=settings.deadline_ms / 1000
-    )
-    return _collect(events, site, show)
-
-
-def _with_extent(site: CursorSite, extent: Extent) -> CursorSite:
-    """The user's choice of extent; the middle of a line stays a line."""
-    middle = site.after.partition("\n")[0].strip()
-    return site if middle else replace(site, extent=extent)
-
-
-def _collect(events: Iterator[GenerationEvent], site: CursorSite, show: OnText) -> Completion:
-    calls, text, finished = list[ToolCalled](), "", None
-    for event in events:
-        match event:
-            case TextDelta():
-                text += event.text
-                if len(text) > len(site.prefix):
-                    show(site.lead + text[len(site.prefix) :])
-            case ToolCalled():
-                calls.append(replace(event, offset=event.offset + len(site.lead)))
-            case Finished():
-                finished = event
-    assert finished is not None
-    written = finished.text[len(site.prefix) :]
-    return Completion(
-        site.lead + written if written else "",
-        site.prefix,
-        tuple(calls),
-        finished.imports,
-        finished.stats,
-        "" if written else _why_empty(finished, text),
-    )
-
-
-def _why_empty(finished: Finished, text: str) -> str:
-    if finished.reason is FinishReason.DEADLINE:
-        return "the model was not ready in time"
-    if text.strip():
-        return "what the model wrote stands there already or is not complete"
-    return "the model has nothing to add here"

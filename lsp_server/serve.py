@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import logging
 import os
 import sys
@@ -35,6 +37,7 @@ _HANDLERS = (
     diagnostics,
 )
 _SWITCH_S = 0.0005  # the event loop waits so long for the decode thread, several times a message; 5 ms by default
+_MMAP_THRESHOLD, _LARGE_BYTES = -3, 1 << 20  # M_MMAP_THRESHOLD of glibc's mallopt
 
 
 def serve(load_model: LoadModel, *, verbose: bool = False) -> int:
@@ -79,9 +82,17 @@ def _protocol_streams() -> tuple[BinaryIO, BinaryIO]:
 
 
 def prepare_process(*, verbose: bool) -> None:
-    """Logs and threads. Pygls logs whole messages, which are code, at INFO and with errors: its log is off."""
+    """Logs, threads, memory. Pygls logs whole messages, which are code, at INFO and with errors: its log is off."""
     logging.basicConfig(stream=sys.stderr, format="%(relativeCreated)d ms %(name)s: %(message)s")
     logging.getLogger("pygls").setLevel(logging.CRITICAL + 1)
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     logging.getLogger("lsp_server").setLevel(logging.DEBUG if verbose else logging.WARNING)
     sys.setswitchinterval(_SWITCH_S)
+    _give_memory_back()
+
+
+def _give_memory_back() -> None:
+    """Let glibc hand large blocks back to the system when they are freed, instead of learning to keep them."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE_BYTES)

@@ -72,7 +72,7 @@ def _add_server(parts: Subparsers) -> None:
     server.add_argument(
         "--repos", type=Path, required=True, metavar="FILE", help="list of pinned repositories, or a folder"
     )
-    server.add_argument("--only", metavar="NAME", help="one of them")
+    server.add_argument("--only", metavar="A,B", help="these of the list")
     server.add_argument("--functions", type=int, default=4, metavar="N", help="bodies typed in each repository (4)")
     server.add_argument("--keys", type=int, default=120, metavar="N", help="most keys of one body (120)")
     server.add_argument("--seed", type=int, default=0, help="of every random choice (0)")
@@ -90,9 +90,7 @@ def _add_server(parts: Subparsers) -> None:
 
 def run_server(args: argparse.Namespace) -> int:
     """Type into the server; the exit code."""
-    roots = {name: root for name, root in open_repositories(args.repos, _say).items() if args.only in (None, name)}
-    if not roots:
-        raise ConfigError(f"{args.repos} has no repository called {args.only}")
+    roots = fetch(_wanted(args), progress=_say) if args.only else open_repositories(args.repos, _say)
     _print_json(
         server_bench.measure(roots, args.functions, args.seed, _model_from(args), _say, keys=args.keys), args.json
     )

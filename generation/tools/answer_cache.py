@@ -15,7 +15,7 @@ from pathlib import Path
 
 from generation.tools.filtering import Facts, Found
 
-MOST_ANSWERS = 5000
+MOST_ANSWERS = 1000  # of some 15 kB each; who edits makes new ones with every line, and old ones are rarely met again
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,10 @@ class AnswerCache:
     def get(self, key: AnswerKey) -> JediAnswer | None:
         """The answer, when there is one."""
         with self._lock:
-            return self._answers.get(key)
+            answer = self._answers.pop(key, None)
+            if answer is not None:
+                self._answers[key] = answer  # used last comes last
+            return answer
 
     def put(self, key: AnswerKey, answer: JediAnswer, files: Iterable[str], epoch: int) -> None:
         """Keep an answer that was asked for in ``epoch``; one from before a change is dropped."""

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from sys import intern
 from typing import Any, Protocol
 
 from generation.config import ToolConfig
@@ -227,7 +228,8 @@ class JediTool:
 
 def _read(reply: Answer) -> JediAnswer:
     facts: dict[str, Any] = reply.get("facts") or {}
-    found = tuple((str(name), str(kind)) for name, kind in reply.get("names", ()))
+    # Most names are in most lists: one string for all of them.
+    found = tuple((intern(str(name)), intern(str(kind))) for name, kind in reply.get("names", ()))
     return JediAnswer(
         found, Facts(tuple(facts.get("kinds", ())), bool(facts.get("dynamic")), bool(facts.get("unresolved")))
     )

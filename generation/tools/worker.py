@@ -329,8 +329,25 @@ def forgive_broken_cache_files() -> None:
     parso.cache._load_from_file_system = load_or_parse
 
 
+def confine(root: str) -> None:
+    """Let source be read from the repository and from this interpreter's own folders alone, whatever links lead out."""
+    own = (root, sys.prefix, sys.base_prefix, jedi.__path__[0], parso.__path__[0], *filter(None, sys.path))
+    allowed = tuple(os.path.realpath(folder) + os.sep for folder in own)
+
+    def check(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and str(arguments[0]).endswith((".py", ".pyi")):
+            path = os.path.realpath(arguments[0])
+            if not path.startswith(allowed):
+                raise PermissionError(f"{path} is outside of {root}, which is not trusted")
+
+    sys.addaudithook(check)
+
+
 def main() -> None:
-    """Serve one repository: ``worker.py ROOT [PYTHON [CACHE]]``; an empty word stands for what Jedi uses by itself."""
+    """Serve one repository: ``worker.py ROOT [PYTHON [CACHE [confined]]]``.
+
+    An empty word stands for what Jedi uses by itself; with the last, nothing outside of the repository is read.
+    """
     version = tuple(int(part) for part in jedi.__version__.split(".")[:3])
     if version < MINIMUM_JEDI:
         sys.exit(f"jedi {jedi.__version__} is not safe; install jedi>=0.20.1")
@@ -342,9 +359,11 @@ def main() -> None:
     jedi.settings.auto_import_modules = []  # would be imported, that is executed
     forgive_broken_cache_files()
     sys.setrecursionlimit(3000)
-    root, python, cache = [*sys.argv[1:], "", ""][:3]
+    root, python, cache, confined = [*sys.argv[1:], "", "", ""][:4]
     if cache:
         jedi.settings.cache_directory = cache
+    if confined:
+        confine(root)
     serve(Session(Path(root), open_environment(python or None)), questions, out)
 
 

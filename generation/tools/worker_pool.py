@@ -138,7 +138,8 @@ class WorkerPool:
     """Workers for one repository. The first starts at once, in the background."""
 
     def __init__(self, root: Path, python: Path | None, config: ToolConfig) -> None:
-        self._command = [sys.executable, "-I", str(WORKER), str(root), str(python or ""), str(config.cache or "")]
+        words = (root, python or "", config.cache or "", "" if config.trusted else "confined")
+        self._command = [sys.executable, "-I", str(WORKER), *map(str, words)]
         self._config = config
         self._lock = threading.Lock()
         self._workers: list[Worker] = []

@@ -76,6 +76,7 @@ async def _written(
 ) -> list[Body]:
     """Run the generation with everything a user may watch."""
     show = _watcher(server, wanted, token)
+    server.completions.supersede()
     work = server.decode.submit(
         lambda stop: write_body(session, snapshot, path, wanted, stop, lambda text: server.decode.call(show, text))
     )

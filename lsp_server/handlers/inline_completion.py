@@ -10,11 +10,12 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException, JsonRpcInternalError, JsonRpcInvalidParams
 
 from lsp_server.completion_cache import Place
-from lsp_server.completions import Answer, OnText, Request
+from lsp_server.completions import Answer
 from lsp_server.documents import Snapshot
 from lsp_server.extensions import ACCEPT_COMPLETION
 from lsp_server.records import Record
 from lsp_server.server import MemberwiseServer
+from lsp_server.writing import OnText, Request
 
 _NAME = re.compile(r"[^\W\d]\w*\Z")
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 from tests.server.client import Client, inline
 from tests.server.conftest import BASKET, place
@@ -132,3 +136,67 @@ def test_changes_that_change_nothing_stop_nothing(shared: Client, uri: str) -> N
 
 def hover(uri: str) -> dict[str, object]:
     return {"textDocument": {"uri": uri}, "position": {"line": 0, "character": 0}}
+
+
+def test_typing_before_the_first_text_starts_anew_where_it_says_something_else(shared: Client, uri: str) -> None:
+    """Such a generation seems to go with what is typed until it speaks; the latest request is answered all the same."""
+    line, character = place(shared, uri, SLOW)
+    shared.start(INLINE, inline(uri, line, character))
+    shared.change(uri, 2, line, character, "number = ")
+    (item,) = shared.result(INLINE, inline(uri, line, character + 9), wait_s=10)["items"]
+    assert item["insertText"] == "41 + 1"
+
+
+@pytest.fixture(scope="module")
+def patient(repository: Path) -> Iterator[Client]:
+    """A server that waits for a very long pause."""
+    with Client() as client:
+        client.initialize(repository, options={"debounceMs": 5000})
+        yield client
+
+
+def decodes(client: Client, wanted: bool) -> None:
+    """Wait until the model is at work, or free."""
+    until_s = time.monotonic() + 10
+    while client.result("memberwise/statistics", None)["decoding"] is not wanted:
+        assert time.monotonic() < until_s
+        time.sleep(0.002)
+
+
+def test_the_prompt_is_read_in_the_pause_and_nothing_is_written(patient: Client, uri: str) -> None:
+    line, character = place(patient, uri, f"{BASKET}    def total(self):\n        $0\n")
+    number = patient.start(INLINE, inline(uri, line, character))
+    decodes(patient, True)
+    assert number not in patient.answers
+    patient.change(uri, 2, line, character, "x")
+    assert patient.answer(number, 2)["error"]["code"] == -32801
+    decodes(patient, False)
+    assert not patient.result("memberwise/statistics", None)["session"]
+
+
+def test_a_cancel_in_the_pause_frees_the_model(patient: Client, uri: str) -> None:
+    line, character = place(patient, uri, f"{BASKET}    def total(self):\n        $0\n")
+    number = patient.start(INLINE, inline(uri, line, character))
+    decodes(patient, True)
+    patient.send({"method": "$/cancelRequest", "params": {"id": number}})
+    assert patient.answer(number, 2)["error"]["code"] == -32800
+    decodes(patient, False)
+
+
+def test_who_asks_does_not_wait_for_the_pause(patient: Client, uri: str) -> None:
+    line, character = place(patient, uri, f"{BASKET}    def total(self):\n        $0\n")
+    first = patient.start(INLINE, inline(uri, line, character))
+    (item,) = patient.result(INLINE, inline(uri, line, character, invoked=True), 10)["items"]
+    assert item["insertText"] == "return self.price_of(self.count)"
+    assert patient.answer(first)["error"]["code"] == -32802
+
+
+def test_a_body_does_not_wait_for_a_completion(patient: Client, uri: str) -> None:
+    line, character = place(patient, uri, f"{BASKET}    def pieces(self):\n        $0\n")
+    number = patient.start(INLINE, inline(uri, line, character))
+    decodes(patient, True)
+    argument = {"uri": uri, "qualname": "Basket.pieces", "apply": False}
+    command = {"command": "memberwise.generateBody", "arguments": [argument]}
+    (body,) = patient.result("workspace/executeCommand", command, 4)["candidates"]
+    assert body["text"].startswith("        first = self.count\n")
+    assert patient.answer(number)["error"]["code"] == -32802

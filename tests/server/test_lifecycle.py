@@ -115,6 +115,18 @@ def test_it_ends_within_two_seconds_and_leaves_no_process(repository: Path, uri:
         assert gone(workers)
 
 
+def test_a_server_that_is_killed_leaves_no_process(repository: Path, uri: str) -> None:
+    with Client() as client:
+        client.initialize(repository)
+        line, character = place(client, uri, f"{BASKET}    def slow(self):\n        $0\n")
+        client.start(INLINE, inline(uri, line, character))
+        client.until(lambda: children(client), what="a tool process")
+        workers = children(client)
+        client.process.kill()
+        psutil.wait_procs(workers, timeout=10)
+        assert gone(workers)
+
+
 def test_it_ends_when_its_parent_dies(tmp_path: Path) -> None:
     """A parent that keeps the pipes open elsewhere, so that only its death can tell."""
     code = (

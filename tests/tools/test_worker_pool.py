@@ -59,7 +59,7 @@ def test_answers(start: Start, tmp_path: Path) -> None:
 
 
 def test_a_cache_file_that_a_killed_process_left_half_written_is_written_again(start: Start, tmp_path: Path) -> None:
-    config = ToolConfig(cache=tmp_path / "cache")
+    config = ToolConfig(cache=tmp_path / "cache", kill_after_s=90.0)
     assert "getcwd" in dict(ask(start(config), tmp_path, 90.0)["names"])
     kept = list((tmp_path / "cache").rglob("*.pkl"))
     assert kept
