@@ -7,7 +7,7 @@ DEMO_REPOSITORY ?= click
 DEMO_FILE ?= click/core.py
 DEMO_FUNCTION ?= Context.get_help
 
-.PHONY: demo test lint format bench setup model toy-training clean
+.PHONY: demo test lint format bench setup model clients vsix e2e toy-training clean
 .DEFAULT_GOAL := test
 
 setup: $(STAMP)
@@ -29,8 +29,36 @@ demo: model
 	cd "$$root" && echo "\$$ memberwise generate $(DEMO_FILE)::$(DEMO_FUNCTION) --trigger dot --explain --replace" && \
 	$(CURDIR)/$(BIN)/memberwise generate "$(DEMO_FILE)::$(DEMO_FUNCTION)" --repo . --trigger dot --explain --replace
 
-test: model
+test: model clients
 	$(BIN)/python -m pytest -q
+
+# The editor clients (docs/editors.md). Node.js comes from a wheel where the machine has none.
+WITH_NODE := .ci/with-node
+NODE_MODULES := vscode-client/node_modules/.package-lock.json
+WHEEL := vscode-client/server/constraints.txt
+
+$(NODE_MODULES): vscode-client/package-lock.json | $(STAMP)
+	cd vscode-client && ../$(WITH_NODE) npm ci --silent --no-audit --no-fund
+	@touch $@
+
+clients: $(STAMP) $(NODE_MODULES)
+	cd vscode-client && ../$(WITH_NODE) npm run --silent check && ../$(WITH_NODE) npm test --silent
+	@if [ -x $(BIN)/nvim ]; then $(BIN)/nvim --headless -u NONE -l nvim-client/test/unit.lua; \
+	else echo "The unit tests of nvim-client are not run: there is no wheel of Neovim for this machine."; fi
+
+$(WHEEL): constraints.txt pyproject.toml $(shell find generation lsp_server -type f -not -name '*.pyc') | $(STAMP)
+	rm -rf vscode-client/server
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w vscode-client/server .
+	cp constraints.txt vscode-client/server/
+
+# The extension with the server's wheel in it: vscode-client/build/memberwise.vsix
+vsix: $(WHEEL) $(NODE_MODULES)
+	cd vscode-client && ../$(WITH_NODE) npm run --silent package
+
+# Both clients in the real editors, some minutes; installs the editors into .cache/editors.
+e2e: model vsix
+	$(WITH_NODE) .ci/install-editors
+	$(WITH_NODE) .ci/e2e
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -57,4 +85,5 @@ toy-training: model
 	$(BIN)/memberwise adapter measure $(TOY)/mark --data $(TOY) --functions 6
 
 clean:
+	rm -rf $(addprefix vscode-client/,node_modules dist build server artefacts)
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist

@@ -84,7 +84,7 @@ def read_settings(*sources: object) -> tuple[Settings, tuple[str, ...]]:
         section = source.get("memberwise", source) if isinstance(source, Mapping) else source
         if isinstance(section, Mapping):
             merged |= {key: value for key, value in section.items() if value is not None}
-        elif section is not None:
+        elif section is not None and section != []:  # an empty table of Lua is an empty list
             problems.append(f"settings must be an object, not {_shown(section)}")
     values = {}
     hints = typing.get_type_hints(Settings)

@@ -34,6 +34,10 @@ def test_a_bad_value_is_one_problem_and_the_default(section: object, problem: st
     assert read_settings(section) == (Settings(), (problem,))
 
 
+def test_an_empty_table_of_lua_is_no_settings() -> None:
+    assert read_settings([]) == (Settings(), ())
+
+
 def test_a_bad_value_spoils_no_other() -> None:
     found, problems = read_settings({"lineTokens": -1, "blockTokens": 9, "unknown": 1})
     assert (found.block_tokens, len(problems)) == (9, 1)

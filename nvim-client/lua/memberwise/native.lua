@@ -1,0 +1,55 @@
+--- Inline completions by Neovim itself, from 0.12 on; here is only what it has no word for: accepting a part.
+local parts = require('memberwise.parts')
+
+local M = {}
+
+---@param client vim.lsp.Client
+---@param _ integer
+function M.attach(client, _)
+  vim.lsp.inline_completion.enable(true, { client_id = client.id })
+end
+
+--- What of an item stands in the buffer already, up to the cursor.
+---@param item vim.lsp.inline_completion.Item
+---@return string
+local function typed(item)
+  if not item.range then
+    return ''
+  end
+  local row, column = item.range:to_extmark()
+  local last, cursor = unpack(vim.api.nvim_win_get_cursor(0))
+  return table.concat(vim.api.nvim_buf_get_text(0, row, column, last - 1, cursor, {}), '\n')
+end
+
+--- Put a word or a line of an item at the cursor; the rest comes again with the next question.
+---@param item vim.lsp.inline_completion.Item
+---@param part 'word'|'line'
+local function insert_part(item, part)
+  local text = item.insert_text
+  local rest = type(text) == 'string' and parts.rest(text, typed(item))
+  if rest then
+    vim.api.nvim_paste(parts.first(rest, part), false, 0)
+  end
+end
+
+--- Accept what is shown; false when nothing is.
+---@param part? 'word'|'line'
+---@return boolean
+function M.accept(part)
+  return vim.lsp.inline_completion.get({
+    on_accept = part and function(item)
+      insert_part(item, part)
+    end or nil,
+  })
+end
+
+--- Take away what is shown, until the next key.
+function M.dismiss()
+  local client = require('memberwise').client()
+  if client then
+    vim.lsp.inline_completion.enable(false, { client_id = client.id })
+    vim.lsp.inline_completion.enable(true, { client_id = client.id })
+  end
+end
+
+return M

@@ -1,0 +1,38 @@
+--- What the servers say they are doing.
+local M = {}
+
+---@class memberwise.Status
+---@field busy boolean
+---@field kind 'loading'|'ready'|'empty'|'paused'|'error'
+---@field message string
+
+---@type table<integer, memberwise.Status>
+local latest = {}
+
+--- A server has said something new.
+---@param client_id integer
+---@param status memberwise.Status
+function M.changed(client_id, status)
+  latest[client_id] = status
+  vim.cmd.redrawstatus({ bang = true })
+  vim.api.nvim_exec_autocmds('User', { pattern = 'MemberwiseStatus', data = status, modeline = false })
+end
+
+---@param client_id integer
+---@return memberwise.Status
+function M.of(client_id)
+  return latest[client_id] or { busy = true, kind = 'loading', message = 'starting' }
+end
+
+--- Short: `memberwise: loading the model default`.
+---@param client_id integer
+---@return string
+function M.line(client_id)
+  local status = M.of(client_id)
+  if status.kind == 'ready' then
+    return status.busy and 'memberwise: ' .. status.message or 'memberwise'
+  end
+  return ('memberwise: %s'):format(status.message)
+end
+
+return M

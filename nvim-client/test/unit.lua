@@ -1,0 +1,77 @@
+-- What can be tested without a server: `nvim --headless -u NONE -l test/unit.lua`.
+vim.opt.runtimepath:prepend(vim.fs.dirname(vim.fs.dirname(vim.fs.abspath(arg[0]))))
+
+local parts = require('memberwise.parts')
+local body = require('memberwise.body')
+local explain = require('memberwise.explain')
+local status = require('memberwise.status')
+local commands = require('memberwise.commands')
+local count = 0
+
+local function same(what, found, wanted)
+  count = count + 1
+  if not vim.deep_equal(found, wanted) then
+    error(('%s: found %s, wanted %s'):format(what, vim.inspect(found), vim.inspect(wanted)), 2)
+  end
+end
+
+-- what is still to come
+same('nothing typed', parts.rest('get()', ''), 'get()')
+same('typed through', parts.rest('get()', 'ge'), 't()')
+same('typed to the end', parts.rest('get()', 'get()'), nil)
+same('something else', parts.rest('get()', 'gu'), nil)
+
+-- a part of it
+same('all', parts.first('_usage(x)\n    y'), '_usage(x)\n    y')
+same('a word', parts.first('_usage(x)', 'word'), '_usage')
+same('a bracket is a word', parts.first('(x)', 'word'), '(')
+same('the space before a word', parts.first('  and z', 'word'), '  and')
+same('a word after a line break', parts.first('\n    return x', 'word'), '\n    return')
+same('a word of other letters', parts.first('größe + 1', 'word'), 'größe')
+same('a line', parts.first('a(b)\n    c', 'line'), 'a(b)')
+same('the next line', parts.first('\n    c\n    d', 'line'), '\n    c')
+
+-- where a preview is shown
+local source = { 'class A:', '    def f(self):', '        """Says."""', '', '        ...', '', '    def g(self):', '        ...', 'x = 1' }
+same('from the header', body.last_line(source, 1), 4)
+same('from the body', body.last_line(source, 2), 4)
+same('the last of a class', body.last_line(source, 6), 7)
+same('the last of a file', body.last_line({ 'async def f():', '    ...' }, 0), 1)
+
+-- the explanation
+local call = {
+  offset = 5, kind = 'attribute', receiver = 'self', suggestions = 63, trusted = false, cached = true, elapsedMs = 1.25,
+  best = { { name = 'count', probability = 0.5, source = 'jedi' } }, chosen = 'count', source = 'jedi', modelChoice = 'size', error = vim.NIL,
+}
+local lines = explain.lines({
+  text = 'self.count', reason = '', imports = { { module = 'json', name = vim.NIL, alias = vim.NIL } }, calls = { call },
+  statistics = { totalMs = 20, toolMs = 2, generatedTokens = 3 },
+})
+local text = table.concat(lines, '\n')
+for _, wanted in ipairs({ '**count** of `self`', '63 names offered (may lack some)', '(remembered)', 'best: count 0.50', 'the model alone: `size`', '`import json`' }) do
+  same(wanted, text:find(wanted, 1, true) ~= nil, true)
+end
+local declined = explain.lines({
+  text = 'x', reason = 'the model has nothing to add here', imports = {}, statistics = { totalMs = 1, toolMs = 0, generatedTokens = 1 },
+  calls = { vim.tbl_extend('force', call, { chosen = vim.NIL, source = vim.NIL, modelChoice = vim.NIL, receiver = vim.NIL, best = {} }) },
+})
+same('declined', table.concat(declined, '\n'):find('(the list was declined)', 1, true) ~= nil, true)
+same('nothing to explain', explain.lines(vim.NIL)[1], '# Nothing to explain yet')
+
+-- the status line
+same('before anything is known', status.line(7), 'memberwise: starting')
+status.changed(7, { busy = false, kind = 'ready', message = 'default' })
+same('idle is short', status.line(7), 'memberwise')
+status.changed(7, { busy = true, kind = 'ready', message = 'generating' })
+same('work', status.line(7), 'memberwise: generating')
+status.changed(7, { busy = false, kind = 'empty', message = 'the cursor is inside a word' })
+same('a reason', status.line(7), 'memberwise: the cursor is inside a word')
+
+-- commands, and the help that tells of them
+local help = table.concat(vim.fn.readfile(vim.api.nvim_get_runtime_file('doc/memberwise.txt', false)[1]), '\n')
+for _, name in ipairs(commands.complete('')) do
+  same('help for ' .. name, help:find(':Memberwise ' .. name, 1, true) ~= nil, true)
+end
+same('completion', commands.complete('re'), { 'restart', 'resume' })
+
+print(('%d checks'):format(count))
