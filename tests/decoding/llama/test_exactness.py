@@ -15,6 +15,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from generation.config import PRESETS, SamplingConfig
+from generation.decoding.asking import Asker
 from generation.decoding.generator import Generator
 from generation.decoding.llama.model import LlamaModel
 from generation.decoding.llama.packing import pack
@@ -129,7 +130,7 @@ def test_pairs_of_tokens_that_are_drafted_have_the_distribution_of_the_model() -
     generator = Generator(model(int8=True), None, Garbage(WRITTEN), PRESETS["off"], SamplingConfig(temperature=1.0))
     for seed in range(1000):
         state = model(int8=True).start(prompt)
-        run = Run(generator, replace(request, seed=seed), state, b"")
+        run = Run(generator, replace(request, seed=seed), state, b"", Asker(None))
         run.block.has_statement = True  # nothing bars a token, and drafts are made
         one = run._choose()
         run._write_drafted(one)
