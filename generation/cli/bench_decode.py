@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from generation.interfaces import LanguageModel
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+_DTYPES = ("int8", "float32")
 
 
 def add_parser(parts: Subparsers) -> None:
@@ -73,14 +75,19 @@ def _measured(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
         engines |= decode_bench.llama_cpp_engines(args.gguf, config.threads or 1, scratch, clock)
     rows = decode_bench.measure(engines, prompts, args.tokens, _say)
     overheads = _overheads(args, clock)
+    _say("perplexity in int8 and in float32")
+    texts = next(iter(prompts.values()))
+    surprise = {dtype: decode_bench.perplexity(load_model(replace(config, dtype=dtype)), texts) for dtype in _DTYPES}
     return {
         "rows": [asdict(row) for row in rows],
         "overheads": [asdict(one) for one in overheads],
         "ratios": {
             **decode_bench.ratios(rows),
             "keystroke_share": round(keystroke, 4),
+            "int8_perplexity": round(surprise["int8"] / surprise["float32"], 4),
             **overhead_bench.ratios(overheads, usual_preset("default")),
         },
+        "perplexity": surprise,
         "rss_mb": round(memory_mb),
     }
 

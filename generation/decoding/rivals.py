@@ -21,6 +21,7 @@ from generation.interfaces import LanguageModel
 from generation.types import Draft
 
 _DRAFT_TOKENS = 16
+_SCORED_TOKENS = 64
 
 Clock = Callable[[], float]
 
@@ -104,6 +105,20 @@ class OwnEngine:
         elapsed_s = self._clock() - started
         state.close()
         return elapsed_s
+
+
+def token_losses(model: LanguageModel, token_ids: Sequence[int]) -> list[float]:
+    """Minus the log-probability of each token but the first."""
+    state = model.start(token_ids[:1])
+    losses = [-float(torch.log_softmax(state.next_logits, -1)[token_ids[1]])]
+    for start in range(1, len(token_ids) - 1, _SCORED_TOKENS):
+        chunk = token_ids[start : start + _SCORED_TOKENS]
+        following = torch.tensor(token_ids[start + 1 : start + 1 + len(chunk)])
+        logits = state.score(Draft.chain(chunk))[: len(following)]
+        losses += torch.nn.functional.cross_entropy(logits, following, reduction="none").tolist()
+        state.commit(range(len(chunk)))
+    state.close()
+    return losses
 
 
 class TransformersEngine:

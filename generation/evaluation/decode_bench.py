@@ -7,6 +7,7 @@ ratios. Knows no implementation but by name. Start reading at ``measure``.
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -124,6 +125,14 @@ def ratios(rows: Sequence[Row]) -> dict[str, float]:
                 found[f"decode_{key}"] = ours.write_tokens_per_s / max(row.write_tokens_per_s for row in others)
                 found[f"request_{key}"] = min(row.total_s for row in others) / ours.total_s
     return {name: round(value, 3) for name, value in found.items()}
+
+
+def perplexity(model: LanguageModel, texts: Sequence[Sequence[int]]) -> float:
+    """How surprised a model is by each next token of some texts, their first tokens aside."""
+    from generation.decoding.rivals import token_losses
+
+    losses = [loss for text in texts for loss in token_losses(model, text)]
+    return math.exp(statistics.fmean(losses))
 
 
 def resident_mb() -> float:

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING
 
 from generation import service
 from generation.config import GeneratorConfig
+from generation.errors import ConfigError
 from generation.evaluation.tasks import Task, collect_tasks
 from generation.source.files import read_source
 from generation.source.functions import find_at
-from generation.types import Finished
+from generation.types import Finished, TextDelta
 
 if TYPE_CHECKING:
     from generation.decoding.rivals import Clock
     from generation.interfaces import LanguageModel
 
-_LEAST_TOKENS = 12  # a shorter text says nothing of writing
+_LEAST_TOKENS = 4  # a shorter text says nothing of writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,11 @@ def measure(
     clock: Clock,
     report: Callable[[str], None],
 ) -> Overhead:
-    """Write ``per_repo`` functions of each repository with the tool of ``config``, and again without."""
+    """Write ``per_repo`` functions of each repository with the tool of ``config``, and again without.
+
+    Raises:
+        ConfigError: nothing was written for any of them.
+    """
     name = f"{config.decoding.trigger} ({model.name.rpartition('+')[2]})"
     texts: list[tuple[int, int, float, float, float]] = []
     for repo, root in roots.items():
@@ -70,6 +75,8 @@ def measure(
         with service.build_generator(config, root, model) as session:
             for task in collect_tasks(root, repo, per_repo):
                 texts += _both_ways(session, root / task.path, task, clock)
+    if not texts:
+        raise ConfigError(f"no function of {', '.join(roots)} was written; name other repositories")
     tokens, calls, with_tool, plain, waited = (sum(column) for column in zip(*texts, strict=True))
     return Overhead(name, len(texts), int(tokens), int(calls), with_tool, plain, waited)
 
@@ -81,16 +88,17 @@ def _both_ways(
 
     file = read_source(path)
     site = find_at(file.text, file.text.count("\n", 0, task.start))
-    finished = list(session.stream(site, file))[-1]
-    assert isinstance(finished, Finished)
-    stats = finished.stats
+    events = list(session.stream(site, file))
+    assert isinstance(events[-1], Finished)
+    stats = events[-1].stats
+    text = "".join(event.text for event in events if isinstance(event, TextDelta))
     model, request = session.model, session.request(site, file, 0)
-    token_ids = model.tokenizer.encode(finished.text)
+    token_ids = model.tokenizer.encode(text)
     if len(token_ids) < _LEAST_TOKENS:
         return
     plain = OwnEngine(model, drafts=True, clock=clock)
     plain_s = plain.rewrite(model.tokenizer.encode(request.prompt), token_ids, session.known_texts(request))
-    with_tool_s = (stats.total_ms - stats.prefill_ms) / 1000 * len(token_ids) / stats.generated_tokens
+    with_tool_s = (stats.total_ms - stats.prefill_ms) / 1000
     yield len(token_ids), stats.tool_calls, with_tool_s, plain_s, stats.tool_ms / 1000
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 
+from generation.config import GeneratorConfig
 from generation.decoding.llama.model import LlamaModel
 from generation.decoding.rivals import OwnEngine, Timing
+from generation.decoding.sequence import SequenceState
 from generation.evaluation.decode_bench import (
     LLAMA_CPP,
     OURS,
@@ -17,10 +20,35 @@ from generation.evaluation.decode_bench import (
     Row,
     keystroke_share,
     measure,
+    perplexity,
     prompts,
     ratios,
 )
-from tests.decoding.llama.networks import model_of
+from generation.evaluation.overhead_bench import Overhead
+from generation.evaluation.overhead_bench import measure as measure_overhead
+from generation.evaluation.overhead_bench import ratios as overhead_ratios
+from generation.service import load_model
+from tests.decoding.llama.networks import NoTokenizer, kernels, model_of, truth
+
+SHOP = '''
+class Shop:
+    def __init__(self, prices):
+        self.prices = prices
+
+    def total(self, names):
+        """The price of everything in names together, as a float."""
+        found = [self.prices[name] for name in names]
+        if not found:
+            return 0.0
+        return float(sum(found))
+
+    def cheapest(self, names):
+        """The name in names that costs least."""
+        known = [name for name in names if name in self.prices]
+        if not known:
+            raise KeyError(names)
+        return min(known, key=self.prices.__getitem__)
+'''
 
 
 @pytest.fixture
@@ -73,3 +101,48 @@ def test_prompts_are_starts_of_files(tmp_path: Path) -> None:
     (tmp_path / "long.py").write_text("abcdefghij" * 5)
     assert prompts([tmp_path], lambda text: list(text.encode()), 10, 3) == [list(b"abcdefghij")]
     assert prompts([tmp_path], lambda text: list(text.encode()), 60, 3) == []
+
+
+def test_perplexity_is_that_of_the_logits(model: LlamaModel) -> None:
+    text = [index * 7 % 60 for index in range(150)]
+    logits = truth("qwen2", text)
+    expected = torch.nn.functional.cross_entropy(logits[:-1], torch.tensor(text[1:])).exp()
+    assert perplexity(model_of("qwen2"), [text]) == pytest.approx(float(expected), rel=1e-3)
+
+
+def test_what_is_rewritten_is_what_was_given(model: LlamaModel) -> None:
+    prompt, text = [5, 6, 7, 8] * 10, [5, 6, 7, 9, 9, 8, 5, 6, 7, 8, 5, 6]
+    written: list[list[int]] = []
+
+    class Watching(LlamaModel):
+        def start(self, prompt_ids: Sequence[int], stop: Callable[[], bool] | None = None) -> SequenceState:
+            state = super().start(prompt_ids, stop)
+            close = state.close
+            state.close = lambda: (written.append(list(state.token_ids)), close())[1]  # type: ignore[method-assign]
+            return state
+
+    watching = Watching(model.network.weights, kernels(), NoTokenizer(), "tiny", 1, costs_key="a test of rewriting")
+    for drafts in (False, True):
+        assert OwnEngine(watching, drafts=drafts).rewrite(prompt, text) > 0
+    assert written == [prompt + text] * 2
+
+
+def test_the_tool_costs_what_it_adds() -> None:
+    found = [Overhead("mark (mark)", 2, 30, 4, 1.2, 1.0, 0.1), Overhead("dot (plain)", 2, 30, 9, 3.0, 2.0, 0.4)]
+    assert overhead_ratios(found, "dot") == {
+        "tool_overhead_mark": 1.2, "tool_overhead_dot": 1.5, "tool_overhead": 1.5,
+    }  # fmt: skip
+    assert overhead_ratios([], "dot") == {}
+
+
+@pytest.mark.model
+def test_both_ways_write_the_same_text(tmp_path: Path) -> None:
+    """The default model with its tool, on a repository of one file."""
+    (tmp_path / "shop.py").write_text(SHOP, encoding="utf-8")
+    config = GeneratorConfig(threads=1, max_tokens=24).with_preset("dot")
+    found = measure_overhead(config, load_model(config), {"shop": tmp_path}, 2, time.perf_counter, lambda _: None)
+    assert found.name == "dot (plain)"
+    assert found.functions >= 1
+    assert found.tokens >= 4
+    assert found.tool_calls >= 1
+    assert found.with_tool_s > 0 < found.plain_s

@@ -23,9 +23,9 @@ struct Sight {
     const int* tail;
 };
 
-// scores[q][slot] for slots < end, of Q queries that lie `stride` apart.
+// scores[q][slot] for slots < end, of Q queries.
 template <int Q, class KV>
-static void score_keys(const float* queries, size_t stride, const KV* keys, int size, int end, float* scores, size_t scores_stride) {
+static void score_keys(const float* const* queries, const KV* keys, int size, int end, float* scores, size_t scores_stride) {
     for (int slot = 0; slot < end; slot += KEYS) {
         const KV* block = keys + (size_t)slot * size;
         f32x8 low[Q] = {}, high[Q] = {};
@@ -33,7 +33,7 @@ static void score_keys(const float* queries, size_t stride, const KV* keys, int 
             const f32x8 left = load8(block + d * KEYS), right = load8(block + d * KEYS + 8);
 #pragma GCC unroll 6
             for (int q = 0; q < Q; q++) {
-                const f32x8 x = splat(queries[q * stride + d]);
+                const f32x8 x = splat(queries[q][d]);
                 low[q] = fma(left, x, low[q]);
                 high[q] = fma(right, x, high[q]);
             }
@@ -93,22 +93,22 @@ static inline void add_values(const float* weights, size_t weights_stride, const
 
 // Q queries that see the same positions, slices of 8 S channels of the head.
 template <int Q, int S, class KV>
-static int mix_slices(const float* weights, size_t weights_stride, const float* totals, const KV* values, int size, int d, const Sight& sight, float* out, size_t out_stride) {
+static int mix_slices(const float* weights, size_t weights_stride, const float* totals, const KV* values, int size, int d, const Sight& sight, float* const* out) {
     for (; d + 8 * S <= size; d += 8 * S) {
         f32x8 sums[Q][S] = {};
         add_values<Q, S>(weights, weights_stride, values + d, size, 0, sight.run, nullptr, sums);
         add_values<Q, S>(weights, weights_stride, values + d, size, sight.run, sight.count, sight.tail, sums);
         for (int q = 0; q < Q; q++)
-            for (int s = 0; s < S; s++) store(out + q * out_stride + d + 8 * s, sums[q][s] / splat(totals[q]));
+            for (int s = 0; s < S; s++) store(out[q] + d + 8 * s, sums[q][s] / splat(totals[q]));
     }
     return d;
 }
 
 template <int Q, class KV>
-static void mix_values(const float* weights, size_t weights_stride, const float* totals, const KV* values, int size, const Sight& sight, float* out, size_t out_stride) {
+static void mix_values(const float* weights, size_t weights_stride, const float* totals, const KV* values, int size, const Sight& sight, float* const* out) {
     constexpr int S = Q == 1 ? 8 : Q <= 3 ? 4 : 2;
-    const int d = mix_slices<Q, S>(weights, weights_stride, totals, values, size, 0, sight, out, out_stride);
-    mix_slices<Q, 1>(weights, weights_stride, totals, values, size, d, sight, out, out_stride);
+    const int d = mix_slices<Q, S>(weights, weights_stride, totals, values, size, 0, sight, out);
+    mix_slices<Q, 1>(weights, weights_stride, totals, values, size, d, sight, out);
 }
 
 // Calls body.template operator()<Q>(first) for tiles of at most QUERIES of `count` queries.
@@ -120,18 +120,24 @@ static inline void in_tiles(int count, const Body& body, int first = 0) {
     }
 }
 
-// One row, one key head: `group` queries at `queries`, each `size` long, become `group` mixes at `out` (may be the same).
+// One key head: `count` queries of one row or of rows that follow each other become mixes at `out` (may be the same).
+//
+// The rows may see one position more each, the last all of `sight`: query q sees the first seen[q]. What a query does
+// not see gets the weight 0, which adds nothing, so that queries of several rows can share the loads.
 template <class KV>
-static void attend(const float* queries, int group, const KV* keys, const KV* values, int size, int slots_used, const Sight& sight, float* out, std::vector<float>& scratch) {
+static void attend(const float* const* queries, const int* seen, int count, const KV* keys, const KV* values, int size, int slots_used, const Sight& sight, float* const* out, std::vector<float>& scratch) {
     const size_t stride = (size_t)(slots_used + KEYS - 1) / KEYS * KEYS;
-    scratch.resize(std::max(scratch.size(), stride * group));
+    scratch.resize(std::max(scratch.size(), stride * count));
     float* scores = scratch.data();
     float totals[QUERIES];
-    in_tiles(group, [&](auto q, int first) {
-        score_keys<q.value>(queries + (size_t)first * size, size, keys, size, slots_used, scores + first * stride, stride);
-    });
-    in_tiles(group, [&](auto q, int first) {
-        for (int query = 0; query < q.value; query++) totals[query] = soften(scores + (first + query) * stride, sight);
-        mix_values<q.value>(scores + first * stride, stride, totals, values, size, sight, out + (size_t)first * size, size);
+    in_tiles(count, [&](auto q, int first) { score_keys<q.value>(queries + first, keys, size, slots_used, scores + first * stride, stride); });
+    in_tiles(count, [&](auto q, int first) {
+        for (int query = 0; query < q.value; query++) {
+            float* here = scores + (first + query) * stride;
+            const int own = seen[first + query];
+            totals[query] = soften(here, Sight{own, std::min(own, sight.run), sight.tail});
+            std::fill(here + own, here + sight.count, 0.0f);
+        }
+        mix_values<q.value>(scores + first * stride, stride, totals, values, size, sight, out + first);
     });
 }

@@ -150,8 +150,10 @@ struct Pass {
         norm_rows(layer.attention_norm, 0, rows());
         multiply(layer.qkv, net.normed.data(), net.qkv.data(), row_width(), false, rows());
         net.threads.each(rows(), [&](int row, int) { place_row(layer, number, row); });
-        net.threads.each(rows() * shape.key_heads, [&](int item, int thread) {
-            attend_row(number, item / shape.key_heads, item % shape.key_heads, net.scratch[thread]);
+        const int together = rows_together();
+        net.threads.each((rows() + together - 1) / together * shape.key_heads, [&](int item, int thread) {
+            const int row = item / shape.key_heads * together;
+            attend_rows(number, row, std::min(together, rows() - row), item % shape.key_heads, net.scratch[thread]);
         });
         quantise(net.mixed.data(), queries());
         multiply(layer.attention_out, net.mixed.data(), net.hidden.data(), shape.hidden, true, rows());
@@ -226,14 +228,26 @@ struct Pass {
         }
     }
 
-    void attend_row(int number, int row, int head, std::vector<float>& scratch) {
+    // Rows of a chain that share the loads of keys and values.
+    int rows_together() const { return chained ? std::max(1, QUERIES * shape.key_heads / shape.heads) : 1; }
+
+    void attend_rows(int number, int row, int count, int head, std::vector<float>& scratch) {
         const int size = shape.head_size, group = shape.heads / shape.key_heads;
-        const int node = tree.first + row, count = cache.length + net.depths[node] + 1;
-        const Sight sight = chained ? Sight{count, count, nullptr} : Sight{count, cache.length, &net.tails[(size_t)node * tree.count]};
-        const int slots_used = chained ? count : cache.length + node + 1;
-        const size_t offset = (size_t)head * group * size;
-        attend(&net.qkv[(size_t)row * row_width()] + offset, group, (const KV*)cache.keys + head_slots(number, head),
-               (const KV*)cache.values + head_slots(number, head), size, slots_used, sight, &net.mixed[(size_t)row * queries()] + offset, scratch);
+        const int node = tree.first + row + count - 1, last = cache.length + net.depths[node] + 1;
+        const Sight sight = chained ? Sight{last, last, nullptr} : Sight{last, cache.length, &net.tails[(size_t)node * tree.count]};
+        const int slots_used = chained ? last : cache.length + node + 1;
+        std::vector<const float*> from(group * count);
+        std::vector<float*> to(group * count);
+        std::vector<int> seen(group * count);
+        for (int query = 0; query < group * count; query++) {
+            const int here = query / group;
+            const size_t offset = (size_t)(head * group + query % group) * size;
+            from[query] = &net.qkv[(size_t)(row + here) * row_width()] + offset;
+            to[query] = &net.mixed[(size_t)(row + here) * queries()] + offset;
+            seen[query] = last - (count - 1 - here);
+        }
+        attend(from.data(), seen.data(), group * count, (const KV*)cache.keys + head_slots(number, head),
+               (const KV*)cache.values + head_slots(number, head), size, slots_used, sight, to.data(), scratch);
     }
 };
 

@@ -59,8 +59,8 @@ struct Int8 {
 
     // sums[block][row] of `B` blocks and `R` rows.
     template <int R, int B>
-    static inline void multiply(const int8_t* weights, size_t block_size, const int16_t* rows, int columns, Sums (&sums)[B][R]) {
-        std::memset((void*)sums, 0, sizeof sums);
+    static inline void multiply(const int8_t* weights, size_t block_size, const int16_t* rows, int columns, Sums (&out)[B][R]) {
+        Sums sums[B][R] = {};  // of its own: what a reference names is written to memory in every step
         for (int k = 0; k < columns; k += 2)
 #pragma GCC unroll 4
             for (int b = 0; b < B; b++) {
@@ -81,12 +81,13 @@ struct Int8 {
                     sums[b][r].low += (i32x8)_mm256_madd_epi16(low, x);
                     sums[b][r].high += (i32x8)_mm256_madd_epi16(high, x);
 #else
-                    int32_t* out = (int32_t*)&sums[b][r];
+                    int32_t* lanes = (int32_t*)&sums[b][r];
                     for (int lane = 0; lane < LANES; lane++)
-                        out[lane] += (int16_t)here[2 * lane] * pair[0] + (int16_t)here[2 * lane + 1] * pair[1];
+                        lanes[lane] += (int16_t)here[2 * lane] * pair[0] + (int16_t)here[2 * lane + 1] * pair[1];
 #endif
                 }
             }
+        std::memcpy((void*)out, sums, sizeof sums);
     }
 
     static inline void finish(const Sums& sums, const Matrix& matrix, int channel, float row_scale, f32x8& low, f32x8& high) {
@@ -108,8 +109,8 @@ struct Float32 {
     static constexpr int rows_at_once = 6;
 
     template <int R, int B>
-    static inline void multiply(const float* weights, size_t block_size, const float* rows, int columns, Sums (&sums)[B][R]) {
-        std::memset((void*)sums, 0, sizeof sums);
+    static inline void multiply(const float* weights, size_t block_size, const float* rows, int columns, Sums (&out)[B][R]) {
+        Sums sums[B][R] = {};
         for (int k = 0; k < columns; k++)
 #pragma GCC unroll 4
             for (int b = 0; b < B; b++) {
@@ -122,6 +123,7 @@ struct Float32 {
                     sums[b][r].high = fma(high, x, sums[b][r].high);
                 }
             }
+        std::memcpy((void*)out, sums, sizeof sums);
     }
 
     static inline void finish(const Sums& sums, const Matrix&, int, float, f32x8& low, f32x8& high) {
