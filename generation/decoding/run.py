@@ -24,7 +24,7 @@ from generation.decoding.naming import NEVER_ASKED, FreePath, decide, is_no_name
 from generation.decoding.sampling import Sampler
 from generation.decoding.triggers import TriggerPoint, find_trigger, function_start, is_familiar, names_argument
 from generation.interfaces import DecodingState
-from generation.source.body import BlockReader, certain_length, repetition_start
+from generation.source.body import BlockReader, certain_length, loops, repetition_start
 from generation.source.finishing import finish
 from generation.source.lexer import ExpectedName
 from generation.types import (
@@ -68,11 +68,9 @@ class Run:
         self.request = request
         self.state = state
         self.sampler = Sampler(generator.sampling, request.seed)
-        self.block = self._new_block()
         self.detokenizer = Detokenizer()
-        there = (request.opening + request.prefix).encode()
-        self.block.feed(there[: len(there) - len(missing)].decode())
-        self.missing = missing  # bytes of what is there already that the next tokens must spell
+        self._first_missing = self.missing = missing  # bytes of what is there that the next tokens must spell
+        self.block = self._new_block()
         self.at_boundary = False  # a chosen name just ended: the next token cannot continue it
         self.after_mark = False
         self.next_id: int | None = None  # chosen, not yet committed
@@ -110,7 +108,9 @@ class Run:
             return False
         start = sum(map(len, self.block.text.splitlines(keepends=True)[:line]))
         kept = sum(length <= start for length, _ in self._written)
-        if not kept or self._written[kept - 1][0] < self.shown:
+        block = self._new_block()
+        length, logprob = self._written[kept - 1] if kept else (len(block.text), 0.0)
+        if length < self.shown:
             return False
         sequence = list(self.state.token_ids)
         place = len(sequence) - len(self._written) + kept
@@ -118,17 +118,20 @@ class Run:
         self._refused.setdefault(place, []).append(sequence[place])
         self.state.close()
         self.state = self.generator.model.start(sequence[:place])
+        block.feed(self.block.text[len(block.text) : length])
+        self.block, self.detokenizer = block, Detokenizer()
+        self.missing = b"" if kept else self._first_missing
+        self.logprob = logprob
         del self._written[kept:]
-        length, self.logprob = self._written[-1]
-        text = self.block.text[:length]
-        self.block, self.detokenizer = self._new_block(), Detokenizer()
-        self.block.feed(text)
         self.next_id, self.at_boundary, self.after_mark = None, False, False
         return True
 
     def _new_block(self) -> BlockReader:
+        """The block with what is there of it."""
         block = BlockReader(self.request.indent, single=self.request.extent is Extent.LINE)
-        block.has_statement = bool(self.request.stem.strip())
+        there = (self.request.opening + self.request.prefix).encode()
+        block.feed(there[: len(there) - len(self._first_missing)].decode())
+        block.has_statement |= bool(self.request.stem.strip())
         return block
 
     def step(self) -> Iterator[GenerationEvent]:
@@ -207,8 +210,10 @@ class Run:
 
     @property
     def _repeats(self) -> bool:
-        """A line ended, and the last ones only repeat those before them."""
-        return self.block.scanner.line_is_blank and repetition_start(self.block.text) is not None
+        """A line ended, and the last ones only repeat those before them; or a line does not come to its end."""
+        if self.block.scanner.line_is_blank:
+            return repetition_start(self.block.text) is not None
+        return loops(self.block.text)
 
     def _choose(self) -> int:
         """The next token. A block without a statement cannot end, nor one inside of it."""
@@ -320,8 +325,8 @@ class Run:
         self.at_boundary = self.after_mark = False
 
     def _new_text(self) -> Iterator[TextDelta]:
-        """What can be shown now: text that is certainly inside the block."""
-        until = self.block.shown
+        """What can be shown now: text that is certainly inside the block, and more than comments."""
+        until = self.block.shown if self.block.has_statement or self.ended else 0
         if not self.ended:  # what says again may be taken back
             until = min(until, len(self.block.text[: certain_length(self.block.text)].rstrip()))
         if until > self.shown:

@@ -7,11 +7,15 @@ filters below it take a finished text and return what is worth keeping, each for
 from __future__ import annotations
 
 import ast
+import re
 import textwrap
 from collections.abc import Sequence
 from itertools import accumulate
 
 from generation.source.lexer import Scanner
+
+_LOOP = re.compile(r"(\S{1,12}?)\1{7,}\S{0,12}$")
+_LOOP_CHARACTERS = 200
 
 
 class BlockReader:
@@ -122,13 +126,22 @@ def trim_repetition(text: str) -> str:
     return text if start is None else "".join(text.splitlines(keepends=True)[:start])
 
 
+def loops(text: str) -> bool:
+    """Whether the last line has come to repeat a few characters without end."""
+    line = text[text.rfind("\n") + 1 :]
+    found = _LOOP.search(line[-_LOOP_CHARACTERS:])
+    return found is not None and len(found[0]) >= 16 and any(map(str.isalnum, found[1]))
+
+
 def repetition_start(text: str) -> int | None:
-    """The line from which on the text only says again, for the third time or more, what stands above it.
+    """The line from which on the text only says again, for the third time or more, what stands above it; or that loops.
 
     The indentation counts: three closing brackets below each other are no repetition.
     """
     lines = [(number, line.rstrip()) for number, line in enumerate(text.splitlines()) if line.strip()]
     said = [line for _, line in lines]
+    if loops(text):
+        return lines[-1][0]
     for size in range(1, len(said) // 3 + 1):
         unit, count = said[-size:], 1
         while said[-size * (count + 1) : -size * count] == unit:

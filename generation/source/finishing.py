@@ -34,8 +34,14 @@ def finish(text: str, request: GenerationRequest, *, complete: bool) -> str:
     text = trim_repetition(text)
     text = drop_what_stands_below(text, below)
     text = drop_repeat_of_above(text, request.before)
+    if not request.may_be_empty and not _says_something(text):
+        return ""
     inserted = text[len(stem) :].rstrip() if text.startswith(stem) else ""
     return "" if inserted == prefix or not inserted.startswith(prefix) else inserted
+
+
+def _says_something(text: str) -> bool:
+    return any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines())
 
 
 def drop_unfinished(text: str, stem: str) -> str:

@@ -232,6 +232,12 @@ def test_a_repetition_is_taken_back_and_something_else_is_written() -> None:
     assert all(state.closed for state in model.states)
 
 
+def test_a_comment_without_end_is_taken_back_and_never_shown() -> None:
+    events, _ = run([("    # " + "1." * 200, 0.9), ("    return 1\n", 0.1)], max_tokens=200)
+    assert text_of(events) == "    return 1\n"
+    assert not any("#" in event.text for event in events if isinstance(event, TextDelta))
+
+
 def test_it_ends_when_it_only_repeats_itself() -> None:
     lines = [f"    print({'self' * number})\n" for number in range(1, 6)]
     texts = [("\n".join([*lines[:index], line * 40]), 0.1**index) for index, line in enumerate(lines)]

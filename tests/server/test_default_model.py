@@ -14,7 +14,7 @@ from tests.server.conftest import BASKET, place
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
 INLINE = "textDocument/inlineCompletion"
-OPTIONS = {"debounceMs": 0, "lineTokens": 12, "blockTokens": 16, "bodyTokens": 24, "deadlineMs": 60_000}
+OPTIONS = {"debounceMs": 0, "lineTokens": 12, "blockTokens": 64, "bodyTokens": 24, "deadlineMs": 60_000}
 LEDGER = "from shop.ledger import Ledger\n\n\ndef count(ledger: Ledger) -> int:\n"
 
 

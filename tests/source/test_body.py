@@ -11,6 +11,7 @@ from generation.source.body import (
     complete_statements,
     drop_leading_docstring,
     drop_what_stands_below,
+    loops,
     trim_blank_lines,
     trim_repetition,
 )
@@ -120,3 +121,18 @@ def test_a_header_needs_a_block() -> None:
     ]:
         reader.feed(piece)
         assert reader.needs_block is needed
+
+
+@pytest.mark.parametrize(
+    ("text", "looping"),
+    [
+        ("    # 1.1.1.1.1.1.1.1.1.1", True),
+        ("    x = 'abcabcabcabcabcabcabcabcabc", True),
+        ("    # -----------------------------", False),  # a separator
+        ("    x = 10000000", False),
+        ("    a.b.c.d(e, f, g)", False),
+        ("    # 1.1.1.1.1.1.1.1.1.1\n    x", False),
+    ],
+)
+def test_a_line_that_loops(text: str, looping: bool) -> None:
+    assert loops(text) is looping
