@@ -23,7 +23,6 @@ from generation.models import resolve
 from generation.service import load_model, usual_preset
 
 if TYPE_CHECKING:
-    from generation.decoding.rivals import Clock
     from generation.interfaces import LanguageModel
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -74,7 +73,7 @@ def _measured(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     if args.gguf is not None:
         engines |= decode_bench.llama_cpp_engines(args.gguf, config.threads or 1, scratch, clock)
     rows = decode_bench.measure(engines, prompts, args.tokens, _say)
-    overheads = _overheads(args, clock)
+    overheads = _overheads(args)
     _say("perplexity in int8 and in float32")
     texts = next(iter(prompts.values()))
     surprise = {dtype: decode_bench.perplexity(load_model(replace(config, dtype=dtype)), texts) for dtype in _DTYPES}
@@ -92,7 +91,7 @@ def _measured(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     }
 
 
-def _overheads(args: argparse.Namespace, clock: Clock) -> list[overhead_bench.Overhead]:
+def _overheads(args: argparse.Namespace) -> list[overhead_bench.Overhead]:
     """Of both ways to ask, each with the adapter that ships for it."""
     from generation.decoding.loading import default_threads
 
@@ -101,9 +100,7 @@ def _overheads(args: argparse.Namespace, clock: Clock) -> list[overhead_bench.Ov
     roots = open_repositories(args.repos, _say)
     base = GeneratorConfig(threads=args.threads or default_threads(), max_tokens=96)
     configs = [base.with_preset(name) for name in ("mark", "dot")]
-    return [
-        overhead_bench.measure(config, load_model(config), roots, args.functions, clock, _say) for config in configs
-    ]
+    return [overhead_bench.measure(config, load_model(config), roots, args.functions, _say) for config in configs]
 
 
 def _prompts(args: argparse.Namespace, model: LanguageModel) -> dict[int, list[list[int]]]:

@@ -2,7 +2,7 @@
 
 Each text is written twice behind the same prompt: by the generator with its tool, and by the same model and drafts
 without any tool, forced to write what the first wrote. Reading the prompt is the same work for both and is not counted.
-Knows no implementation but by name. Start reading at ``measure``.
+Time is that of a clock: the tool works in another process. Knows no implementation but by name. Start reading at ``measure``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from generation.source.functions import find_at
 from generation.types import Finished, TextDelta
 
 if TYPE_CHECKING:
-    from generation.decoding.rivals import Clock
     from generation.interfaces import LanguageModel
 
 _LEAST_TOKENS = 4  # a shorter text says nothing of writing
@@ -60,7 +59,6 @@ def measure(
     model: LanguageModel,
     roots: Mapping[str, Path],
     per_repo: int,
-    clock: Clock,
     report: Callable[[str], None],
 ) -> Overhead:
     """Write ``per_repo`` functions of each repository with the tool of ``config``, and again without.
@@ -74,16 +72,14 @@ def measure(
         report(f"tool overhead of {name}: {repo}")
         with service.build_generator(config, root, model) as session:
             for task in collect_tasks(root, repo, per_repo):
-                texts += _both_ways(session, root / task.path, task, clock)
+                texts += _both_ways(session, root / task.path, task)
     if not texts:
         raise ConfigError(f"no function of {', '.join(roots)} was written; name other repositories")
     tokens, calls, with_tool, plain, waited = (sum(column) for column in zip(*texts, strict=True))
     return Overhead(name, len(texts), int(tokens), int(calls), with_tool, plain, waited)
 
 
-def _both_ways(
-    session: service.Session, path: Path, task: Task, clock: Clock
-) -> Iterator[tuple[int, int, float, float, float]]:
+def _both_ways(session: service.Session, path: Path, task: Task) -> Iterator[tuple[int, int, float, float, float]]:
     from generation.decoding.rivals import OwnEngine
 
     file = read_source(path)
@@ -96,7 +92,7 @@ def _both_ways(
     token_ids = model.tokenizer.encode(text)
     if len(token_ids) < _LEAST_TOKENS:
         return
-    plain = OwnEngine(model, drafts=True, clock=clock)
+    plain = OwnEngine(model, drafts=True)
     plain_s = plain.rewrite(model.tokenizer.encode(request.prompt), token_ids, session.known_texts(request))
     with_tool_s = (stats.total_ms - stats.prefill_ms) / 1000
     yield len(token_ids), stats.tool_calls, with_tool_s, plain_s, stats.tool_ms / 1000

@@ -140,7 +140,7 @@ def test_both_ways_write_the_same_text(tmp_path: Path) -> None:
     """The default model with its tool, on a repository of one file."""
     (tmp_path / "shop.py").write_text(SHOP, encoding="utf-8")
     config = GeneratorConfig(threads=1, max_tokens=24).with_preset("dot")
-    found = measure_overhead(config, load_model(config), {"shop": tmp_path}, 2, time.perf_counter, lambda _: None)
+    found = measure_overhead(config, load_model(config), {"shop": tmp_path}, 2, lambda _: None)
     assert found.name == "dot (plain)"
     assert found.functions >= 1
     assert found.tokens >= 4
