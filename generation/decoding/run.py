@@ -110,7 +110,7 @@ class Run:
         kept = sum(length <= start for length, _ in self._written)
         block = self._new_block()
         length, logprob = self._written[kept - 1] if kept else (len(block.text), 0.0)
-        if length < self.shown:
+        if max(length, self.start) < self.shown:
             return False
         sequence = list(self.state.token_ids)
         place = len(sequence) - len(self._written) + kept
