@@ -2,7 +2,8 @@
 
 Each text is written twice behind the same prompt: by the generator with its tool, and by the same model and drafts
 without any tool, forced to write what the first wrote. Reading the prompt is the same work for both and is not counted.
-Time is that of a clock: the tool works in another process. Knows no implementation but by name. Start reading at ``measure``.
+Time is that of the clock on the wall: the tool works in another process. Knows no implementation but by name. Start
+reading at ``measure``.
 """
 
 from __future__ import annotations
