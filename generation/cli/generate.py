@@ -224,7 +224,8 @@ def _show(target: Target, result: RankedCandidate, new: str, args: argparse.Name
         sys.stdout.buffer.write(diff.encode(target.file.encoding.removesuffix("-sig")))
     console = Console(stderr=args.diff, highlight=False, width=None if sys.stdout.isatty() else 160)
     if not args.diff:
-        console.print(display.styled_diff(diff) if diff else "nothing was generated", soft_wrap=True)
+        same = "the same body stands there already" if result.finished.text.strip() else "nothing was generated"
+        console.print(display.styled_diff(diff) if diff else same, soft_wrap=True)
     if args.explain:
         console.print(display.explain_table(result.events, result.finished.text, _first_line(target, result, new)))
         console.print()
