@@ -74,7 +74,18 @@ def test_the_text_is_streamed_without_escape_codes(tmp_path: Path, capsys: pytes
 def test_an_interruption_leaves_the_file(tmp_path: Path) -> None:
     path = tmp_path / "shop.py"
     path.write_text(TOTAL, encoding="utf-8")
-    arguments = ["shop.py::Basket.total", "--write", "--trigger", "off", "--temperature", "2", "--seed", "1", "--max-tokens", "2000"]
+    arguments = [
+        "shop.py::Basket.total",
+        "--write",
+        "--trigger",
+        "off",
+        "--temperature",
+        "2",
+        "--seed",
+        "1",
+        "--max-tokens",
+        "2000",
+    ]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         [*COMMAND, *arguments], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
