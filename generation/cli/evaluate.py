@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
-_DEFAULT_ROWS = "off,dot,paper-base"
+_DEFAULT_ROWS = "off,dot,plain-off,plain-dot,mark,paper"
 
 
 def add_parser(subparsers: Subparsers) -> None:
