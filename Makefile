@@ -53,6 +53,7 @@ $(WHEEL): constraints.txt pyproject.toml $(shell find generation lsp_server -typ
 
 # The extension with the server's wheel in it: vscode-client/build/memberwise.vsix
 vsix: $(WHEEL) $(NODE_MODULES)
+	mkdir -p vscode-client/build
 	cd vscode-client && ../$(WITH_NODE) npm run --silent package
 
 # Both clients in the real editors, some minutes; installs the editors into .cache/editors.
