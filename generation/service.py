@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from generation.decoding.suffix_index import SuffixIndex
 
 _TYPED_TOKENS = 128  # of a function are typed before the code above it has to move, and to be read again
+_CANDIDATE_TEMPERATURE = 0.8  # of all but the first, where none is set
 _DRAFTED_CHARACTERS = 20_000  # of the file, before and after the cursor, that drafts are taken from
 
 
@@ -227,11 +228,24 @@ class Session:
         """
         found = []
         for number in range(count):
-            found.append(self._candidate(site, file, number))
+            found.append(self.candidate(site, file, number))
             if report is not None:
                 report(number + 1)
         distinct = {candidate.finished.text: candidate for candidate in reversed(found)}
         return sorted(distinct.values(), key=_rank)
+
+    def candidate(
+        self, site: FunctionSite, file: SourceFile, number: int, deadline_s: float | None = None
+    ) -> RankedCandidate:
+        """One result with its problems. Number 0 is greedy unless a temperature is set; the others are sampled."""
+        sampling = self.config.sampling
+        if number and sampling.temperature <= 0:
+            sampling = replace(sampling, temperature=_CANDIDATE_TEMPERATURE)
+        events = list(self._stream(self.request(site, file, sampling.seed + number), sampling, None, deadline_s))
+        finished = events[-1]
+        assert isinstance(finished, Finished)
+        calls = tuple(event for event in events if isinstance(event, ToolCalled))
+        return RankedCandidate(finished, calls, self.problems(site, file, finished))
 
     def next_name(self, site: FunctionSite, file: SourceFile, written: str) -> NextName:
         """The name that would be written after ``written``, the body so far; for measuring."""
@@ -298,16 +312,6 @@ class Session:
         context = prompt_context(self.index, path, before, after, owner)
         budget = min(self.config.decoding.prompt_tokens, self.model.context_tokens - self.config.max_tokens - 64)
         return build_prompt(context, lambda text: len(self.model.tokenizer.encode(text)), budget, shares)
-
-    def _candidate(self, site: FunctionSite, file: SourceFile, number: int) -> RankedCandidate:
-        sampling = self.config.sampling
-        if number and sampling.temperature <= 0:
-            sampling = replace(sampling, temperature=0.8)
-        events = list(self._stream(self.request(site, file, sampling.seed + number), sampling, None, None))
-        finished = events[-1]
-        assert isinstance(finished, Finished)
-        calls = tuple(event for event in events if isinstance(event, ToolCalled))
-        return RankedCandidate(finished, calls, self.problems(site, file, finished))
 
     def _stream(
         self,

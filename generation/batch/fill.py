@@ -9,20 +9,18 @@ from __future__ import annotations
 import math
 import subprocess
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from generation.batch.records import BatchRecord, failed, written
 from generation.batch.targets import Target
 from generation.batch.tree import Tree, sha256
-from generation.config import SamplingConfig
 from generation.errors import MemberwiseError
 from generation.service import RankedCandidate, Session, apply
 from generation.source.files import SourceFile, read_source, write_source
 from generation.source.functions import FunctionSite, find_function
-from generation.types import Finished, ToolCalled
+from generation.types import Finished
 
 _TEST_OUTPUT_CHARACTERS = 2000
-_RETRY_TEMPERATURE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,28 +83,11 @@ def fill(session: Session, tree: Tree, target: Target, settings: str, options: F
 
 
 def _attempt(session: Session, site: FunctionSite, file: SourceFile, number: int, options: FillOptions) -> _Attempt:
-    sampling = session.config.sampling
-    if number:
-        sampling = replace(sampling, temperature=max(sampling.temperature, _RETRY_TEMPERATURE))
-    candidate = _generate(session, site, file, sampling.seed + number, sampling, options.limit_s)
+    candidate = session.candidate(site, file, number, options.limit_s)
     failure = None
     if options.test_command and candidate.finished.text.strip():
         failure = _test(session, site, file, candidate.finished, options)
     return _Attempt(number, candidate, failure)
-
-
-def _generate(
-    session: Session, site: FunctionSite, file: SourceFile, seed: int, sampling: SamplingConfig, limit_s: float
-) -> RankedCandidate:
-    calls: list[ToolCalled] = []
-    finished: Finished | None = None
-    for event in session.stream(site, file, seed=seed, sampling=sampling, deadline_s=limit_s):
-        if isinstance(event, ToolCalled):
-            calls.append(event)
-        elif isinstance(event, Finished):
-            finished = event
-    assert finished is not None
-    return RankedCandidate(finished, tuple(calls), session.problems(site, file, finished))
 
 
 def _test(

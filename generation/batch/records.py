@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from generation.batch.targets import Target, Unreadable
+from generation.evaluation.running.records import call_line, finished_of, import_lines
 from generation.ledger import Ledger
 from generation.service import RankedCandidate
-from generation.types import Finished, FinishReason, GenerationStats, ImportNeeded
+from generation.types import Finished
 
 
 class Status(StrEnum):
@@ -78,8 +78,7 @@ class BatchRecord:
 
     def finished(self) -> Finished:
         """The result as ``service.apply`` takes it."""
-        imports = tuple(ImportNeeded(module or "", name, alias) for module, name, alias in self.imports)
-        return Finished(FinishReason.END, self.text, imports, GenerationStats())
+        return finished_of(self.text, self.imports)
 
 
 def ledger(folder: Path) -> Ledger[BatchRecord]:
@@ -99,11 +98,11 @@ def written(target: Target, settings: str, best: RankedCandidate, **more: Any) -
         settings,
         Status.DONE,
         text=finished.text,
-        imports=[[needed.module, needed.name, needed.alias] for needed in finished.imports],
+        imports=import_lines(finished),
         reason=finished.reason.value,
         problems=[asdict(problem) for problem in best.problems],
         stats=asdict(finished.stats),
-        calls=[_call(asdict(call)) for call in best.events],
+        calls=[call_line(call) for call in best.events],
         **more,
     )
 
@@ -114,18 +113,3 @@ def failed(target: Target | Unreadable, settings: str, reason: str, seconds: flo
     return BatchRecord(
         target.repository, target.path, function, settings, Status.FAILED, error=reason, seconds=round(seconds, 3)
     )
-
-
-def _call(call: dict[str, Any]) -> dict[str, Any]:
-    chosen = call["chosen"] or {}
-    best: Sequence[dict[str, Any]] = call["best"]
-    return {
-        "offset": call["offset"],
-        "receiver": call["receiver"],
-        "suggestions": call["suggestions"],
-        "trusted": call["trusted"],
-        "best": [[one["name"], round(one["probability"], 4)] for one in best],
-        "chosen": chosen.get("name"),
-        "model_choice": call["model_choice"],
-        "error": call["error"],
-    }

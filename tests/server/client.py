@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+
+import psutil
 
 from generation.evaluation.server_process import ServerProcess, inline, position
 
@@ -25,3 +28,14 @@ def cursor(marked: str) -> tuple[str, int, int]:
     """A text without its ``$0``, and the line and character (of ASCII text) where that stood."""
     before, after = marked.split("$0")
     return before + after, before.count("\n"), len(before) - before.rfind("\n") - 1
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return not any(map(lives, processes))
+
+
+def lives(process: psutil.Process) -> bool:
+    """A zombie does not: whoever inherited it may be slow to reap it."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.server.client import SCRIPTED, Client, inline, position
+from tests.server.client import SCRIPTED, Client, gone, inline, position
 from tests.server.conftest import BASKET, place
 
 INLINE = "textDocument/inlineCompletion"
@@ -79,25 +78,19 @@ def children(client: Client) -> list[psutil.Process]:
     return psutil.Process(client.process.pid).children(recursive=True)
 
 
-def gone(processes: list[psutil.Process]) -> bool:
-    return not any(map(lives, processes))
-
-
-def lives(process: psutil.Process) -> bool:
-    """A zombie does not: whoever inherited it may be slow to reap it."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    return False
+def generating(client: Client, repository: Path, uri: str) -> list[psutil.Process]:
+    """The tool processes of a server that is in the middle of a generation."""
+    client.initialize(repository)
+    line, character = place(client, uri, f"{BASKET}    def slow(self):\n        $0\n")
+    client.start(INLINE, inline(uri, line, character))
+    client.until(lambda: children(client), what="a tool process")
+    return children(client)
 
 
 @pytest.mark.parametrize("way", ["exit", "shutdown and exit", "end of input", "terminated"])
 def test_it_ends_within_two_seconds_and_leaves_no_process(repository: Path, uri: str, way: str) -> None:
     with Client() as client:
-        client.initialize(repository)
-        line, character = place(client, uri, f"{BASKET}    def slow(self):\n        $0\n")
-        client.start(INLINE, inline(uri, line, character))
-        client.until(lambda: children(client), what="a tool process")
-        workers = children(client)
+        workers = generating(client, repository, uri)
         started_s = time.perf_counter()
         if way == "shutdown and exit":
             assert client.ask("shutdown", None)["result"] is None
@@ -117,11 +110,7 @@ def test_it_ends_within_two_seconds_and_leaves_no_process(repository: Path, uri:
 
 def test_a_server_that_is_killed_leaves_no_process(repository: Path, uri: str) -> None:
     with Client() as client:
-        client.initialize(repository)
-        line, character = place(client, uri, f"{BASKET}    def slow(self):\n        $0\n")
-        client.start(INLINE, inline(uri, line, character))
-        client.until(lambda: children(client), what="a tool process")
-        workers = children(client)
+        workers = generating(client, repository, uri)
         client.process.kill()
         psutil.wait_procs(workers, timeout=10)
         assert gone(workers)

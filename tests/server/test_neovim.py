@@ -17,24 +17,21 @@ from tests.server.conftest import BASKET
 SESSION = Path(__file__).with_name("neovim_session.lua")
 
 
-def neovim() -> str:
-    """The editor that comes with the development dependencies, or the one of the system."""
-    beside = Path(sys.executable).with_name("nvim")
-    found = str(beside) if beside.exists() else shutil.which("nvim")
-    if found is None:
-        if platform.system() == "Linux" and platform.machine() == "x86_64":
-            pytest.fail("nvim is missing; `make setup` installs it", pytrace=False)
-        pytest.skip("there is no wheel of Neovim for this platform, and none is installed")
-    return found
+BESIDE = Path(sys.executable).with_name("nvim")  # comes with the development dependencies where there is a wheel of it
+NEOVIM = str(BESIDE) if BESIDE.exists() else shutil.which("nvim")
+HAS_WHEEL = platform.system() == "Linux" and platform.machine() == "x86_64"
 
 
+@pytest.mark.skipif(
+    NEOVIM is None and not HAS_WHEEL, reason="there is no wheel of Neovim for this platform, and none is installed"
+)
 def test_a_session_of_editing(repository: Path) -> None:
-    editor = neovim()
+    assert NEOVIM, "nvim is missing; `make setup` installs it"
     file = repository / "shop" / "neovim.py"
     file.write_text(BASKET.replace("import json\n", "import os\n") + "    def decoded(self):\n        return js\n")
     server = [sys.executable, "-m", "generation.cli.main", "serve", "--model-from", SCRIPTED]
     done = subprocess.run(
-        [editor, "--headless", "-u", "NONE", "-i", "NONE", "-n", "-l", str(SESSION), str(repository), *server],
+        [NEOVIM, "--headless", "-u", "NONE", "-i", "NONE", "-n", "-l", str(SESSION), str(repository), *server],
         capture_output=True,
         text=True,
         timeout=110,

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from generation.evaluation.server_process import ServerProcess, inline
-from tests.server.client import SCRIPTED
+from tests.server.client import SCRIPTED, gone
 from tests.server.conftest import BASKET, place
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no local sockets")
@@ -41,13 +41,10 @@ def hosts(runtime: Path) -> list[psutil.Process]:
 
 
 def ends_within(process: psutil.Process, seconds: float) -> bool:
-    """Whether it ends; a zombie has ended, whoever inherited it may be slow to reap it."""
     until_s = time.monotonic() + seconds
-    while time.monotonic() < until_s:
-        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
-            return True
+    while not gone([process]) and time.monotonic() < until_s:
         time.sleep(0.1)
-    return False
+    return gone([process])
 
 
 def completes(server: ServerProcess, uri: str) -> None:

@@ -62,8 +62,7 @@ class Record:
 
     def finished(self) -> Finished:
         """The last event of the generation, as ``service.apply`` takes it."""
-        imports = tuple(ImportNeeded(module or "", name, alias) for module, name, alias in self.imports)
-        return Finished(FinishReason.END, self.text, imports, GenerationStats())
+        return finished_of(self.text, self.imports)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +82,10 @@ def record_of(key: RecordKey, finished: Finished, calls: Sequence[ToolCalled], c
         config=config,
         settings=settings,
         text=finished.text,
-        imports=[[needed.module, needed.name, needed.alias] for needed in finished.imports],
+        imports=import_lines(finished),
         reason=finished.reason.value,
         stats=asdict(finished.stats),
-        calls=[_call(event) for event in calls],
+        calls=[call_line(event) for event in calls],
         seconds=round(costs.seconds, 4),
         first_text_s=None if costs.first_text_s is None else round(costs.first_text_s, 4),
         memory_bytes=costs.memory_bytes,
@@ -99,7 +98,19 @@ def failed_record(key: RecordKey, error: Exception, seconds: float) -> Record:
     return Record(*key, "", [], "error", asdict(GenerationStats()), [], round(seconds, 4), error=message)
 
 
-def _call(event: ToolCalled) -> dict[str, Any]:
+def import_lines(finished: Finished) -> list[list[str | None]]:
+    """The imports of a result as a record holds them."""
+    return [[needed.module, needed.name, needed.alias] for needed in finished.imports]
+
+
+def finished_of(text: str, imports: Sequence[Sequence[str | None]]) -> Finished:
+    """A result that a record holds, as ``service.apply`` takes it."""
+    needed = tuple(ImportNeeded(module or "", name, alias) for module, name, alias in imports)
+    return Finished(FinishReason.END, text, needed, GenerationStats())
+
+
+def call_line(event: ToolCalled) -> dict[str, Any]:
+    """A question to the tool as a record holds it."""
     return {
         "offset": event.offset,
         "kind": event.kind.value,
