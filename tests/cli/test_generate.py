@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import io
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,8 @@ from generation.cli import display
 from generation.cli.generate import find_target, repository_of
 from generation.cli.main import main
 from generation.errors import ConfigError
-from generation.source.text_diff import unified_diff
 from generation.types import Candidate, NameKind, Suggestion, SuggestionSource, ToolCalled
+from tests.source.test_text_diff import CHANGES
 
 SHOP = '''\
 class Basket:
@@ -126,31 +125,13 @@ def test_the_repository_is_where_a_project_file_is(tmp_path: Path) -> None:
 # ----------------------------------------------------------------------------------------------- rendering
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("a\nb\nc\n", "import x\na\nB\nc\n"),
-        ("a\nb", "a\nB\n"),
-        ("a\nb\n", "a\nB"),
-        ("a\r\nb\r\n", "a\r\nB\r\nc\r\n"),
-        ("a\x0cb\rc\n", "a\x0cb\rd\n"),
-    ],
-)
-def test_a_diff_applies_and_edits_say_the_same(tmp_path: Path, old: str, new: str) -> None:
-    path = tmp_path / "a file.py"
-    path.write_bytes(old.encode())
-    diff = unified_diff(old, new, "a file.py").encode()
-    subprocess.run(["git", "apply", "-"], input=diff, cwd=tmp_path, check=True, timeout=30, capture_output=True)
-    assert path.read_bytes() == new.encode()
+@pytest.mark.parametrize(("old", "new"), [*CHANGES, ("a\n", "a\n")])
+def test_edits_turn_the_old_text_into_the_new(old: str, new: str) -> None:
     text = old
     for edit in reversed(display.edits(old, new)):
         text = text[: edit.start] + edit.text + text[edit.end :]
     assert text == new
-
-
-def test_no_change_is_no_diff() -> None:
-    assert unified_diff("a\n", "a\n", "a.py") == ""
-    assert display.edits("a\n", "a\n") == []
+    assert bool(display.edits(old, new)) is (old != new)
 
 
 def test_generated_text_cannot_steer_the_terminal() -> None:
