@@ -114,9 +114,8 @@ def _plan(args: argparse.Namespace) -> BatchPlan:
 @contextmanager
 def _helpers(args: argparse.Namespace) -> Iterator[None]:
     """The other processes of ``--jobs``: the same command, which shares the work by the records in its folder."""
-    words = [word for word in sys.argv[1:] if word != "--resume"]
+    words = [word for word in args.words if word not in ("--resume", "--write")]
     command = [sys.executable, "-m", "generation.cli.main", *words, "--resume", "--jobs", "1", "--patch"]
-    command = [word for word in command if word != "--write"]
     processes = [
         subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(args.jobs - 1)
     ]
@@ -124,6 +123,8 @@ def _helpers(args: argparse.Namespace) -> Iterator[None]:
         yield
     finally:
         for process in processes:
+            if process.poll() not in (None, 0, 1):
+                print(f"memberwise: warning: a process of --jobs ended with {process.returncode}", file=sys.stderr)
             process.terminate()
             process.wait()
 

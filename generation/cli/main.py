@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _print_any_text()
     words = sys.argv[1:] if argv is None else argv
     args = parser(words).parse_args(words)
+    args.words = words
     _show_log(args.verbose)
     try:
         code: int = args.run(args)
