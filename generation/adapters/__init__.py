@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from generation.errors import AdapterMismatchError, ModelLoadError
 
 MANIFEST_NAME = "manifest.json"
 TENSORS_NAME = "adapter.safetensors"
-FORMAT = 1
+FORMAT = 2
 _LEAST_RECALL = 0.8
 NONE = "none"  # the name that asks for no adapter
 
@@ -39,7 +39,7 @@ class AdapterManifest:
         mark_id: id of the mark token; None when it was trained without marks.
         tokens_seen: by the network, in all stages.
         data: the corpus: repositories, files, functions, hashes.
-        settings: of each stage of the training.
+        stages: settings of each run of the training, in order, and the tokens it saw.
         measured: validation loss, mark recall and precision, as far as they were measured.
     """
 
@@ -54,7 +54,7 @@ class AdapterManifest:
     mark_id: int | None
     tokens_seen: int
     data: Mapping[str, Any] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    stages: Sequence[Mapping[str, Any]] = ()
     measured: Mapping[str, Any] = field(default_factory=dict)
 
     @property

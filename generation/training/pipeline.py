@@ -149,8 +149,8 @@ def _before_this_stage(job: Job) -> AdapterManifest | None:
     if not (job.out / MANIFEST_NAME).is_file():
         return None  # killed between its first checkpoint and its first adapter
     manifest = read_adapter(job.out)
-    done = manifest.settings.get(job.stage.value, {}).get("tokens", 0)
-    return replace(manifest, tokens_seen=manifest.tokens_seen - done)
+    *earlier, this = manifest.stages
+    return replace(manifest, tokens_seen=manifest.tokens_seen - this["tokens"], stages=earlier)
 
 
 def _manifest(
@@ -158,13 +158,13 @@ def _manifest(
 ) -> AdapterManifest:
     """What is known before the first step: ``tokens_seen`` are those of the stages before this one."""
     fresh = adapter_folder.describe(network, job.name or job.out.name, job.base, model, settings.rank, settings.alpha)
-    stages = dict(before.settings) if before else {}
-    stages[job.stage.value] = {**asdict(settings), "tokens": 0}
+    earlier = before.stages if before else []
+    this = {"stage": job.stage.value, "marks": job.marks, **asdict(settings), "tokens": 0, "counted": 0}
     return replace(
         fresh,
         tokens_seen=before.tokens_seen if before else 0,
         data={"files_sha256": digest_of(job.data), **_card(job.data)},
-        settings=stages,
+        stages=[*earlier, this],
     )
 
 
@@ -177,11 +177,12 @@ def _card(data: Path) -> dict[str, Any]:
 
 
 def _keep(job: Job, network: AdaptedNetwork, manifest: AdapterManifest, progress: Progress) -> None:
-    stage = {**manifest.settings[job.stage.value], "tokens": progress.tokens, "counted": progress.counted}
+    *earlier, this = manifest.stages
+    this = {**this, "tokens": progress.tokens, "counted": progress.counted}
     now = replace(
         manifest,
         tokens_seen=manifest.tokens_seen + progress.tokens,
-        settings={**manifest.settings, job.stage.value: stage},
+        stages=[*earlier, this],
         measured={f"{job.stage.value}_validation_loss": round(progress.best, 4)},
     )
     adapter_folder.write_adapter(job.out, network.tensors(), now)

@@ -186,13 +186,15 @@ def test_both_stages_make_an_adapter(model: Path, corpus: Path, tmp_path: Path) 
     manifest = read_adapter(tmp_path / "mark")
     first = read_adapter(tmp_path / "files").tokens_seen
     assert (manifest.name, manifest.tokens_seen) == ("mark", first + progress.tokens)
-    assert set(manifest.settings) == {"files", "functions"}
+    assert [stage["stage"] for stage in manifest.stages] == ["files", "functions"]
+    assert sum(stage["tokens"] for stage in manifest.stages) == manifest.tokens_seen
     assert manifest.mark_id is not None
     assert manifest.measured["functions_validation_loss"] == pytest.approx(progress.best, abs=1e-4)
     longer = replace(SETTINGS, total_tokens=1600)
     progress = train(replace(functions, init=None), longer, resume=True, report=lambda line: None)
     resumed = read_adapter(tmp_path / "mark")
-    assert (resumed.tokens_seen, set(resumed.settings)) == (first + progress.tokens, {"files", "functions"})
+    assert resumed.tokens_seen == first + progress.tokens == sum(stage["tokens"] for stage in resumed.stages)
+    assert [stage["marks"] for stage in resumed.stages] == [False, True]
     assert (tmp_path / "mark" / "curves.png").read_bytes()[:4] == b"\x89PNG"
 
 

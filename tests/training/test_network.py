@@ -162,7 +162,7 @@ def test_another_format_is_refused(base: Path) -> None:
     folder = saved(trained(base, None, steps=0)[0], base)
     manifest = json.loads((folder / MANIFEST_NAME).read_text())
     (folder / MANIFEST_NAME).write_text(json.dumps({**manifest, "format": 99}))
-    with pytest.raises(AdapterMismatchError, match="has format 99; this version reads format 1"):
+    with pytest.raises(AdapterMismatchError, match="has format 99; this version reads format 2"):
         read_adapter(folder)
 
 
