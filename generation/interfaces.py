@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     import torch
 
 
+ReportShare = Callable[[float], None]
+"""Is told which share of some work is done, from 0 to 1, now and then; from the thread that works."""
+
+
+def silent(share: float) -> None:
+    """A ``ReportShare`` for nobody."""
+
+
 class Tokenizer(Protocol):
     """Text to token ids and back, at the level of bytes. One object for each tokenizer, told apart by identity."""
 

@@ -18,7 +18,7 @@ from generation import adapters, models
 from generation.cache import cache_root
 from generation.config import DecodingConfig, GeneratorConfig, SamplingConfig, Trigger
 from generation.errors import ConfigError, ModelLoadError
-from generation.interfaces import Drafter, LanguageModel
+from generation.interfaces import Drafter, LanguageModel, ReportShare, silent
 from generation.marks.context import PromptContext
 from generation.marks.prompt import PromptShares, build_prompt, paper_prompt
 from generation.marks.relevance import wanted
@@ -65,7 +65,7 @@ class RankedCandidate:
     problems: tuple[Problem, ...]
 
 
-def load_model(config: GeneratorConfig) -> LanguageModel:
+def load_model(config: GeneratorConfig, report: ReportShare = silent) -> LanguageModel:
     """The model that ``config`` names, from the cache or a folder; nothing is downloaded.
 
     Raises:
@@ -76,7 +76,7 @@ def load_model(config: GeneratorConfig) -> LanguageModel:
     from generation.decoding import loading
 
     folder = models.resolve(config.model)
-    return loading.load_model(folder, config.dtype, config.threads, adapter_for(config, folder))
+    return loading.load_model(folder, config.dtype, config.threads, adapter_for(config, folder), report)
 
 
 def adapter_for(config: GeneratorConfig, model: Path) -> Path | None:
@@ -105,7 +105,11 @@ def usual_preset(model: str, adapter: str | None = None) -> str:
 
 
 def build_generator(
-    config: GeneratorConfig, root: Path, model: LanguageModel | None = None, index_cache: Path | None = None
+    config: GeneratorConfig,
+    root: Path,
+    model: LanguageModel | None = None,
+    index_cache: Path | None = None,
+    report: ReportShare = silent,
 ) -> Session:
     """A session for one repository.
 
@@ -114,6 +118,7 @@ def build_generator(
         root: the repository.
         model: weights that are loaded already, to be shared by several sessions.
         index_cache: folder for the member index; the user's cache when None.
+        report: is told how much of the repository is read.
 
     Raises:
         ConfigError: the settings do not fit the model.
@@ -121,7 +126,7 @@ def build_generator(
     """
     model = model or load_model(config)
     decoding = fit_to_model(config.decoding, model)
-    return Session(replace(config, decoding=decoding), root, model, index_cache)
+    return Session(replace(config, decoding=decoding), root, model, index_cache, report)
 
 
 def fit_to_model(decoding: DecodingConfig, model: LanguageModel) -> DecodingConfig:
@@ -145,12 +150,17 @@ class Session:
     """A repository, its tool, its index and a model: generates functions. A context manager; one thread at a time."""
 
     def __init__(
-        self, config: GeneratorConfig, root: Path, model: LanguageModel, index_cache: Path | None = None
+        self,
+        config: GeneratorConfig,
+        root: Path,
+        model: LanguageModel,
+        index_cache: Path | None = None,
+        report: ReportShare = silent,
     ) -> None:
         self.config = config
         self.root = root.absolute()
         self.model = model
-        self.index = MemberIndex.build(self.root, index_cache or cache_root() / "index")
+        self.index = MemberIndex.build(self.root, index_cache or cache_root() / "index", report)
         decoding = config.decoding
         self.tool = JediTool(
             self.root, config.tool, index=self.index if decoding.index else None, repair=decoding.repair

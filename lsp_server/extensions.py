@@ -52,6 +52,7 @@ class ServerStatus:
     kind: str  # loading, ready, empty, paused, error
     message: str
     command: str | None = None
+    percent: int | None = None  # of what is loading, where that can be told
 
 
 @dataclass(frozen=True, slots=True)

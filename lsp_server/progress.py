@@ -25,13 +25,21 @@ class Progress:
         self._numbers = count(1)
 
     @contextlib.asynccontextmanager
-    async def shown(self, title: str, message: str, *, silent: bool = False) -> AsyncIterator[None]:
-        """A bar of the server's own, for as long as the block runs; none where the client has no bars."""
+    async def shown(self, title: str, message: str, *, silent: bool = False) -> AsyncIterator[Callable[[int], None]]:
+        """A bar of the server's own, for as long as the block runs; none where the client has no bars.
+
+        What the block is given tells it the percentage that is done.
+        """
         token = None if silent or not self._supported else await self._created()
         if token is not None:
-            self.send(token, types.WorkDoneProgressBegin(title, message=message))
+            self.send(token, types.WorkDoneProgressBegin(title, message=message, percentage=0))
+
+        def report(percent: int) -> None:
+            if token is not None:
+                self.send(token, types.WorkDoneProgressReport(percentage=percent))
+
         try:
-            yield
+            yield report
         finally:
             if token is not None:
                 self.send(token, types.WorkDoneProgressEnd())

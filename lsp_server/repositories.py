@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from generation.config import PRESETS, GeneratorConfig, SamplingConfig, ToolConfig
-from generation.interfaces import LanguageModel
+from generation.interfaces import LanguageModel, ReportShare
 from generation.service import Session, build_generator, usual_preset
 from lsp_server.settings import Settings
 
@@ -58,12 +58,12 @@ class Repositories:
         """Folders that have no session yet."""
         return tuple(root for root in (*self._roots, self._empty_folder()) if root not in self._sessions)
 
-    def build(self, root: Path, settings: Settings, model: LanguageModel) -> Session:
+    def build(self, root: Path, settings: Settings, model: LanguageModel, report: ReportShare) -> Session:
         """Read a folder; takes long, and touches nothing of this object."""
         config = configuration(settings)
         if settings.trigger == "auto" and model.tokenizer.mark_id is None:
             config = config.with_preset("dot")
-        return build_generator(config, root, model)
+        return build_generator(config, root, model, report=report)
 
     def add(self, root: Path, session: Session) -> None:
         """A folder was read."""

@@ -7,8 +7,9 @@ is touched on the decode thread, folders are read on another. Start reading at `
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from pygls.lsp.server import LanguageServer
 from generation import __version__
 from generation.config import GeneratorConfig
 from generation.errors import MemberwiseError
-from generation.interfaces import LanguageModel
+from generation.interfaces import LanguageModel, ReportShare
 from generation.service import Session
 from lsp_server.completions import Completions
 from lsp_server.decode_thread import DecodeThread, Worker, repeated
@@ -34,7 +35,7 @@ from lsp_server.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-LoadModel = Callable[[GeneratorConfig], LanguageModel]
+LoadModel = Callable[[GeneratorConfig, ReportShare], LanguageModel]
 _MODEL_FIELDS = ("model", "adapter", "threads", "trigger")
 _SESSION_FIELDS = ("temperature", "python", "trusted", "body_tokens")
 
@@ -130,9 +131,8 @@ class MemberwiseServer(LanguageServer):
 
     async def _load(self) -> None:
         settings = self.settings
-        self.say(ServerStatus(busy=True, kind="loading", message=f"loading the model {settings.model}"))
-        async with self.progress_bars.shown("Memberwise", f"loading the model {settings.model}"):
-            job = self.decode.submit(lambda _stop: self._load_model(configuration(settings)))
+        async with self._shown_loading(f"loading the model {settings.model}") as report:
+            job = self.decode.submit(lambda _stop: self._load_model(configuration(settings), report))
             try:
                 self.model = await job.result
             except Exception as error:  # noqa: BLE001 - out of memory, damaged weights: the server stays and says so
@@ -143,20 +143,39 @@ class MemberwiseServer(LanguageServer):
     async def _read_folders(self, model: LanguageModel) -> None:
         for root in self.repositories.missing():
             known = root in self.repositories.roots
-            self.say(ServerStatus(busy=True, kind="loading", message=f"reading {root.name}" if known else "reading"))
-            async with self.progress_bars.shown("Memberwise", f"reading {root.name}", silent=not known):
-                await self._read_folder(root, model)
+            async with self._shown_loading(f"reading {root.name}" if known else "reading", silent=not known) as report:
+                await self._read_folder(root, model, report)
 
-    async def _read_folder(self, root: Path, model: LanguageModel) -> None:
+    async def _read_folder(self, root: Path, model: LanguageModel, report: ReportShare) -> None:
         build = self.repositories.build
         try:
-            session: Session = await self.run_reading(build, root, self.settings, model)
+            session: Session = await self.run_reading(build, root, self.settings, model, report)
         except Exception as error:  # noqa: BLE001 - a folder that cannot be read must not take the others with it
             self.warn(f"Memberwise cannot read {root}: {error}")
             return
         self.repositories.add(root, session)
         for warning in session.warnings:
             self.warn(warning)
+
+    @contextlib.asynccontextmanager
+    async def _shown_loading(self, what: str, *, silent: bool = False) -> AsyncIterator[ReportShare]:
+        """Tell the client what is loading and how far it is, in the status and as a bar, while the block runs."""
+        loop = asyncio.get_running_loop()
+        self.say(ServerStatus(busy=True, kind="loading", message=what, percent=0))
+        async with self.progress_bars.shown("Memberwise", what, silent=silent) as show:
+            told = 0
+
+            def tell(percent: int) -> None:
+                self.say(ServerStatus(busy=True, kind="loading", message=what, percent=percent))
+                show(percent)
+
+            def report(share: float) -> None:
+                nonlocal told
+                if (percent := int(100 * share)) > told:
+                    told = percent
+                    loop.call_soon_threadsafe(tell, percent)
+
+            yield report
 
     async def run_reading(self, function: Callable[..., Any], *args: object) -> Any:
         """Run something slow that touches no model."""

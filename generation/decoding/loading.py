@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from generation.adapters import adapter_sha256, read_adapter, require_fit
 from generation.errors import MissingExtraError, ModelLoadError
-from generation.interfaces import LanguageModel
+from generation.interfaces import LanguageModel, ReportShare, silent
 
 if TYPE_CHECKING:
     from generation.decoding.llama.native import Kernels
     from generation.decoding.llama.packing import PackedWeights
     from generation.decoding.llama.shape import LlamaShape
 
+_LIBRARIES_LOADED, _NETWORK_LOADED, _WEIGHTS_LOADED = 0.2, 0.5, 0.9  # of the time of a first load, about
 DTYPES = ("auto", "int8", "float32", "bfloat16")
 
 
@@ -44,7 +45,11 @@ class Engine:
 
 
 def load_model(
-    path: Path, dtype: str = "auto", threads: int | None = None, adapter: Path | None = None
+    path: Path,
+    dtype: str = "auto",
+    threads: int | None = None,
+    adapter: Path | None = None,
+    report: ReportShare = silent,
 ) -> LanguageModel:
     """Load the model folder ``path`` (Hugging Face format) for the CPU.
 
@@ -54,6 +59,7 @@ def load_model(
             bfloat16 where the processor computes with it, else float32.
         threads: threads of a forward; None is half of the cores, at least one.
         adapter: an adapter folder, which is added to the weights.
+        report: is told how far it is. The first load of a model converts it, which takes most of the time.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
@@ -69,13 +75,15 @@ def load_model(
     added = _fitting_adapter(adapter, path)
     count = threads or default_threads()
     torch.set_num_threads(count)
+    report(_LIBRARIES_LOADED)
     engine = choose_engine(path, dtype)
     costs_key = f"{path.resolve().name} {engine.dtype} {engine.reason} {count} {processor()}"
     if engine.kernels is None or engine.shape is None:
         return _transformers_model(path, engine.dtype, added, costs_key)
     from generation.decoding.llama.model import LlamaModel
 
-    weights = load_packed(path, engine.shape, engine.dtype, added.folder if added else None)
+    weights = load_packed(path, engine.shape, engine.dtype, added.folder if added else None, report)
+    report(_WEIGHTS_LOADED)
     tokenizer = load_tokenizer(path, weights.shape.vocabulary, added.mark_id if added else None)
     return LlamaModel(weights, engine.kernels, tokenizer, _name(path, added), count, costs_key=costs_key)
 
@@ -125,7 +133,9 @@ def choose_engine(path: Path, dtype: str = "auto") -> Engine:
     return Engine(fallback, None, None, f"transformers, because {kernels.reason}")
 
 
-def load_packed(path: Path, shape: LlamaShape, dtype: str, adapter: Path | None = None) -> PackedWeights:
+def load_packed(
+    path: Path, shape: LlamaShape, dtype: str, adapter: Path | None = None, report: ReportShare = silent
+) -> PackedWeights:
     """Weights for our own kernels, from the user's cache or converted now, with an adapter added."""
     from generation.decoding.llama.packed_file import load_or_pack, packed_key
     from generation.decoding.llama.packing import pack
@@ -133,7 +143,14 @@ def load_packed(path: Path, shape: LlamaShape, dtype: str, adapter: Path | None 
     def convert() -> PackedWeights:
         network = load_network(path, "float32" if adapter else "auto", adapter)
         rows = network.get_output_embeddings().weight.shape[0]
-        return pack(network, replace(shape, vocabulary=rows), int8=dtype == "int8")
+        report(_NETWORK_LOADED)
+        rest = _WEIGHTS_LOADED - _NETWORK_LOADED
+        return pack(
+            network,
+            replace(shape, vocabulary=rows),
+            int8=dtype == "int8",
+            report=lambda share: report(_NETWORK_LOADED + rest * share),
+        )
 
     variant = f"{dtype}-{adapter_sha256(adapter)[:16]}" if adapter else dtype
     return load_or_pack(packed_key(path, variant), convert)

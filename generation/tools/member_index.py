@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
+from generation.interfaces import ReportShare, silent
 from generation.tools import index_cache
 from generation.tools.attribute_uses import Piece, Uses, pieces, receiver_key, scan, scan_pieces
 from generation.tools.file_facts import FileFacts, read_facts
@@ -51,11 +52,15 @@ class MemberIndex:
         self._importable: dict[Path, Mapping[str, Suggestion]] = {}
 
     @classmethod
-    def build(cls, root: Path, cache_dir: Path | None = None) -> MemberIndex:
+    def build(cls, root: Path, cache_dir: Path | None = None, report: ReportShare = silent) -> MemberIndex:
         """The index of ``root``. Files that have not changed since the last time are taken from ``cache_dir``."""
         root = root.resolve()
         known = index_cache.load_entries(cache_dir, root) if cache_dir else {}
-        entries = {stamp.path: _entry(root, stamp, known) for stamp in python_files(root)}
+        stamps = list(python_files(root))
+        entries = {}
+        for number, stamp in enumerate(stamps, 1):
+            entries[stamp.path] = _entry(root, stamp, known)
+            report(number / len(stamps))
         if cache_dir and entries != known:
             index_cache.save_entries(cache_dir, root, entries)
         return cls(root, entries)

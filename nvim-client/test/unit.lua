@@ -60,6 +60,10 @@ same('nothing to explain', explain.lines(vim.NIL)[1], '# Nothing to explain yet'
 
 -- the status line
 same('before anything is known', status.line(7), 'memberwise: starting')
+status.changed(7, { busy = true, kind = 'loading', message = 'loading the model default', percent = 40 })
+same('loading says how far it is', status.line(7), 'memberwise: loading the model default 40 %')
+status.changed(7, { busy = true, kind = 'loading', message = 'reading', percent = vim.NIL })
+same('loading of unknown length', status.line(7), 'memberwise: reading')
 status.changed(7, { busy = false, kind = 'ready', message = 'default' })
 same('idle is short', status.line(7), 'memberwise')
 status.changed(7, { busy = true, kind = 'ready', message = 'generating' })

@@ -16,6 +16,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from generation.config import GeneratorConfig
+from generation.interfaces import ReportShare
 from tests.decoding.scripted import EOS, MARK, SIZE, ScriptedModel, ScriptedState
 
 SLOW_S = 0.02
@@ -69,14 +70,16 @@ class Model(ScriptedModel):
         return weights.log()
 
 
-def make(config: GeneratorConfig) -> Model:
+def make(config: GeneratorConfig, report: ReportShare) -> Model:
     """The model; the name ``missing`` stands for one that cannot be loaded."""
     from generation.errors import ModelLoadError
 
     if config.model == "missing":
         raise ModelLoadError("there is no model called missing; see memberwise model list")
     if config.model == "slow to load":
-        time.sleep(3)
+        time.sleep(1.5)
+        report(0.5)
+        time.sleep(1.5)
     model = Model()
     assert model.tokenizer.mark_id == MARK
     model.tokenizer.mark_id = None

@@ -45,8 +45,23 @@ def test_before_the_model_is_there_answers_are_empty_at_once_and_say_why(reposit
         assert (told["kind"], told["busy"]) == ("loading", True)
         client.wait_ready()
         bars = [bar["value"] for bar in client.notifications("$/progress")]
-        assert [bar["kind"] for bar in bars][:2] == ["begin", "end"]
+        assert [bar["kind"] for bar in bars if bar["kind"] != "report"][:2] == ["begin", "end"]
         assert "loading the model" in bars[0]["message"]
+
+
+def test_loading_tells_how_far_it_is(repository: Path) -> None:
+    with Client() as client:
+        client.initialize(repository, options={"model": "slow to load"})
+        said = [status for status in client.notifications("memberwise/didChangeStatus") if status["kind"] == "loading"]
+        model = [status["percent"] for status in said if status["message"].startswith("loading the model")]
+        folder = [status["percent"] for status in said if status["message"] == f"reading {repository.name}"]
+        assert model[:2] == [0, 50]
+        assert folder[0] == 0
+        assert folder[-1] == 100
+        assert folder == sorted(folder)
+        bars = [bar["value"] for bar in client.notifications("$/progress")]
+        assert next(bar["percentage"] for bar in bars if bar["kind"] == "report") == 50
+        assert client.result("memberwise/status", None)["percent"] is None
 
 
 def test_a_model_that_cannot_be_loaded_is_an_error_told_once(repository: Path, uri: str) -> None:

@@ -11,7 +11,7 @@ import type { Found } from "./findServer";
 import { serverSettings } from "./settings";
 import type { Phase, ServerStatus } from "./status";
 
-const STARTING: ServerStatus = { busy: true, kind: "loading", message: "starting", command: null };
+const STARTING: ServerStatus = { busy: true, kind: "loading", message: "starting", command: null, percent: null };
 const SECTION = "memberwise";
 const STOP_MS = 3000;
 const SELECTOR = [

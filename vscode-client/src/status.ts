@@ -6,6 +6,8 @@ export interface ServerStatus {
     readonly kind: "loading" | "ready" | "empty" | "paused" | "error";
     readonly message: string;
     readonly command: string | null;
+    /** Of what is loading, where that is known. */
+    readonly percent: number | null;
 }
 
 /** Where the server process is. */
@@ -50,7 +52,7 @@ function summary(phase: Phase, status: ServerStatus): { icon: string; words: str
 function running(status: ServerStatus): { icon: string; words: string; severity: Shown["severity"] } {
     switch (status.kind) {
         case "loading":
-            return { icon: "loading~spin", words: status.message, severity: "none" };
+            return { icon: "loading~spin", words: loading(status), severity: "none" };
         case "ready":
             return { icon: status.busy ? "loading~spin" : "sparkle", words: status.busy ? status.message : "", severity: "none" };
         case "empty":
@@ -60,6 +62,10 @@ function running(status: ServerStatus): { icon: string; words: string; severity:
         case "error":
             return { icon: "error", words: status.message, severity: "error" };
     }
+}
+
+function loading(status: ServerStatus): string {
+    return status.percent === null ? status.message : `${status.message} ${status.percent} %`;
 }
 
 /** The model that a message says is to be fetched, if it says so. */

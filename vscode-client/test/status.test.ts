@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { modelToPull, statusShown, type ServerStatus } from "../src/status";
 
-const status = (kind: ServerStatus["kind"], message: string, busy = false): ServerStatus => ({ kind, message, busy, command: null });
+const status = (kind: ServerStatus["kind"], message: string, busy = false): ServerStatus => ({ kind, message, busy, command: null, percent: null });
 
 test("idle is quiet, and tells the model in words only", () => {
     const shown = statusShown("running", status("ready", "default"), false);
@@ -27,6 +27,12 @@ test("work and loading turn, errors and what is missing have a colour", () => {
     assert.equal(statusShown("running", status("error", "out of memory"), false).severity, "error");
     assert.equal(statusShown("missing", status("loading", ""), false).severity, "warning");
     assert.equal(statusShown("stopped", status("loading", ""), false).severity, "error");
+});
+
+test("loading says how far it is", () => {
+    const shown = statusShown("running", { ...status("loading", "loading the model default", true), percent: 42 }, false);
+    assert.equal(shown.text, "$(loading~spin) Memberwise: loading the model default 42 %");
+    assert.match(shown.label, /42 %/);
 });
 
 test("restricted mode is said", () => {

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 
 from generation.decoding.llama.shape import LlamaShape
+from generation.interfaces import ReportShare, silent
 
 LANES = 16  # channels of a block
 
@@ -38,12 +39,13 @@ class PackedWeights:
     arrays: Mapping[str, Array]
 
 
-def pack(network: Any, shape: LlamaShape, *, int8: bool) -> PackedWeights:
+def pack(network: Any, shape: LlamaShape, *, int8: bool, report: ReportShare = silent) -> PackedWeights:
     """Pack a causal language model of transformers; its weights may be of any float type."""
     weights: dict[str, torch.Tensor] = network.state_dict()
     arrays: dict[str, Array] = {}
     for number in range(shape.layers):
         _pack_layer(weights, number, arrays, int8=int8)
+        report((number + 1) / (shape.layers + 1))
     arrays |= _pack_matrix("embedding", weights["model.embed_tokens.weight"], None, int8=int8)
     head = weights["lm_head.weight"]
     if head.data_ptr() != weights["model.embed_tokens.weight"].data_ptr():

@@ -5,6 +5,7 @@ local M = {}
 ---@field busy boolean
 ---@field kind 'loading'|'ready'|'empty'|'paused'|'error'
 ---@field message string
+---@field percent? integer of what is loading, where that is known
 
 ---@type table<integer, memberwise.Status>
 local latest = {}
@@ -24,7 +25,7 @@ function M.of(client_id)
   return latest[client_id] or { busy = true, kind = 'loading', message = 'starting' }
 end
 
---- Short: `memberwise: loading the model default`.
+--- Short: `memberwise: loading the model default 40 %`.
 ---@param client_id integer
 ---@return string
 function M.line(client_id)
@@ -32,7 +33,8 @@ function M.line(client_id)
   if status.kind == 'ready' then
     return status.busy and 'memberwise: ' .. status.message or 'memberwise'
   end
-  return ('memberwise: %s'):format(status.message)
+  local percent = type(status.percent) == 'number' and (' %d %%'):format(status.percent) or ''
+  return ('memberwise: %s%s'):format(status.message, percent)
 end
 
 return M
