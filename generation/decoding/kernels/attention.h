@@ -14,7 +14,7 @@
 #include <vector>
 
 constexpr int KEYS = 16;         // keys of a block
-constexpr int QUERIES = 6;       // queries that share a load
+constexpr int QUERIES = WIDE == 16 ? 12 : 6;  // queries that share a load
 
 // Where the positions that a row sees lie: `run` of them at slots 0 .. run - 1, the others at `tail`.
 struct Sight {
@@ -26,89 +26,78 @@ struct Sight {
 // scores[q][slot] for slots < end, of Q queries.
 template <int Q, class KV>
 static void score_keys(const float* const* queries, const KV* keys, int size, int end, float* scores, size_t scores_stride) {
+    constexpr int parts = KEYS / WIDE;
     for (int slot = 0; slot < end; slot += KEYS) {
         const KV* block = keys + (size_t)slot * size;
-        f32x8 low[Q] = {}, high[Q] = {};
+        wide sums[Q][parts] = {};
         for (int d = 0; d < size; d++) {
-            const f32x8 left = load8(block + d * KEYS), right = load8(block + d * KEYS + 8);
-#pragma GCC unroll 6
+            wide key[parts];
+            for (int part = 0; part < parts; part++) key[part] = load_floats<wide>(block + d * KEYS + part * WIDE);
+#pragma GCC unroll 12
             for (int q = 0; q < Q; q++) {
-                const f32x8 x = splat(queries[q][d]);
-                low[q] = fma(left, x, low[q]);
-                high[q] = fma(right, x, high[q]);
+                const wide x = all<wide>(queries[q][d]);
+                for (int part = 0; part < parts; part++) sums[q][part] = fma(key[part], x, sums[q][part]);
             }
         }
-        for (int q = 0; q < Q; q++) {
-            store(scores + q * scores_stride + slot, low[q]);
-            store(scores + q * scores_stride + slot + 8, high[q]);
-        }
+        for (int q = 0; q < Q; q++) std::memcpy(scores + q * scores_stride + slot, sums[q], sizeof sums[q]);
     }
 }
 
 // Scores by slot become weights by position, not yet divided by their sum, which is returned.
 static inline float soften(float* scores, const Sight& sight) {
     for (int position = sight.run; position < sight.count; position++) scores[position] = scores[sight.tail[position - sight.run]];
-    const int padded = (sight.count + 7) / 8 * 8;
+    const int padded = (sight.count + WIDE - 1) / WIDE * WIDE;
     for (int position = sight.count; position < padded; position++) scores[position] = -INFINITY;
-    f32x8 high = load8(scores);
-    for (int position = 8; position < padded; position += 8) high = larger(high, load8(scores + position));
-    const f32x8 peak = splat(largest(high));
-    f32x8 total = splat(0.0f);
-    for (int position = 0; position < padded; position += 8) {
-        const f32x8 weight = exponential(load8(scores + position) - peak);
+    wide high = load<wide>(scores);
+    for (int position = WIDE; position < padded; position += WIDE) high = larger(high, load<wide>(scores + position));
+    const wide peak = all<wide>(largest(high));
+    wide total = {};
+    for (int position = 0; position < padded; position += WIDE) {
+        const wide weight = exponential(load<wide>(scores + position) - peak);
         store(scores + position, weight);
         total = total + weight;
     }
     return sum(total);
 }
 
-// sums[q][0 .. 8 S) over positions [from, to) of Q queries. `slots` is null where position and slot are the same.
-template <int Q, int S, class KV>
-static inline void add_values(const float* weights, size_t weights_stride, const KV* values, int size, int from, int to, const int* slots, f32x8 (&sums)[Q][S]) {
+// sums[q][..] over positions [from, to) of Q queries. `slots` is null where position and slot are the same.
+template <class V, int Q, int S, class KV>
+static inline void add_values(const float* weights, size_t weights_stride, const KV* values, int size, int from, int to, const int* slots, V (&sums)[Q][S]) {
+    constexpr int lanes = sizeof(V) / sizeof(float);
     for (int position = from; position < to; position++) {
         const KV* value = values + (size_t)(slots ? slots[position - from] : position) * size;
-        if constexpr (Q < S) {  // the smaller set is held in registers while the other passes
-            f32x8 weight[Q];
-#pragma GCC unroll 6
-            for (int q = 0; q < Q; q++) weight[q] = splat(weights[q * weights_stride + position]);
+        V part[S];
 #pragma GCC unroll 8
-            for (int s = 0; s < S; s++) {
-                const f32x8 part = load8(value + 8 * s);
-#pragma GCC unroll 6
-                for (int q = 0; q < Q; q++) sums[q][s] = fma(part, weight[q], sums[q][s]);
-            }
-        } else {
-            f32x8 part[S];
+        for (int s = 0; s < S; s++) part[s] = load_floats<V>(value + lanes * s);
+#pragma GCC unroll 12
+        for (int q = 0; q < Q; q++) {
+            const V weight = all<V>(weights[q * weights_stride + position]);
 #pragma GCC unroll 8
-            for (int s = 0; s < S; s++) part[s] = load8(value + 8 * s);
-#pragma GCC unroll 6
-            for (int q = 0; q < Q; q++) {
-                const f32x8 weight = splat(weights[q * weights_stride + position]);
-#pragma GCC unroll 8
-                for (int s = 0; s < S; s++) sums[q][s] = fma(part[s], weight, sums[q][s]);
-            }
+            for (int s = 0; s < S; s++) sums[q][s] = fma(part[s], weight, sums[q][s]);
         }
     }
 }
 
-// Q queries that see the same positions, slices of 8 S channels of the head.
-template <int Q, int S, class KV>
+// Q queries that see the same positions, slices of S vectors of the head from channel `d` on; the first channel left.
+template <class V, int Q, int S, class KV>
 static int mix_slices(const float* weights, size_t weights_stride, const float* totals, const KV* values, int size, int d, const Sight& sight, float* const* out) {
-    for (; d + 8 * S <= size; d += 8 * S) {
-        f32x8 sums[Q][S] = {};
-        add_values<Q, S>(weights, weights_stride, values + d, size, 0, sight.run, nullptr, sums);
-        add_values<Q, S>(weights, weights_stride, values + d, size, sight.run, sight.count, sight.tail, sums);
+    constexpr int lanes = sizeof(V) / sizeof(float);
+    for (; d + lanes * S <= size; d += lanes * S) {
+        V sums[Q][S] = {};
+        add_values<V, Q, S>(weights, weights_stride, values + d, size, 0, sight.run, nullptr, sums);
+        add_values<V, Q, S>(weights, weights_stride, values + d, size, sight.run, sight.count, sight.tail, sums);
         for (int q = 0; q < Q; q++)
-            for (int s = 0; s < S; s++) store(out[q] + d + 8 * s, sums[q][s] / splat(totals[q]));
+            for (int s = 0; s < S; s++) store(out[q] + d + lanes * s, sums[q][s] / totals[q]);
     }
     return d;
 }
 
 template <int Q, class KV>
 static void mix_values(const float* weights, size_t weights_stride, const float* totals, const KV* values, int size, const Sight& sight, float* const* out) {
-    constexpr int S = Q == 1 ? 8 : Q <= 3 ? 4 : 2;
-    const int d = mix_slices<Q, S>(weights, weights_stride, totals, values, size, 0, sight, out);
-    mix_slices<Q, 1>(weights, weights_stride, totals, values, size, d, sight, out);
+    constexpr int S = WIDE == 16 ? (Q <= 6 ? 4 : 2) : Q == 1 ? 8 : Q <= 3 ? 4 : 2;  // sums and values fit the registers
+    int d = mix_slices<wide, Q, S>(weights, weights_stride, totals, values, size, 0, sight, out);
+    d = mix_slices<wide, Q, 1>(weights, weights_stride, totals, values, size, d, sight, out);
+    mix_slices<f32x8, Q, 1>(weights, weights_stride, totals, values, size, d, sight, out);
 }
 
 // Calls body.template operator()<Q>(first) for tiles of at most QUERIES of `count` queries.

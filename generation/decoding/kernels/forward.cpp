@@ -43,7 +43,8 @@ struct Network {
     Threads threads;
 
     std::vector<float> hidden, normed, qkv, mixed, gate_up, row_scales;
-    std::vector<int16_t> row_values;
+    std::vector<int32_t> row_starts;
+    std::vector<char> row_values;
     std::vector<std::vector<float>> scratch;
     std::vector<int> depths, tails;  // tails: (count, count), the slots of a node's ancestors and of itself
 
@@ -68,13 +69,17 @@ static void rotate(float* head, const float* cosines, const float* sines, int si
     }
 }
 
-static void gate(float* row, int size) {
-    for (int k = 0; k < size; k += 8) {
-        const f32x8 x = load8(row + k);
-        const f32x8 swish = x / (splat(1.0f) + exponential(splat(0.0f) - x));
-        store(row + k, swish * load8(row + size + k));
+template <class V>
+static int gate_vectors(float* row, int size, int k) {
+    constexpr int lanes = sizeof(V) / sizeof(float);
+    for (; k + lanes <= size; k += lanes) {
+        const V x = load<V>(row + k);
+        store(row + k, x / (1.0f + exponential(-x)) * load<V>(row + size + k));
     }
+    return k;
 }
+
+static void gate(float* row, int size) { gate_vectors<f32x8>(row, size, gate_vectors<wide>(row, size, 0)); }
 
 template <class Kind, class KV>
 struct Pass {
@@ -114,8 +119,11 @@ struct Pass {
         net.qkv.resize(count * row_width());
         net.mixed.resize(count * queries());
         net.gate_up.resize(count * 2 * shape.intermediate);
-        if (int8) net.row_values.resize(count * std::max({shape.hidden, queries(), shape.intermediate}));
-        net.row_scales.resize(count);
+        const int widest = std::max({shape.hidden, queries(), shape.intermediate});
+        const size_t row_count = std::max(count, (size_t)Kind::head_parts * tree.logits);
+        net.row_values.resize(row_count * widest * sizeof(typename Kind::Row));
+        net.row_scales.resize(row_count * Kind::groups(widest));
+        net.row_starts.resize(row_count * Kind::groups(widest));
     }
 
     // Depths of the nodes and, unless the tree is a chain, the slots on the way to each.
@@ -141,7 +149,7 @@ struct Pass {
         float* out = &net.hidden[(size_t)row * shape.hidden];
         const size_t block = (size_t)(token / LANES) * LANES * matrix.columns;
         for (int k = 0; k < shape.hidden; k++) {
-            if (int8) out[k] = ((const int8_t*)matrix.data)[block + (k / 2 * LANES + lane) * 2 + k % 2] * matrix.scale[token];
+            if (int8) out[k] = (((const uint8_t*)matrix.data)[block + (k / 4 * LANES + lane) * 4 + k % 4] - 128) * matrix.scale[token];
             else out[k] = ((const float*)matrix.data)[block + (size_t)k * LANES + lane];
         }
     }
@@ -166,7 +174,7 @@ struct Pass {
         net.threads.each(rows(), [&](int row, int) {
             float* here = &net.gate_up[(size_t)row * 2 * width];
             gate(here, width);
-            if (int8) net.row_scales[row] = quantise_row(here, &net.row_values[(size_t)row * width], width);
+            quantise_row(here, row, width);
         });
         if (!int8)  // rows of a product lie close together
             for (int row = 1; row < rows(); row++)
@@ -175,8 +183,15 @@ struct Pass {
     }
 
     void output(float* logits) {
-        norm_rows(net.final_norm, rows() - tree.logits, tree.logits);
-        multiply(net.head, net.normed.data(), logits, shape.vocabulary, false, tree.logits);
+        const int count = tree.logits, size = shape.hidden;
+        norm_rows(net.final_norm, rows() - count, count);
+        if (Kind::head_parts > 1)
+            net.threads.each(count, [&](int row, int) {
+                float* normed = &net.normed[(size_t)row * size];
+                Kind::remainder(normed, row_at(row, size), &net.row_scales[row * Kind::groups(size)], size);
+                quantise_row(normed, count + row, size);
+            });
+        multiply(net.head, net.normed.data(), logits, shape.vocabulary, false, count, Kind::head_parts);
     }
 
     // ------------------------------------------------------------------------------------------ parts
@@ -186,23 +201,35 @@ struct Pass {
         net.threads.each(count, [&](int row, int) {
             float* normed = &net.normed[(size_t)row * shape.hidden];
             normalise(&net.hidden[(size_t)(first + row) * shape.hidden], weight, normed, shape.hidden, shape.norm_epsilon);
-            if (int8) net.row_scales[row] = quantise_row(normed, &net.row_values[(size_t)row * shape.hidden], shape.hidden);
+            quantise_row(normed, row, shape.hidden);
         });
+    }
+
+    typename Kind::Row* row_at(int row, int columns) { return (typename Kind::Row*)net.row_values.data() + (size_t)row * columns; }
+
+    void quantise_row(const float* from, int row, int columns) {
+        const int groups = Kind::groups(columns);
+        Kind::quantise_row(from, row_at(row, columns), net.row_scales.data() + row * groups, net.row_starts.data() + row * groups, columns);
     }
 
     void quantise(const float* from, int columns) {
         if (!int8) return;
         net.threads.each(rows(), [&](int row, int) {
-            net.row_scales[row] = quantise_row(from + (size_t)row * columns, &net.row_values[(size_t)row * columns], columns);
+            quantise_row(from + (size_t)row * columns, row, columns);
         });
     }
 
-    void multiply(const Matrix& matrix, const float* from, float* out, int stride, bool add, int count) {
-        const Product product{matrix, int8 ? (const void*)net.row_values.data() : (const void*)from, int8 ? net.row_scales.data() : nullptr, out, (size_t)stride, add};
-        const int total = blocks(matrix), chunks = (total + blocks_at_once - 1) / blocks_at_once;
+    // Rows may have several parts, the second ones behind all first ones; their products are added.
+    void multiply(const Matrix& matrix, const float* from, float* out, int stride, bool add, int count, int parts = 1) {
+        const int total = blocks(matrix), chunks = (total + blocks_at_once - 1) / blocks_at_once, groups = Kind::groups(matrix.columns);
         net.threads.each(chunks, [&](int chunk, int) {
             const int first = chunk * blocks_at_once;
-            multiply_blocks<Kind>(product, first, std::min(blocks_at_once, total - first), count);
+            for (int part = 0; part < parts; part++) {
+                const int row = part * count;
+                const Product product{matrix, int8 ? (const void*)row_at(row, matrix.columns) : (const void*)from, net.row_scales.data() + row * groups,
+                                      net.row_starts.data() + row * groups, out, (size_t)stride, add || part > 0};
+                multiply_blocks<Kind>(product, first, std::min(blocks_at_once, total - first), count);
+            }
         });
     }
 

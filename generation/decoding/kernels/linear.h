@@ -1,11 +1,12 @@
 // Matrices times rows, in int8 or float32. Every result depends on its own row and channel only: integers are exact in
 // any order, and floats are added in the order of the columns, whatever is computed beside them.
 //
-// A matrix is packed in blocks of 16 channels; within a block the columns follow each other, in pairs for int8, so that
-// one load brings 16 channels of one column pair and no sum ever crosses lanes:
-//     int8:  [channels / 16][columns / 2][16][2]      float32:  [channels / 16][columns][16]
-// Rows meet int8 weights as int16 with an own scale a row. That costs no speed against int8 rows on processors without
-// VNNI (maddubs needs a second step to widen) and leaves the weights as the only source of error.
+// A matrix is packed in blocks of 16 channels; within a block the columns follow each other, in fours for int8, so that
+// one load brings 16 channels of four columns:
+//     int8:  [channels / 16][columns / 4][16][4], plus 128      float32:  [channels / 16][columns][16]
+// With VNNI rows are int8 with a scale for every 32 columns: one scale a row costs 3 % of perplexity, these less than one.
+// The head, which is the most sensitive, takes each row in two parts: the second holds what rounding left of the first.
+// Without it they are int16 with one scale, which costs no speed (maddubs needs a second step to widen).
 #pragma once
 
 #include "simd.h"
@@ -20,84 +21,178 @@ struct Matrix {
     int32_t columns;     // padded
 };
 
+struct Product {
+    const Matrix& matrix;
+    const void* rows;           // (count, columns), integers or floats
+    const float* row_scales;    // (count, groups), int8 only
+    const int32_t* row_starts;  // (count, groups), int8 with VNNI only: what takes the 128 of the weights out again
+    float* out;                 // (count, stride)
+    size_t stride;
+    bool add;                   // onto what is in `out`
+};
+
 constexpr int LANES = 16;  // channels of a block
 
 static inline int blocks(const Matrix& matrix) { return (matrix.channels + LANES - 1) / LANES; }
 
-// The largest int16 that cannot overflow an int32 sum over the columns.
-static inline int row_limit(int columns) { return std::min(16383, (int)(2147483647LL / 127 / columns)); }
-
-// int16 row and its scale from a float row.
-static inline float quantise_row(const float* from, int16_t* to, int columns) {
+static inline float peak_of(const float* from, int count) {
     f32x8 high = splat(0.0f);
-    for (int k = 0; k < columns; k += 8) high = larger(high, absolute(load8(from + k)));
-    const float peak = largest(high);
+    for (int k = 0; k < count; k += 8) high = larger(high, absolute(load8(from + k)));
+    return largest(high);
+}
+
+// `count` floats as integers in [-limit, limit]; returns the scale that takes them back.
+template <class Integer>
+static inline float quantise(const float* from, Integer* to, int count, float limit) {
+    typedef Integer Eight __attribute__((vector_size(8 * sizeof(Integer))));
+    const float peak = peak_of(from, count);
     if (!(peak > 0.0f)) {
-        std::memset(to, 0, sizeof(int16_t) * columns);
+        std::memset(to, 0, sizeof(Integer) * count);
         return 0.0f;
     }
-    const float limit = (float)row_limit(columns);
     const f32x8 factor = splat(limit / peak);
-    for (int k = 0; k < columns; k += 8)
-        store(to + k, __builtin_convertvector(__builtin_convertvector(nearest(load8(from + k) * factor), i32x8), i16x8));
+    for (int k = 0; k < count; k += 8)
+        store(to + k, __builtin_convertvector(__builtin_convertvector(nearest(load8(from + k) * factor), i32x8), Eight));
     return peak / limit;
 }
 
 // ------------------------------------------------------------------------------------------------ int8
 
+#if defined(MEMBERWISE_VNNI)
+
+struct Int8 {
+    typedef int8_t Row;
+    typedef __m512 Sums;
+    static constexpr int rows_at_once = 12;
+    static constexpr int group = 32;  // columns of a row that share a scale
+    static constexpr int head_parts = 2;
+
+    static constexpr int blocks_at_once(int rows) { return rows <= 3 ? 4 : rows <= 6 ? 2 : 1; }
+    static int groups(int columns) { return (columns + group - 1) / group; }
+
+    static void quantise_row(const float* from, Row* to, float* scales, int32_t* starts, int columns) {
+        for (int k = 0; k < columns; k += group) {
+            const int count = std::min(group, columns - k);
+            *scales++ = quantise(from + k, to + k, count, 127.0f);
+            int32_t total = 0;
+            for (int d = 0; d < count; d++) total += to[k + d];
+            *starts++ = -128 * total;
+        }
+    }
+
+    // What rounding took from a row.
+    static void remainder(float* from, const Row* rounded, const float* scales, int columns) {
+        for (int k = 0; k < columns; k++) from[k] -= rounded[k] * scales[k / group];
+    }
+
+    // out[block][row] of `B` blocks and `R` rows.
+    template <int R, int B>
+    static inline void multiply(const Product& p, int block, int row, Sums (&out)[B][R]) {
+        const int columns = p.matrix.columns, count = groups(columns);
+        const uint8_t* weights = (const uint8_t*)p.matrix.data + (size_t)block * columns * LANES;
+        const Row* rows = (const Row*)p.rows + (size_t)row * columns;
+        const float* scales = p.row_scales + (size_t)row * count;
+        const int32_t* starts = p.row_starts + (size_t)row * count;
+        __m512 totals[B][R] = {};  // of its own: what a reference names is written to memory in every step
+        for (int g = 0; g < count; g++) {
+            __m512i sums[B][R];
+#pragma GCC unroll 4
+            for (int b = 0; b < B; b++)
+#pragma GCC unroll 12
+                for (int r = 0; r < R; r++) sums[b][r] = _mm512_set1_epi32(starts[r * count + g]);
+            const int end = std::min(columns, (g + 1) * group);
+            for (int k = g * group; k < end; k += 4)
+#pragma GCC unroll 4
+                for (int b = 0; b < B; b++) {
+                    const __m512i w = _mm512_loadu_si512(weights + ((size_t)b * columns + k) * LANES);
+#pragma GCC unroll 12
+                    for (int r = 0; r < R; r++)
+                        sums[b][r] = _mm512_dpbusd_epi32(sums[b][r], w, _mm512_set1_epi32(load<int32_t>(rows + (size_t)r * columns + k)));
+                }
+#pragma GCC unroll 4
+            for (int b = 0; b < B; b++)
+#pragma GCC unroll 12
+                for (int r = 0; r < R; r++)
+                    totals[b][r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[b][r]), _mm512_set1_ps(scales[r * count + g]), totals[b][r]);
+        }
+        std::memcpy((void*)out, totals, sizeof totals);
+    }
+
+    static inline void finish(const Sums& sums, const Product& p, int channel, int, f32x8 (&halves)[2]) {
+        std::memcpy(halves, &sums, sizeof halves);
+        halves[0] = halves[0] * load8(p.matrix.scale + channel);
+        halves[1] = halves[1] * load8(p.matrix.scale + channel + 8);
+    }
+};
+
+#else
+
 struct Int8 {
     typedef int16_t Row;
-#if defined(MEMBERWISE_VNNI)
-    typedef __m512i Sums;
-    static constexpr int rows_at_once = 12;
+#if defined(MEMBERWISE_AVX2)
+    typedef struct {
+        i32x8 quarters[4];  // of 4 channels each, whose two partial sums are neighbours
+    } Sums;
+    static constexpr int rows_at_once = 3;
 #else
     typedef struct {
-        i32x8 low, high;
+        int32_t lanes[LANES];
     } Sums;
-    static constexpr int rows_at_once = 6;
+    static constexpr int rows_at_once = 4;
 #endif
 
-    // sums[block][row] of `B` blocks and `R` rows.
+    static constexpr int head_parts = 1;
+
+    static constexpr int blocks_at_once(int) { return 1; }
+    static int groups(int) { return 1; }
+    static void remainder(float*, const Row*, const float*, int) {}
+
+    // The largest int16 that cannot overflow an int32 sum over the columns.
+    static float row_limit(int columns) { return (float)std::min(16383, (int)(2147483647LL / 127 / columns)); }
+
+    static void quantise_row(const float* from, Row* to, float* scales, int32_t*, int columns) {
+        *scales = quantise(from, to, columns, row_limit(columns));
+    }
+
     template <int R, int B>
-    static inline void multiply(const int8_t* weights, size_t block_size, const int16_t* rows, int columns, Sums (&out)[B][R]) {
-        Sums sums[B][R] = {};  // of its own: what a reference names is written to memory in every step
-        for (int k = 0; k < columns; k += 2)
+    static inline void multiply(const Product& p, int block, int row, Sums (&out)[B][R]) {
+        static_assert(B == 1, "these sums fill the registers");
+        const int columns = p.matrix.columns;
+        const uint8_t* weights = (const uint8_t*)p.matrix.data + (size_t)block * columns * LANES;
+        const Row* rows = (const Row*)p.rows + (size_t)row * columns;
+        Sums sums[R] = {};
+        for (int k = 0; k < columns; k += 4) {
+            const uint8_t* here = weights + (size_t)k * LANES;
+#if defined(MEMBERWISE_AVX2)
 #pragma GCC unroll 4
-            for (int b = 0; b < B; b++) {
-                const int8_t* here = weights + b * block_size + (size_t)k * LANES;
-#if defined(MEMBERWISE_VNNI)
-                const __m512i w = _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i*)here));
-#elif defined(MEMBERWISE_AVX2)
-                const __m256i low = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)here));
-                const __m256i high = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)(here + 16)));
-#endif
-#pragma GCC unroll 12
-                for (int r = 0; r < R; r++) {
-                    const int16_t* pair = rows + (size_t)r * columns + k;
-#if defined(MEMBERWISE_VNNI)
-                    sums[b][r] = _mm512_dpwssd_epi32(sums[b][r], w, _mm512_set1_epi32(load<int32_t>(pair)));
-#elif defined(MEMBERWISE_AVX2)
-                    const __m256i x = _mm256_set1_epi32(load<int32_t>(pair));
-                    sums[b][r].low += (i32x8)_mm256_madd_epi16(low, x);
-                    sums[b][r].high += (i32x8)_mm256_madd_epi16(high, x);
-#else
-                    int32_t* lanes = (int32_t*)&sums[b][r];
-                    for (int lane = 0; lane < LANES; lane++)
-                        lanes[lane] += (int16_t)here[2 * lane] * pair[0] + (int16_t)here[2 * lane + 1] * pair[1];
-#endif
-                }
+            for (int quarter = 0; quarter < 4; quarter++) {
+                const __m256i w = _mm256_sub_epi16(_mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i*)(here + 16 * quarter))), _mm256_set1_epi16(128));
+#pragma GCC unroll 3
+                for (int r = 0; r < R; r++)
+                    sums[r].quarters[quarter] += (i32x8)_mm256_madd_epi16(w, _mm256_set1_epi64x(load<int64_t>(rows + (size_t)r * columns + k)));
             }
+#else
+            for (int r = 0; r < R; r++)
+                for (int lane = 0; lane < LANES; lane++)
+                    for (int d = 0; d < 4; d++) sums[r].lanes[lane] += ((int)here[4 * lane + d] - 128) * rows[(size_t)r * columns + k + d];
+#endif
+        }
         std::memcpy((void*)out, sums, sizeof sums);
     }
 
-    static inline void finish(const Sums& sums, const Matrix& matrix, int channel, float row_scale, f32x8& low, f32x8& high) {
-        i32x8 halves[2];
-        std::memcpy(halves, &sums, sizeof halves);
-        low = __builtin_convertvector(halves[0], f32x8) * load8(matrix.scale + channel) * splat(row_scale);
-        high = __builtin_convertvector(halves[1], f32x8) * load8(matrix.scale + channel + 8) * splat(row_scale);
+    static inline void finish(const Sums& sums, const Product& p, int channel, int row, f32x8 (&halves)[2]) {
+        int32_t lanes[LANES];
+#if defined(MEMBERWISE_AVX2)
+        for (int lane = 0; lane < LANES; lane++) lanes[lane] = sums.quarters[lane / 4][lane % 4 * 2] + sums.quarters[lane / 4][lane % 4 * 2 + 1];
+#else
+        std::memcpy(lanes, &sums, sizeof lanes);
+#endif
+        for (int half = 0; half < 2; half++)
+            halves[half] = __builtin_convertvector(load<i32x8>(lanes + 8 * half), f32x8) * load8(p.matrix.scale + channel + 8 * half) * splat(p.row_scales[row]);
     }
-    static size_t block_size(int columns) { return (size_t)columns * LANES; }
 };
+
+#endif
 
 // ------------------------------------------------------------------------------------------------ float32
 
@@ -107,14 +202,23 @@ struct Float32 {
         f32x8 low, high;
     } Sums;
     static constexpr int rows_at_once = 6;
+    static constexpr int head_parts = 1;
+
+    static constexpr int blocks_at_once(int rows) { return rows == 1 ? 4 : rows <= 3 ? 2 : 1; }
+    static int groups(int) { return 0; }
+    static void quantise_row(const float*, Row*, float*, int32_t*, int) {}
+    static void remainder(float*, const Row*, const float*, int) {}
 
     template <int R, int B>
-    static inline void multiply(const float* weights, size_t block_size, const float* rows, int columns, Sums (&out)[B][R]) {
+    static inline void multiply(const Product& p, int block, int row, Sums (&out)[B][R]) {
+        const int columns = p.matrix.columns;
+        const float* weights = (const float*)p.matrix.data + (size_t)block * columns * LANES;
+        const float* rows = (const float*)p.rows + (size_t)row * columns;
         Sums sums[B][R] = {};
         for (int k = 0; k < columns; k++)
 #pragma GCC unroll 4
             for (int b = 0; b < B; b++) {
-                const float* here = weights + b * block_size + (size_t)k * LANES;
+                const float* here = weights + ((size_t)b * columns + k) * LANES;
                 const f32x8 low = load8(here), high = load8(here + 8);
 #pragma GCC unroll 6
                 for (int r = 0; r < R; r++) {
@@ -126,37 +230,23 @@ struct Float32 {
         std::memcpy((void*)out, sums, sizeof sums);
     }
 
-    static inline void finish(const Sums& sums, const Matrix&, int, float, f32x8& low, f32x8& high) {
-        low = sums.low;
-        high = sums.high;
+    static inline void finish(const Sums& sums, const Product&, int, int, f32x8 (&halves)[2]) {
+        halves[0] = sums.low;
+        halves[1] = sums.high;
     }
-    static size_t block_size(int columns) { return (size_t)columns * LANES; }
 };
 
 // ------------------------------------------------------------------------------------------------ both
 
-struct Product {
-    const Matrix& matrix;
-    const void* rows;         // (count, columns), int16 or float
-    const float* row_scales;  // (count,), int8 only
-    float* out;               // (count, stride)
-    size_t stride;
-    bool add;                 // onto what is in `out`
-};
-
 template <class Kind, int R, int B>
 static inline void tile(const Product& p, int block, int row) {
-    const int columns = p.matrix.columns;
-    const size_t size = Kind::block_size(columns);
-    typedef typename std::conditional<std::is_same<Kind, Int8>::value, int8_t, float>::type Weight;
-    const Weight* weights = (const Weight*)p.matrix.data + block * size;
     typename Kind::Sums sums[B][R];
-    Kind::template multiply<R, B>(weights, size, (const typename Kind::Row*)p.rows + (size_t)row * columns, columns, sums);
+    Kind::template multiply<R, B>(p, block, row, sums);
     for (int b = 0; b < B; b++)
         for (int r = 0; r < R; r++) {
             const int channel = (block + b) * LANES;
             f32x8 value[2];
-            Kind::finish(sums[b][r], p.matrix, channel, p.row_scales ? p.row_scales[row + r] : 1.0f, value[0], value[1]);
+            Kind::finish(sums[b][r], p, channel, row + r, value);
             float* out = p.out + (size_t)(row + r) * p.stride + channel;
             for (int half = 0; half < 2; half++) {
                 const int left = p.matrix.channels - channel - 8 * half;
@@ -173,7 +263,7 @@ static inline void tile(const Product& p, int block, int row) {
 
 template <class Kind, int R>
 static inline void some_rows(const Product& p, int block, int count, int row) {
-    constexpr int together = R == 1 ? 4 : R <= 3 ? 2 : 1;  // independent sums hide the latency of an addition
+    constexpr int together = Kind::blocks_at_once(R);  // independent sums hide the latency of an addition
     int b = 0;
     for (; b + together <= count; b += together) tile<Kind, R, together>(p, block + b, row);
     for (; b < count; b++) tile<Kind, R, 1>(p, block + b, row);

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #if !defined(MEMBERWISE_PORTABLE) && defined(__AVX2__) && defined(__FMA__)
 #define MEMBERWISE_AVX2 1
@@ -23,6 +24,8 @@
 
 typedef float f32x8 __attribute__((vector_size(32)));
 typedef int32_t i32x8 __attribute__((vector_size(32)));
+typedef float f32x16 __attribute__((vector_size(64)));
+typedef int32_t i32x16 __attribute__((vector_size(64)));
 typedef uint32_t u32x8 __attribute__((vector_size(32)));
 typedef uint16_t u16x8 __attribute__((vector_size(16)));
 typedef int16_t i16x8 __attribute__((vector_size(16)));
@@ -57,6 +60,24 @@ static inline f32x8 fma(f32x8 a, f32x8 b, f32x8 c) {
 #endif
 }
 
+// The widest vector that is one register here.
+#if defined(MEMBERWISE_VNNI)
+typedef f32x16 wide;
+typedef i32x16 wide_int;
+static inline wide fma(wide a, wide b, wide c) { return (wide)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
+static inline wide larger(wide a, wide b) { return (wide)_mm512_max_ps((__m512)a, (__m512)b); }
+static inline wide smaller(wide a, wide b) { return (wide)_mm512_min_ps((__m512)a, (__m512)b); }
+#else
+typedef f32x8 wide;
+typedef i32x8 wide_int;
+#endif
+constexpr int WIDE = sizeof(wide) / sizeof(float);
+
+template <class V>
+static inline V all(float v) {
+    return v - V{};
+}
+
 static inline f32x8 larger(f32x8 a, f32x8 b) {
 #if defined(MEMBERWISE_AVX2)
     return (f32x8)_mm256_max_ps((__m256)a, (__m256)b);
@@ -84,30 +105,32 @@ static inline float largest(f32x8 a) {
     return best;
 }
 
+#if defined(MEMBERWISE_VNNI)
+static inline float sum(wide a) { return sum(load<f32x8>((const float*)&a) + load<f32x8>((const float*)&a + 8)); }
+static inline float largest(wide a) { return largest(larger(load<f32x8>((const float*)&a), load<f32x8>((const float*)&a + 8))); }
+#endif
+
 // To the nearest integer, ties to even, for |a| < 2^22: the addition of 1.5 * 2^23 leaves no room for a fraction.
-static inline f32x8 nearest(f32x8 a) {
-    const f32x8 magic = splat(12582912.0f);
+template <class V>
+static inline V nearest(V a) {
+    const V magic = all<V>(12582912.0f);
     return (a + magic) - magic;
 }
 
 // e^x to within 2 units in the last place for x <= 88; 0 below -87 (-infinity too).
 // Cody-Waite reduction to [-ln2/2, ln2/2] and the Taylor polynomial of degree 7.
-static inline f32x8 exponential(f32x8 x) {
-    const f32x8 clamped = larger(smaller(x, splat(88.0f)), splat(-87.0f));
-    const f32x8 power = nearest(clamped * splat(1.44269504f));
-    f32x8 rest = fma(power, splat(-0.693359375f), clamped);
-    rest = fma(power, splat(2.12194440e-4f), rest);
-    f32x8 sum = splat(1.0f / 5040);
-    sum = fma(sum, rest, splat(1.0f / 720));
-    sum = fma(sum, rest, splat(1.0f / 120));
-    sum = fma(sum, rest, splat(1.0f / 24));
-    sum = fma(sum, rest, splat(1.0f / 6));
-    sum = fma(sum, rest, splat(0.5f));
-    sum = fma(sum, rest, splat(1.0f));
-    sum = fma(sum, rest, splat(1.0f));
-    const i32x8 exponent = (__builtin_convertvector(power, i32x8) + 127) << 23;
-    const f32x8 value = sum * (f32x8)exponent;
-    return (f32x8)((i32x8)value & (x > splat(-87.0f)));
+template <class V>
+static inline V exponential(V x) {
+    typedef typename std::conditional<sizeof(V) == 64, i32x16, i32x8>::type Ints;
+    const V clamped = larger(smaller(x, all<V>(88.0f)), all<V>(-87.0f));
+    const V power = nearest(clamped * 1.44269504f);
+    V rest = fma(power, all<V>(-0.693359375f), clamped);
+    rest = fma(power, all<V>(2.12194440e-4f), rest);
+    V sum = all<V>(1.0f / 5040);
+    for (const float factor : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f}) sum = fma(sum, rest, all<V>(factor));
+    const Ints exponent = (__builtin_convertvector(power, Ints) + 127) << 23;
+    const V value = sum * (V)exponent;
+    return (V)((Ints)value & (x > -87.0f));
 }
 
 // A bfloat16 is the upper half of a float; stored rounded to nearest even.
@@ -115,15 +138,25 @@ typedef struct {
     uint16_t bits;
 } bfloat16;
 
-static inline f32x8 load8(const float* from) { return load<f32x8>(from); }
+// As many numbers as a vector holds, as floats.
+template <class V>
+static inline V load_floats(const float* from) {
+    return load<V>(from);
+}
 
-static inline f32x8 load8(const bfloat16* from) {
+template <class V>
+static inline V load_floats(const bfloat16* from) {
+#if defined(MEMBERWISE_VNNI)
+    if constexpr (sizeof(V) == 64) return (V)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)from)), 16);
+#endif
 #if defined(MEMBERWISE_AVX2)
-    return (f32x8)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)from)), 16);
+    if constexpr (sizeof(V) == 32) return (V)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)from)), 16);
 #else
-    return (f32x8)(__builtin_convertvector(load<u16x8>(from), u32x8) << 16);
+    return (V)(__builtin_convertvector(load<u16x8>(from), u32x8) << 16);
 #endif
 }
+
+static inline f32x8 load8(const float* from) { return load<f32x8>(from); }
 
 static inline void put(float* to, float value) { *to = value; }
 

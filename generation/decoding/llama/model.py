@@ -26,7 +26,7 @@ from generation.interfaces import Tokenizer
 from generation.types import Draft
 
 _COST_CONTEXTS = (64, 1024)  # tokens behind which forwards are timed
-_PREFILL_TOKENS = 32  # read in one forward: enough rows to use each weight well; what a cancel throws away
+_PREFILL_TOKENS = 96  # read in one forward: enough rows to use each weight well; what a cancel throws away
 _MATRICES = ("qkv", "attention_out", "gate_up", "down")
 _NORMS = ("attention_norm", "mlp_norm", "query_norm", "key_norm")
 

@@ -1,7 +1,7 @@
 """Weights of a transformers network as the kernels read them: blocks of 16 channels, int8 or float32.
 
 The layout is described in ``kernels/linear.h``. int8 weights have one scale a channel; the largest weight of a channel
-becomes 127. Knows no files and no kernels. Start reading at ``pack``.
+becomes 127, and all are stored plus 128. Knows no files and no kernels. Start reading at ``pack``.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ def _pack_matrix(name: str, matrix: torch.Tensor, bias: torch.Tensor | None, *, 
     if not int8:
         return arrays | {f"{name}.data": _in_blocks(values, 1)}
     scale = np.abs(values).max(axis=1) / np.float32(127)
-    rounded = np.rint(values / np.where(scale > 0, scale, 1)[:, None]).astype(np.int8)
-    return arrays | {f"{name}.data": _in_blocks(rounded, 2), f"{name}.scale": scale}
+    rounded = np.rint(values / np.where(scale > 0, scale, 1)[:, None]) + 128
+    return arrays | {f"{name}.data": _in_blocks(rounded.astype(np.uint8), 4), f"{name}.scale": scale}
 
 
 def _in_blocks(matrix: Array, together: int) -> Array:

@@ -54,7 +54,7 @@ def test_a_prompt_of_several_chunks(family: str) -> None:
 def test_int8_stays_close_to_float32(family: str) -> None:
     prompt = random_ids(random.Random(0), 150)
     exact, rounded = truth(family, prompt)[-1], model_of(family, int8=True).start(prompt).next_logits
-    assert torch.corrcoef(torch.stack([exact, rounded]))[0, 1] > 0.998
+    assert torch.corrcoef(torch.stack([exact, rounded]))[0, 1] > 0.995
 
 
 @both_types
@@ -62,8 +62,10 @@ def test_int8_stays_close_to_float32(family: str) -> None:
 def test_native_and_portable_kernels_agree(family: str, int8: bool) -> None:
     prompt = random_ids(random.Random(0), 40)
     rows = [model_of(family, int8=int8, portable=portable).start(prompt).next_logits for portable in (False, True)]
-    # int8 products are the same; the float operations around them round differently, and then bfloat16 keys can too
-    torch.testing.assert_close(*rows, atol=0.1 if int8 else 1e-4, rtol=1e-2 if int8 else 1e-4)
+    if int8:  # with VNNI the activations are int8 too
+        assert torch.corrcoef(torch.stack(rows))[0, 1] > 0.998
+    else:
+        torch.testing.assert_close(*rows, atol=1e-4, rtol=1e-4)
 
 
 def stepwise(model: LlamaModel, token_ids: list[int]) -> torch.Tensor:

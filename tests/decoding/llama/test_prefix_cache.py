@@ -116,13 +116,13 @@ def test_a_stopped_prompt_is_left_within_a_layer_and_what_was_read_is_kept() -> 
     def stop() -> bool:
         nonlocal asked
         asked += 1
-        return asked > 5  # two layers a chunk of 32: within the third chunk
+        return asked > 5  # two layers a chunk of 96: within the third chunk
 
     with pytest.raises(StoppedError):
         reusing.start(PROMPT, stop)
     assert asked == 6
     state = reusing.start(PROMPT)
-    assert state.reused_tokens == 64
+    assert state.reused_tokens == 192
     assert torch.equal(state.next_logits, model().start(PROMPT).next_logits)
 
 
