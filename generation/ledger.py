@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +32,7 @@ Record = TypeVar("Record", bound=Keyed)
 
 
 class Ledger(Generic[Record]):
-    """The records of a folder. One thread uses it; other processes may have their own on the same folder.
+    """The records of a folder. Threads may share it; other processes may have their own on the same folder.
 
     Args:
         folder: is made where it is not there.
@@ -47,18 +48,20 @@ class Ledger(Generic[Record]):
         self._read, self._write = read, write
         self._locks = folder / "locks"
         self._locks.mkdir(exist_ok=True)
+        self._reading = threading.Lock()
         self._read_bytes = 0
         self._known: dict[Key, Record] = {}
 
     def known(self) -> dict[Key, Record]:
         """All records there are now, those of other processes included; of two with the same key the later one."""
-        lines, self._read_bytes = read_lines(self.path, self._read_bytes)
-        for line in lines:
-            try:
-                record = self._read(line)
-            except (ValueError, TypeError):
-                continue
-            self._known[record.key] = record
+        with self._reading:
+            lines, self._read_bytes = read_lines(self.path, self._read_bytes)
+            for line in lines:
+                try:
+                    record = self._read(line)
+                except (ValueError, TypeError):
+                    continue
+                self._known[record.key] = record
         return self._known
 
     @contextmanager

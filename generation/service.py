@@ -79,6 +79,14 @@ def load_model(config: GeneratorConfig, report: ReportShare = silent) -> Languag
     return loading.load_model(folder, config.dtype, config.threads, adapter_for(config, folder), report)
 
 
+def share_model(model: LanguageModel) -> LanguageModel | None:
+    """The same model for several threads, a sequence each, which then share its forwards; None where it cannot."""
+    from generation.decoding.llama.model import LlamaModel
+    from generation.decoding.llama.together import TogetherModel
+
+    return TogetherModel(model) if isinstance(model, LlamaModel) else None
+
+
 def adapter_for(config: GeneratorConfig, model: Path) -> Path | None:
     """The adapter folder to use with a model: the one that is named, else what ships for this model and trigger.
 

@@ -10,6 +10,7 @@ import math
 import subprocess
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from generation.batch.records import BatchRecord, failed, written
 from generation.batch.targets import Target
@@ -18,7 +19,6 @@ from generation.errors import MemberwiseError
 from generation.service import RankedCandidate, Session, apply
 from generation.source.files import SourceFile, read_source, write_source
 from generation.source.functions import FunctionSite, find_function
-from generation.types import Finished
 
 _TEST_OUTPUT_CHARACTERS = 2000
 
@@ -62,7 +62,7 @@ def fill(session: Session, tree: Tree, target: Target, settings: str, options: F
         source = sha256(read_source(tree.original / target.path))
         attempts: list[_Attempt] = []
         while len(attempts) <= options.retries and not any(not any(one.faults) for one in attempts):
-            attempts.append(_attempt(session, site, file, len(attempts), options))
+            attempts.append(_attempt(session, tree, site, file, len(attempts), options))
     except (MemberwiseError, RecursionError, MemoryError, OSError) as error:
         return failed(target, settings, f"{type(error).__name__}: {error}", time.perf_counter() - started_s)
     best = min(attempts, key=lambda one: one.faults)
@@ -82,25 +82,28 @@ def fill(session: Session, tree: Tree, target: Target, settings: str, options: F
     )
 
 
-def _attempt(session: Session, site: FunctionSite, file: SourceFile, number: int, options: FillOptions) -> _Attempt:
+def _attempt(
+    session: Session, tree: Tree, site: FunctionSite, file: SourceFile, number: int, options: FillOptions
+) -> _Attempt:
     candidate = session.candidate(site, file, number, options.limit_s)
     failure = None
-    if options.test_command and candidate.finished.text.strip():
-        failure = _test(session, site, file, candidate.finished, options)
+    if tree.trial is not None and options.test_command and candidate.finished.text.strip():
+        text = apply(file, site, candidate.finished, session.first_party)
+        with tree.testing:
+            failure = _test(tree.trial, file.path.relative_to(tree.root), text, options)
     return _Attempt(number, candidate, failure)
 
 
-def _test(
-    session: Session, site: FunctionSite, file: SourceFile, finished: Finished, options: FillOptions
-) -> str | None:
+def _test(trial: Path, path: Path, text: str, options: FillOptions) -> str | None:
     """The end of what the test command printed if it failed; the file is as before afterwards."""
     assert options.test_command is not None
-    write_source(file, apply(file, site, finished, session.first_party))
+    before = read_source(trial / path)
+    write_source(before, text)
     try:
         done = subprocess.run(  # noqa: S602 - it is the user's own command line
             options.test_command,
             shell=True,
-            cwd=session.root,
+            cwd=trial,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -110,5 +113,5 @@ def _test(
     except subprocess.TimeoutExpired:
         return f"the test command took over {options.test_limit_s:.0f} s"
     finally:
-        write_source(read_source(file.path), file.text)
+        write_source(read_source(before.path), before.text)
     return None if done.returncode == 0 else done.stdout.decode(errors="replace")[-_TEST_OUTPUT_CHARACTERS:]

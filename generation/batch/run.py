@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from generation import __version__, service
@@ -42,6 +44,7 @@ class BatchPlan:
         options: how a function is filled.
         out: folder of the run.
         weights: hash of the weights.
+        together: functions that one model writes at the same time; changes no result.
     """
 
     roots: Mapping[str, Path]
@@ -51,6 +54,7 @@ class BatchPlan:
     options: FillOptions = field(default_factory=FillOptions)
     unreadable: Sequence[Unreadable] = ()
     weights: str = ""
+    together: int = 1
 
     @property
     def total(self) -> int:
@@ -119,31 +123,44 @@ class _Work:
         self._load_model = load_model
         self._done, self._skipped = done, skipped
         self._model: LanguageModel | None = None
+        self._together = 1
         self._made = 0
+        self._lock = threading.Lock()
 
     def add(self, record: BatchRecord) -> None:
         """Keep a record, unless there is one."""
-        if record.key not in self._records.known():
-            self._records.add(record)
-            self._made += 1
-            if self._done is not None:
-                self._done(record)
+        with self._lock:
+            if record.key not in self._records.known():
+                self._records.add(record)
+                self._made += 1
+                if self._done is not None:
+                    self._done(record)
 
     def fill_repository(self, root: Path, targets: Sequence[Target]) -> None:
         """Every target of a repository."""
         if not self._missing(targets):
             return
         with ExitStack() as stack:
-            tree = stack.enter_context(open_tree(root, self._plan.out / "work"))
-            self._model = self._model or self._load_model(self._plan.config)
-            session = service.build_generator(self._plan.config, tree.root, self._model, tree.root.parent / "index")
+            tested = self._plan.options.test_command is not None
+            tree = stack.enter_context(open_tree(root, self._plan.out / "work", tested=tested))
+            model, together = self._ready_model()
+            session = service.build_generator(self._plan.config, tree.root, model, tree.root.parent / "index")
             stack.enter_context(session)
+            threads = stack.enter_context(ThreadPoolExecutor(together, "filling"))
             for wave in waves(targets):
-                self._fill_wave(session, tree, wave)
+                self._fill_wave(session, tree, wave, threads)
 
-    def _fill_wave(self, session: Session, tree: Tree, wave: Sequence[Target]) -> None:
+    def _ready_model(self) -> tuple[LanguageModel, int]:
+        """The model, loaded when it is first needed, and how many threads may use it."""
+        if self._model is None:
+            self._model = self._load_model(self._plan.config)
+            shared = service.share_model(self._model) if self._plan.together > 1 else None
+            self._model, self._together = (shared, self._plan.together) if shared else (self._model, 1)
+        return self._model, self._together
+
+    def _fill_wave(self, session: Session, tree: Tree, wave: Sequence[Target], threads: Executor) -> None:
         while missing := self._missing(wave):
-            made = sum(self._fill_one(session, tree, target) for target in missing)
+            made = sum(threads.map(lambda target: self._fill_one(session, tree, target), missing))
             if not made:
                 time.sleep(_WAIT_S)  # another process is at all that is left; if it dies, its claims are free
             if self._skipped is not None:
@@ -157,9 +174,10 @@ class _Work:
 
     def _fill_one(self, session: Session, tree: Tree, target: Target) -> bool:
         """Whether this process has made the record now."""
+        options = replace(self._plan.options, limit_s=self._plan.options.limit_s * self._plan.together)
         with self._records.claim(self._plan.key(target)) as is_ours:
             if is_ours:
-                self.add(fill(session, tree, target, self._plan.settings, self._plan.options))
+                self.add(fill(session, tree, target, self._plan.settings, options))
             return is_ours
 
     def _missing(self, targets: Sequence[Target]) -> list[Target]:

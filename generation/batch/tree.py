@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
+import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from generation import service
@@ -26,25 +27,42 @@ _LEFT_OUT = shutil.ignore_patterns(".git", "__pycache__", "node_modules", ".venv
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A copy of a repository below ``root``; one process has it for itself."""
+    """A copy of a repository below ``root``; one process has it for itself.
+
+    Attributes:
+        original: the repository.
+        root: the copy, which changes between two waves only.
+        trial: another copy, in which one body at a time is tested; None where there are no tests.
+        testing: held by the thread that uses ``trial``.
+    """
 
     original: Path
     root: Path
+    trial: Path | None = None
+    testing: threading.Lock = field(default_factory=threading.Lock)
 
     def put(self, record: BatchRecord, first_party: Collection[str]) -> None:
-        """Put a body into the copy; one that no longer fits in is left out, and ``changed_files`` will say so."""
-        file = read_source(self.root / record.path)
-        write_source(file, _with_body(file, record, first_party))
+        """Put a body into the copies; one that no longer fits in is left out, and ``changed_files`` will say so."""
+        for root in filter(None, (self.root, self.trial)):
+            file = read_source(root / record.path)
+            write_source(file, _with_body(file, record, first_party))
 
 
 @contextmanager
-def open_tree(original: Path, parent: Path) -> Iterator[Tree]:
-    """A copy that is gone afterwards. Links are copied as links: what they lead to is not the repository's."""
+def open_tree(original: Path, parent: Path, *, tested: bool = False) -> Iterator[Tree]:
+    """Copies that are gone afterwards. Links are copied as links: what they lead to is not the repository's.
+
+    Args:
+        original: the repository.
+        parent: where to put them.
+        tested: whether bodies will be tested.
+    """
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="tree-", dir=parent) as folder:
-        root = Path(folder).resolve() / original.name
-        shutil.copytree(original, root, symlinks=True, ignore=_LEFT_OUT)
-        yield Tree(original, root)
+        roots = [Path(folder).resolve() / name / original.name for name in ("copy", "trial")[: 2 if tested else 1]]
+        for root in roots:
+            shutil.copytree(original, root, symlinks=True, ignore=_LEFT_OUT)
+        yield Tree(original, roots[0], roots[1] if tested else None)
 
 
 @dataclass(frozen=True, slots=True)

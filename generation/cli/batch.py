@@ -6,6 +6,7 @@ Start reading at ``run``.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,7 @@ from generation.service import usual_preset
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
+_TOGETHER = 8
 _TOOL_DEADLINE_S = 30.0  # nobody waits: an answer that is late for a person is still a good one
 
 
@@ -57,7 +59,14 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trigger", choices=sorted(PRESETS), help="as for generate")
     parser.add_argument("--adapter", metavar="A", help="as for generate")
     parser.add_argument("--model", metavar="M", default=default.model, help="as for generate")
-    parser.add_argument("--threads", type=int, metavar="N", help="of each model")
+    parser.add_argument("--threads", type=int, metavar="N", help="of each model (all cores divided by --jobs)")
+    parser.add_argument(
+        "--together",
+        type=int,
+        metavar="N",
+        default=_TOGETHER,
+        help="functions written at a time by a model (%(default)s)",
+    )
     parser.add_argument("--max-tokens", type=int, metavar="N", default=default.max_tokens, help="(%(default)s)")
     parser.add_argument("--seed", type=int, metavar="S", default=0, help="of the retries (%(default)s)")
     parser.add_argument(
@@ -81,8 +90,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    if args.jobs < 1 or args.retries < 0 or args.limit <= 0 or args.max_tokens < 1:
-        raise ConfigError("--jobs and --max-tokens are at least 1, --retries at least 0, --limit is above 0")
+    if min(args.jobs, args.together, args.max_tokens) < 1 or args.retries < 0 or args.limit <= 0:
+        raise ConfigError(
+            "--jobs, --together and --max-tokens are at least 1, --retries at least 0, --limit is above 0"
+        )
     if args.write and not all(map(is_folder, args.repos)):
         raise ConfigError("--write changes folders only; use --patch for archives and git URLs")
     if not args.resume and args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
@@ -96,13 +107,15 @@ def _plan(args: argparse.Namespace) -> BatchPlan:
     config = GeneratorConfig(
         model=args.model,
         adapter=args.adapter,
-        threads=args.threads,
+        threads=args.threads or _threads(args),
         max_tokens=args.max_tokens,
         sampling=SamplingConfig(seed=args.seed),
         tool=ToolConfig(trusted=not args.untrusted, deadline_s=_TOOL_DEADLINE_S, kill_after_s=2 * _TOOL_DEADLINE_S),
     ).with_preset(args.trigger or usual_preset(args.model, args.adapter))
     options = FillOptions(retries=args.retries, limit_s=args.limit, test_command=args.test)
-    plan = BatchPlan(roots, {}, config, args.out.absolute(), options, weights=weights_hash(config))
+    plan = BatchPlan(
+        roots, {}, config, args.out.absolute(), options, weights=weights_hash(config), together=args.together
+    )
     if args.select not in set(Select):
         listed = read_targets(Path(args.select), roots)
         return replace(plan, targets={name: [one for one in listed if one.repository == name] for name in roots})
@@ -111,11 +124,17 @@ def _plan(args: argparse.Namespace) -> BatchPlan:
     return replace(plan, targets={name: targets for name, (targets, _) in found.items()}, unreadable=unreadable)
 
 
+def _threads(args: argparse.Namespace) -> int | None:
+    """All cores where functions share a forward; else what a model takes by itself."""
+    return max(1, (os.cpu_count() or 1) // args.jobs) if args.together > 1 else None
+
+
 @contextmanager
 def _helpers(args: argparse.Namespace) -> Iterator[None]:
     """The other processes of ``--jobs``: the same command, which shares the work by the records in its folder."""
     words = [word for word in args.words if word not in ("--resume", "--write")]
-    command = [sys.executable, "-m", "generation.cli.main", *words, "--resume", "--jobs", "1", "--patch"]
+    threads = ["--threads", str(count)] if (count := args.threads or _threads(args)) else []
+    command = [sys.executable, "-m", "generation.cli.main", *words, "--resume", "--jobs", "1", "--patch", *threads]
     processes = [
         subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(args.jobs - 1)
     ]

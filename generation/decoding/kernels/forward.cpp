@@ -1,4 +1,6 @@
-// The forward of a Llama-like network over one tree of tokens: embedding, layers, logits.
+// The forward of a Llama-like network over trees of tokens, one of each sequence: embedding, layers, logits.
+//
+// The rows of all sequences share the reading of the weights; each attends to its own cache only.
 //
 // Called through the C functions at the end, by generation/decoding/llama/native.py. Memory of weights and of caches
 // belongs to the caller; a Network owns its threads and its work space, and serves one caller at a time.
@@ -46,7 +48,6 @@ struct Network {
     std::vector<int32_t> row_starts;
     std::vector<char> row_values;
     std::vector<std::vector<float>> scratch;
-    std::vector<int> depths, tails;  // tails: (count, count), the slots of a node's ancestors and of itself
 
     Network(const Shape& shape, const Layer* from, Matrix embedding, Matrix head, const float* final_norm, int thread_count)
         : shape(shape), layers(from, from + shape.layers), embedding(embedding), head(head), final_norm(final_norm),
@@ -81,34 +82,80 @@ static int gate_vectors(float* row, int size, int k) {
 
 static void gate(float* row, int size) { gate_vectors<f32x8>(row, size, gate_vectors<wide>(row, size, 0)); }
 
+// One sequence of a forward.
+struct Part {
+    const Cache& cache;
+    const Tree& tree;
+    int start;  // of its rows among those of all sequences
+    bool chained = true;
+    std::vector<int> depths, tails;  // tails: (count, count), the slots of a node's ancestors and of itself
+
+    Part(const Cache& cache, const Tree& tree, int start) : cache(cache), tree(tree), start(start) { place(); }
+
+    int rows() const { return tree.count - tree.first; }
+
+    // Depths of the nodes and, unless the tree is a chain, the slots on the way to each.
+    void place() {
+        const int count = tree.count;
+        depths.assign(count, 0);
+        for (int node = 0; node < count; node++) {
+            chained = chained && tree.parents[node] == node - 1;
+            depths[node] = tree.parents[node] < 0 ? 0 : depths[tree.parents[node]] + 1;
+        }
+        if (chained) return;
+        tails.resize((size_t)count * count);
+        for (int node = 0; node < count; node++) {
+            int* tail = &tails[(size_t)node * count];
+            if (depths[node]) std::copy_n(&tails[(size_t)tree.parents[node] * count], depths[node], tail);
+            tail[depths[node]] = cache.length + node;
+        }
+    }
+};
+
+// Rows of one part that attend together.
+struct Span {
+    const Part* part;
+    int row, count;  // row: within the part
+};
+
 template <class Kind, class KV>
 struct Pass {
     Network& net;
     const Shape& shape;
-    const Cache& cache;
-    const Tree& tree;
+    const std::vector<Part>& parts;
     const float *cosines, *sines;  // (positions, head size / 2)
+    std::vector<const Part*> owners;  // of each row
+    std::vector<Span> spans;
+    std::vector<int> wanted;  // rows that get logits
+
+    Pass(Network& net, const std::vector<Part>& parts, const float* cosines, const float* sines)
+        : net(net), shape(net.shape), parts(parts), cosines(cosines), sines(sines) {
+        for (const Part& part : parts) {
+            owners.insert(owners.end(), part.rows(), &part);
+            for (int row = part.rows() - part.tree.logits; row < part.rows(); row++) wanted.push_back(part.start + row);
+            const int together = part.chained ? std::max(1, QUERIES * shape.key_heads / shape.heads) : 1;
+            for (int row = 0; row < part.rows(); row += together) spans.push_back({&part, row, std::min(together, part.rows() - row)});
+        }
+    }
 
     static constexpr bool int8 = std::is_same<Kind, Int8>::value;
     static constexpr int blocks_at_once = 4;
 
     int queries() const { return shape.heads * shape.head_size; }
     int row_width() const { return (shape.heads + 2 * shape.key_heads) * shape.head_size; }
-    size_t head_slots(int layer, int head) const { return (size_t)(layer * shape.key_heads + head) * cache.slots * shape.head_size; }
-    int rows() const { return tree.count - tree.first; }
-    bool chained = true;
+    size_t head_slots(const Cache& cache, int layer, int head) const { return (size_t)(layer * shape.key_heads + head) * cache.slots * shape.head_size; }
+    int rows() const { return (int)owners.size(); }
 
-    // 0, or 1 when `stop` said so; then the cache holds nothing new that counts.
+    // 0, or 1 when `stop` said so; then the caches hold nothing new that counts.
     int run(float* logits, Stop stop) {
         reserve();
-        place();
         net.threads.each(rows(), [&](int row, int) { embed(row); });
         for (int number = 0; number < shape.layers; number++) {
             if (stop && stop()) return 1;
             attention(net.layers[number], number);
             mlp(net.layers[number]);
         }
-        if (tree.logits) output(logits);
+        output(logits);
         return 0;
     }
 
@@ -120,31 +167,15 @@ struct Pass {
         net.mixed.resize(count * queries());
         net.gate_up.resize(count * 2 * shape.intermediate);
         const int widest = std::max({shape.hidden, queries(), shape.intermediate});
-        const size_t row_count = std::max(count, (size_t)Kind::head_parts * tree.logits);
+        const size_t row_count = std::max(count, (size_t)Kind::head_parts * wanted.size());
         net.row_values.resize(row_count * widest * sizeof(typename Kind::Row));
         net.row_scales.resize(row_count * Kind::groups(widest));
         net.row_starts.resize(row_count * Kind::groups(widest));
     }
 
-    // Depths of the nodes and, unless the tree is a chain, the slots on the way to each.
-    void place() {
-        const int count = tree.count;
-        net.depths.assign(count, 0);
-        for (int node = 0; node < count; node++) {
-            chained = chained && tree.parents[node] == node - 1;
-            net.depths[node] = tree.parents[node] < 0 ? 0 : net.depths[tree.parents[node]] + 1;
-        }
-        if (chained) return;
-        net.tails.resize((size_t)count * count);
-        for (int node = 0; node < count; node++) {
-            int* tail = &net.tails[(size_t)node * count];
-            if (net.depths[node]) std::copy_n(&net.tails[(size_t)tree.parents[node] * count], net.depths[node], tail);
-            tail[net.depths[node]] = cache.length + node;
-        }
-    }
-
     void embed(int row) {
-        const int token = tree.tokens[tree.first + row], lane = token % LANES;
+        const Part& part = *owners[row];
+        const int token = part.tree.tokens[part.tree.first + row - part.start], lane = token % LANES;
         const Matrix& matrix = net.embedding;
         float* out = &net.hidden[(size_t)row * shape.hidden];
         const size_t block = (size_t)(token / LANES) * LANES * matrix.columns;
@@ -155,20 +186,18 @@ struct Pass {
     }
 
     void attention(const Layer& layer, int number) {
-        norm_rows(layer.attention_norm, 0, rows());
+        norm_rows(layer.attention_norm, nullptr, rows());
         multiply(layer.qkv, net.normed.data(), net.qkv.data(), row_width(), false, rows());
         net.threads.each(rows(), [&](int row, int) { place_row(layer, number, row); });
-        const int together = rows_together();
-        net.threads.each((rows() + together - 1) / together * shape.key_heads, [&](int item, int thread) {
-            const int row = item / shape.key_heads * together;
-            attend_rows(number, row, std::min(together, rows() - row), item % shape.key_heads, net.scratch[thread]);
+        net.threads.each((int)spans.size() * shape.key_heads, [&](int item, int thread) {
+            attend_rows(number, spans[item / shape.key_heads], item % shape.key_heads, net.scratch[thread]);
         });
         quantise(net.mixed.data(), queries());
         multiply(layer.attention_out, net.mixed.data(), net.hidden.data(), shape.hidden, true, rows());
     }
 
     void mlp(const Layer& layer) {
-        norm_rows(layer.mlp_norm, 0, rows());
+        norm_rows(layer.mlp_norm, nullptr, rows());
         const int width = shape.intermediate;
         multiply(layer.gate_up, net.normed.data(), net.gate_up.data(), 2 * width, false, rows());
         net.threads.each(rows(), [&](int row, int) {
@@ -183,8 +212,9 @@ struct Pass {
     }
 
     void output(float* logits) {
-        const int count = tree.logits, size = shape.hidden;
-        norm_rows(net.final_norm, rows() - count, count);
+        const int count = (int)wanted.size(), size = shape.hidden;
+        if (!count) return;
+        norm_rows(net.final_norm, wanted.data(), count);
         if (Kind::head_parts > 1)
             net.threads.each(count, [&](int row, int) {
                 float* normed = &net.normed[(size_t)row * size];
@@ -196,11 +226,11 @@ struct Pass {
 
     // ------------------------------------------------------------------------------------------ parts
 
-    // Rows from `first` on, normalised and quantised, at the start of the work space.
-    void norm_rows(const float* weight, int first, int count) {
+    // `count` rows, or those in `chosen`, normalised and quantised, at the start of the work space.
+    void norm_rows(const float* weight, const int* chosen, int count) {
         net.threads.each(count, [&](int row, int) {
             float* normed = &net.normed[(size_t)row * shape.hidden];
-            normalise(&net.hidden[(size_t)(first + row) * shape.hidden], weight, normed, shape.hidden, shape.norm_epsilon);
+            normalise(&net.hidden[(size_t)(chosen ? chosen[row] : row) * shape.hidden], weight, normed, shape.hidden, shape.norm_epsilon);
             quantise_row(normed, row, shape.hidden);
         });
     }
@@ -235,7 +265,9 @@ struct Pass {
 
     // Rotate a row's queries and keys; its keys and values go into the cache.
     void place_row(const Layer& layer, int number, int row) {
-        const int node = tree.first + row, slot = cache.length + node, position = cache.length + net.depths[node];
+        const Part& part = *owners[row];
+        const Cache& cache = part.cache;
+        const int node = part.tree.first + row - part.start, slot = cache.length + node, position = cache.length + part.depths[node];
         const int size = shape.head_size;
         float* heads = &net.qkv[(size_t)row * row_width()];
         for (int head = 0; head < shape.heads + shape.key_heads; head++) {
@@ -247,22 +279,22 @@ struct Pass {
         const float factor = 1.0f / std::sqrt((float)size);
         for (int d = 0; d < queries(); d++) heads[d] *= factor;
         for (int head = 0; head < shape.key_heads; head++) {
-            KV* keys = (KV*)cache.keys + head_slots(number, head) + (size_t)(slot / KEYS) * KEYS * size + slot % KEYS;
-            KV* values = (KV*)cache.values + head_slots(number, head) + (size_t)slot * size;
+            KV* keys = (KV*)cache.keys + head_slots(cache, number, head) + (size_t)(slot / KEYS) * KEYS * size + slot % KEYS;
+            KV* values = (KV*)cache.values + head_slots(cache, number, head) + (size_t)slot * size;
             const float* key = heads + (shape.heads + head) * size;
             const float* value = key + shape.key_heads * size;
             for (int d = 0; d < size; d++) put(keys + d * KEYS, key[d]), put(values + d, value[d]);
         }
     }
 
-    // Rows of a chain that share the loads of keys and values.
-    int rows_together() const { return chained ? std::max(1, QUERIES * shape.key_heads / shape.heads) : 1; }
-
-    void attend_rows(int number, int row, int count, int head, std::vector<float>& scratch) {
-        const int size = shape.head_size, group = shape.heads / shape.key_heads;
-        const int node = tree.first + row + count - 1, last = cache.length + net.depths[node] + 1;
-        const Sight sight = chained ? Sight{last, last, nullptr} : Sight{last, cache.length, &net.tails[(size_t)node * tree.count]};
-        const int slots_used = chained ? last : cache.length + node + 1;
+    // The rows of a span are of a chain and share the loads of keys and values, or there is one.
+    void attend_rows(int number, const Span& span, int head, std::vector<float>& scratch) {
+        const Part& part = *span.part;
+        const Cache& cache = part.cache;
+        const int size = shape.head_size, group = shape.heads / shape.key_heads, count = span.count, row = part.start + span.row;
+        const int node = part.tree.first + span.row + count - 1, last = cache.length + part.depths[node] + 1;
+        const Sight sight = part.chained ? Sight{last, last, nullptr} : Sight{last, cache.length, &part.tails[(size_t)node * part.tree.count]};
+        const int slots_used = part.chained ? last : cache.length + node + 1;
         std::vector<const float*> from(group * count);
         std::vector<float*> to(group * count);
         std::vector<int> seen(group * count);
@@ -273,8 +305,8 @@ struct Pass {
             to[query] = &net.mixed[(size_t)(row + here) * queries()] + offset;
             seen[query] = last - (count - 1 - here);
         }
-        attend(from.data(), seen.data(), group * count, (const KV*)cache.keys + head_slots(number, head),
-               (const KV*)cache.values + head_slots(number, head), size, slots_used, sight, to.data(), scratch);
+        attend(from.data(), seen.data(), group * count, (const KV*)cache.keys + head_slots(cache, number, head),
+               (const KV*)cache.values + head_slots(cache, number, head), size, slots_used, sight, to.data(), scratch);
     }
 };
 
@@ -316,9 +348,12 @@ Network* memberwise_create(const Shape* shape, const Layer* layers, const Matrix
 
 void memberwise_destroy(Network* network) { delete network; }
 
-int memberwise_forward(Network* network, const Cache* cache, const Tree* tree, const float* cosines, const float* sines, float* logits, Stop stop) {
-    if (network->shape.is_int8) return Pass<Int8, bfloat16>{*network, network->shape, *cache, *tree, cosines, sines}.run(logits, stop);
-    return Pass<Float32, float>{*network, network->shape, *cache, *tree, cosines, sines}.run(logits, stop);
+// One tree of each of `count` sequences; the rows of logits follow each other in their order.
+int memberwise_forward(Network* network, const Cache* caches, const Tree* trees, int count, const float* cosines, const float* sines, float* logits, Stop stop) {
+    std::vector<Part> parts;
+    for (int number = 0, start = 0; number < count; start += parts[number++].rows()) parts.emplace_back(caches[number], trees[number], start);
+    if (network->shape.is_int8) return Pass<Int8, bfloat16>(*network, parts, cosines, sines).run(logits, stop);
+    return Pass<Float32, float>(*network, parts, cosines, sines).run(logits, stop);
 }
 
 void memberwise_keep(const Network* network, const Cache* cache, const int32_t* path, int count) {

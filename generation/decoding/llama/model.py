@@ -10,6 +10,8 @@ from __future__ import annotations
 import ctypes
 import weakref
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -57,7 +59,7 @@ class LlamaModel:
         self._tokenizer = tokenizer
         self._name = name
         self.network = Network(weights, kernels, threads)
-        self._prefixes = PrefixCache(lambda: KVCache(weights.shape, int8=weights.int8), prefix_bytes)
+        self._prefixes = PrefixCache(self.network.new_cache, prefix_bytes)
         self.step_costs = known_costs(costs_key, self.network.blank_forward(), _COST_CONTEXTS) if costs_key else None
 
     @property
@@ -91,10 +93,22 @@ class LlamaModel:
         return SequenceState(LlamaScorer(self.network, self._prefixes), prompt_ids, self.context_tokens, stop)
 
 
+class Forwards(Protocol):
+    """What a sequence needs of a network: ``Network``, or one that several sequences share."""
+
+    def forward(
+        self, cache: KVCache, draft: Draft, rows: int, stop: Stop | None = None, first: int = 0
+    ) -> torch.Tensor:
+        """See ``Network.forward``."""
+
+    def keep(self, cache: KVCache, path: Sequence[int]) -> None:
+        """See ``Network.keep``."""
+
+
 class LlamaScorer:
     """One sequence inside a network; implements ``Scorer``."""
 
-    def __init__(self, network: Network, prefixes: PrefixCache) -> None:
+    def __init__(self, network: Forwards, prefixes: PrefixCache) -> None:
         self._network = network
         self._prefixes = prefixes
         self._cache = prefixes.new_cache()
@@ -148,9 +162,30 @@ class LlamaScorer:
         """Leave the sequence to prompts that start in the same way."""
         self._prefixes.give(self._token_ids, self._cache)
 
+    def share(self) -> None:
+        """Leave a copy of the sequence to prompts that start in the same way; this one goes on."""
+        copy = self._prefixes.new_cache()
+        copy.copy_start(self._cache, self._cache.length)
+        self._prefixes.give(self._token_ids, copy)
+
     def _append(self, token_ids: Sequence[int]) -> None:
         self._token_ids += token_ids
         self._cache.length = len(self._token_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """A tree to run behind the committed slots of a cache, as ``Network.forward`` takes it."""
+
+    cache: KVCache
+    draft: Draft
+    rows: int
+    first: int = 0
+
+    def as_argument(self) -> native.Tree:
+        """What the kernels take."""
+        ids, parents = _ints(self.draft.token_ids), _ints(self.draft.parents)
+        return native.Tree(len(self.draft), self.first, ids, parents, self.rows)
 
 
 class Network:
@@ -178,17 +213,22 @@ class Network:
         Raises:
             StoppedError: ``stop`` returned true; the cache is as it was.
         """
-        if not all(0 <= token_id < self.weights.shape.vocabulary for token_id in draft.token_ids):
-            raise ValueError(f"not tokens of a vocabulary of {self.weights.shape.vocabulary}: {draft.token_ids}")
-        cache.reserve(cache.length + len(draft))
-        cosines, sines = self._rotary_tables(cache.length + len(draft))
-        logits = torch.empty((rows, self.weights.shape.vocabulary), dtype=torch.float32)
-        tree = native.Tree(len(draft), first, _ints(draft.token_ids), _ints(draft.parents), rows)
+        return self.forward_together([Scoring(cache, draft, rows, first)], stop)[0]
+
+    def forward_together(self, scorings: Sequence[Scoring], stop: Stop | None = None) -> list[torch.Tensor]:
+        """Run a tree of each of several sequences in one forward; the logits of each, as ``forward`` gives them."""
+        for one in scorings:
+            self.check(one.draft)
+            one.cache.reserve(one.cache.length + len(one.draft))
+        cosines, sines = self._rotary_tables(max(one.cache.length + len(one.draft) for one in scorings))
+        rows = [one.rows for one in scorings]
+        logits = torch.empty((sum(rows), self.weights.shape.vocabulary), dtype=torch.float32)
         callback = native.STOP(stop) if stop else None
         stopped = self._library.memberwise_forward(
             self._handle,
-            ctypes.byref(cache.as_argument()),
-            ctypes.byref(tree),
+            (native.Cache * len(scorings))(*(one.cache.as_argument() for one in scorings)),
+            (native.Tree * len(scorings))(*(one.as_argument() for one in scorings)),
+            len(scorings),
             cosines.ctypes.data,
             sines.ctypes.data,
             logits.data_ptr(),
@@ -196,11 +236,24 @@ class Network:
         )
         if stopped:
             raise StoppedError("stopped while a prompt was read")
-        return logits
+        return list(torch.split(logits, rows))
+
+    def check(self, draft: Draft) -> None:
+        """Refuse what would be read from outside of the embedding.
+
+        Raises:
+            ValueError: a token is none of the vocabulary.
+        """
+        if not all(0 <= token_id < self.weights.shape.vocabulary for token_id in draft.token_ids):
+            raise ValueError(f"not tokens of a vocabulary of {self.weights.shape.vocabulary}: {draft.token_ids}")
+
+    def new_cache(self) -> KVCache:
+        """An empty cache for one sequence."""
+        return KVCache(self.weights.shape, int8=self.weights.int8)
 
     def blank_forward(self) -> Forward:
         """Runs a number of rows behind a number of tokens that are all zeros, to see how long that takes."""
-        cache = KVCache(self.weights.shape, int8=self.weights.int8)
+        cache = self.new_cache()
 
         def forward(rows: int, context_tokens: int) -> torch.Tensor:
             if cache.slots < context_tokens + rows:

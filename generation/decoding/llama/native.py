@@ -153,7 +153,7 @@ def _loaded(path: Path) -> Kernels:
     library.memberwise_destroy.argtypes = [c_void_p]
     library.memberwise_destroy.restype = None
     library.memberwise_forward.argtypes = [
-        c_void_p, POINTER(Cache), POINTER(Tree), c_void_p, c_void_p, c_void_p, c_void_p,
+        c_void_p, POINTER(Cache), POINTER(Tree), c_int, c_void_p, c_void_p, c_void_p, c_void_p,
     ]  # fmt: skip
     library.memberwise_keep.argtypes = [c_void_p, POINTER(Cache), POINTER(c_int32), c_int]
     library.memberwise_keep.restype = None

@@ -1,0 +1,183 @@
+"""One network for several sequences at once: what they want scored at the same time is one forward.
+
+A thread for each sequence, and no thread of its own: of those that wait, one runs the forward for all. A row of logits
+depends on its own tokens only, bit by bit, so neither how many sequences there are nor who meets whom changes a result.
+Prompts are read one at a time, in chunks among the steps of the others, because a prompt that was read is the start of
+the next one in the same file. Start reading at ``TogetherModel.start``.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+
+from generation.decoding.llama.cache import KVCache
+from generation.decoding.llama.model import LlamaModel, LlamaScorer, Network, Scoring
+from generation.decoding.llama.prefix_cache import PrefixCache
+from generation.decoding.sequence import SequenceState, Stop, check_prompt, check_stop
+from generation.types import Draft
+
+if TYPE_CHECKING:
+    from generation.interfaces import Tokenizer
+
+_GATHER_S = 0.004  # how long a forward is held back for sequences that are between two steps
+_MOST_ROWS = 96  # of one forward; more gain nothing and let the others wait
+_PREFIX_BYTES = 512 << 20
+
+
+class TogetherModel:
+    """A ``LanguageModel`` whose sequences may be used by a thread each.
+
+    Args:
+        model: whose weights and threads are used; nobody else uses it meanwhile.
+    """
+
+    def __init__(self, model: LlamaModel) -> None:
+        self._model = model
+        self.network = SharedNetwork(model.network)
+        self._prefixes = _SharedPrefixes(model.network.new_cache, _PREFIX_BYTES)
+        self._reading = threading.Lock()
+        self.step_costs = model.step_costs
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer these weights were trained with."""
+        return self._model.tokenizer
+
+    @property
+    def name(self) -> str:
+        """How records and reports call this model."""
+        return self._model.name
+
+    @property
+    def context_tokens(self) -> int:
+        """Longest sequence."""
+        return self._model.context_tokens
+
+    def start(self, prompt_ids: Sequence[int], stop: Stop | None = None) -> SequenceState:
+        """Read a prompt when those before it are read; see ``LanguageModel.start``."""
+        check_prompt(prompt_ids, self.context_tokens, self.name)
+        scorer = LlamaScorer(self.network, self._prefixes)
+        with self._reading:
+            check_stop(stop)
+            state = SequenceState(scorer, prompt_ids, self.context_tokens, stop)
+            scorer.share()
+        return state
+
+
+@dataclass(slots=True)
+class _Request:
+    """A tree that waits for its logits, or for what went wrong."""
+
+    scoring: Scoring
+    asked_s: float = field(default_factory=time.perf_counter)
+    logits: torch.Tensor | None = None
+    error: BaseException | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.logits is not None or self.error is not None
+
+    @property
+    def rows(self) -> int:
+        return len(self.scoring.draft) - self.scoring.first
+
+
+class SharedNetwork:
+    """``Network`` for several threads. ``forwards`` and ``rows`` count what was run.
+
+    Args:
+        network: runs the forwards, one at a time.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._changed = threading.Condition()
+        self._waiting: list[_Request] = []
+        self._running = False
+        self._last = 1  # sequences in the forward before
+        self.forwards = self.rows = 0
+
+    def forward(
+        self, cache: KVCache, draft: Draft, rows: int, stop: Stop | None = None, first: int = 0
+    ) -> torch.Tensor:
+        """See ``Network.forward``; ``stop`` is asked before, not in every layer, for the others go on."""
+        check_stop(stop)
+        self._network.check(draft)  # here, so that it is nobody else's error
+        request = _Request(Scoring(cache, draft, rows, first))
+        with self._changed:
+            self._waiting.append(request)
+            self._changed.notify_all()
+            while not request.done:
+                chosen = self._take()
+                if chosen:
+                    self._run(chosen)
+                else:
+                    self._changed.wait(_GATHER_S)
+        if request.error is not None:
+            raise request.error
+        assert request.logits is not None
+        return request.logits
+
+    def keep(self, cache: KVCache, path: Sequence[int]) -> None:
+        """See ``Network.keep``; caches have nothing in common."""
+        self._network.keep(cache, path)
+
+    def _take(self) -> list[_Request]:
+        """The requests of the next forward; none while one runs, or while others are about to ask."""
+        if self._running or not self._waiting:
+            return []
+        late = time.perf_counter() - self._waiting[0].asked_s >= _GATHER_S
+        if len(self._waiting) < self._last and not late:
+            return []
+        rows = count = 0
+        while count < len(self._waiting) and (not count or rows + self._waiting[count].rows <= _MOST_ROWS):
+            rows += self._waiting[count].rows
+            count += 1
+        chosen, self._waiting = self._waiting[:count], self._waiting[count:]
+        return chosen
+
+    def _run(self, chosen: Sequence[_Request]) -> None:
+        """Run one forward; called and left with the lock held, which the others have meanwhile."""
+        self._running = True
+        self._changed.release()
+        try:
+            found, error = self._computed(chosen)
+        finally:
+            self._changed.acquire()
+            self._running = False
+            self._last = len(chosen) + len(self._waiting)
+        for number, request in enumerate(chosen):
+            request.logits, request.error = found[number] if found else None, error
+        self.forwards += 1
+        self.rows += sum(request.rows for request in chosen)
+        self._changed.notify_all()
+
+    def _computed(self, chosen: Sequence[_Request]) -> tuple[list[torch.Tensor], BaseException | None]:
+        try:
+            return self._network.forward_together([request.scoring for request in chosen]), None
+        except Exception as error:  # noqa: BLE001 - each who waits is told
+            return [], error
+
+
+class _SharedPrefixes(PrefixCache):
+    """``PrefixCache`` for several threads."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._lock = threading.Lock()
+
+    def take(self, prompt_ids: Sequence[int]) -> KVCache:
+        """See ``PrefixCache``."""
+        with self._lock:
+            return super().take(prompt_ids)
+
+    def give(self, token_ids: Sequence[int], cache: KVCache) -> None:
+        """See ``PrefixCache``."""
+        with self._lock:
+            super().give(token_ids, cache)
