@@ -94,14 +94,24 @@ def run(
         done: is told of every record that is made here.
         skipped: is told how many records others have made, or a run before.
     """
-    plan.out.mkdir(parents=True, exist_ok=True)
-    (plan.out / "run.json").write_text(json.dumps(plan.about, indent=2, default=str) + "\n", encoding="utf-8")
-    records = ledger(plan.out)
+    records = open_run(plan)
     work = _Work(plan, records, load_model or service.load_model, done, skipped)
     for failure in plan.unreadable:
         work.add(failed(failure, plan.settings, failure.reason))
     for name, root in plan.roots.items():
         work.fill_repository(root, plan.targets[name])
+    return finished_records(plan, records)
+
+
+def open_run(plan: BatchPlan) -> Ledger[BatchRecord]:
+    """The records of a run, whose folder says what it is about."""
+    plan.out.mkdir(parents=True, exist_ok=True)
+    (plan.out / "run.json").write_text(json.dumps(plan.about, indent=2, default=str) + "\n", encoding="utf-8")
+    return ledger(plan.out)
+
+
+def finished_records(plan: BatchPlan, records: Ledger[BatchRecord]) -> list[BatchRecord]:
+    """Every record of a plan, in its order, when all are there."""
     known = records.known()
     unreadable = [known[one.repository, one.path, "", plan.settings] for one in plan.unreadable]
     return unreadable + [known[plan.key(target)] for targets in plan.targets.values() for target in targets]

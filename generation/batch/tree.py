@@ -22,7 +22,7 @@ from generation.source.files import SourceFile, read_source, write_source
 from generation.source.functions import find_function
 from generation.source.text_diff import unified_diff
 
-_LEFT_OUT = shutil.ignore_patterns(".git", "__pycache__", "node_modules", ".venv", "venv", "*.pyc")
+LEFT_OUT = shutil.ignore_patterns(".git", "__pycache__", "node_modules", ".venv", "venv", "*.pyc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def open_tree(original: Path, parent: Path, *, tested: bool = False) -> Iterator
     with tempfile.TemporaryDirectory(prefix="tree-", dir=parent) as folder:
         roots = [Path(folder).resolve() / name / original.name for name in ("copy", "trial")[: 2 if tested else 1]]
         for root in roots:
-            shutil.copytree(original, root, symlinks=True, ignore=_LEFT_OUT)
+            shutil.copytree(original, root, symlinks=True, ignore=LEFT_OUT)
         yield Tree(original, roots[0], roots[1] if tested else None)
 
 
