@@ -8,12 +8,13 @@ Every actor has at most as many functions as it writes at a time. Start reading 
 from __future__ import annotations
 
 import io
+import logging
 import tarfile
 import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
@@ -75,7 +76,7 @@ class Filler:
         """
         opened = self._opened(target.repository, archive, earlier)
         options = replace(self._plan.options, limit_s=self._plan.options.limit_s * self._plan.together)
-        with self._one or suppress():
+        with self._one or nullcontext():
             return fill(opened.session, opened.tree, target, self._plan.settings, options)
 
     def _opened(self, name: str, archive: bytes, earlier: Sequence[Sequence[BatchRecord]]) -> _Opened:
@@ -142,7 +143,7 @@ def run_on_ray(
         MissingExtraError: Ray is not installed.
         ConfigError: there is no cluster at the address, or none of its machines ever has room for a model.
     """
-    ray = _connected(cluster)
+    ray: Any = _connected(cluster)
     records = open_run(plan)
     if skipped is not None:
         skipped(sum(plan.key(target) in records.known() for targets in plan.targets.values() for target in targets))
@@ -197,8 +198,8 @@ class _Actors:
         }  # fmt: skip
         kind = ray.remote(Filler).options(**options)
         shared_plan = ray.put((plan, load_model))
-        self._start = lambda: _Actor(handle := kind.remote(*ray.get(shared_plan)), handle.ready.remote())
-        self._actors = [self._start() for _ in range(cluster.workers)]
+        self._new_handle: Callable[[], Any] = lambda: kind.remote(*ray.get(shared_plan))
+        self._actors = [self._started() for _ in range(cluster.workers)]
         self._ready_s = time.monotonic()
         self._losses: dict[Target, int] = {}
         self._progress = _progress_metric()
@@ -219,6 +220,10 @@ class _Actors:
                     target = waiting.popleft()
                     actor.busy[actor.handle.fill.remote(target, archive, before)] = target
             waiting.extend(self._answers(keep))
+
+    def _started(self) -> _Actor:
+        handle = self._new_handle()
+        return _Actor(handle, handle.ready.remote())
 
     def close(self) -> None:
         """End all actors."""
@@ -260,7 +265,7 @@ class _Actors:
     def _replaced(self, actor: _Actor, keep: Callable[[BatchRecord], None]) -> list[Target]:
         """Start another in the place of a lost actor; what it had must be given out again."""
         if actor in self._actors:
-            self._actors[self._actors.index(actor)] = self._start()
+            self._actors[self._actors.index(actor)] = self._started()
         again = []
         for target in actor.busy.values():
             self._losses[target] = self._losses.get(target, 0) + 1
@@ -279,7 +284,7 @@ def _connected(cluster: Cluster) -> Any:
         raise MissingExtraError("ray", "batch") from error
     address = None if cluster.address == "local" else cluster.address
     try:
-        ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ConfigError(f"there is no Ray cluster at {cluster.address}: {error}") from error
     return ray
@@ -287,7 +292,8 @@ def _connected(cluster: Cluster) -> Any:
 
 def _progress_metric() -> Callable[[BatchRecord], None]:
     """Counts records for the cluster's dashboard."""
-    from ray.util.metrics import Counter
+    from ray.util import metrics
 
-    counter = Counter("memberwise_functions", "Functions with a record", tag_keys=("repository", "status"))
+    kind: Any = metrics.Counter
+    counter = kind("memberwise_functions", "Functions with a record", tag_keys=("repository", "status"))
     return lambda record: counter.inc(tags={"repository": record.repository, "status": record.status.value})

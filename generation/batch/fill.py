@@ -15,7 +15,6 @@ from pathlib import Path
 from generation.batch.records import BatchRecord, failed, written
 from generation.batch.targets import Target
 from generation.batch.tree import Tree, sha256
-from generation.errors import MemberwiseError
 from generation.service import RankedCandidate, Session, apply
 from generation.source.files import SourceFile, read_source, write_source
 from generation.source.functions import FunctionSite, find_function
@@ -63,7 +62,7 @@ def fill(session: Session, tree: Tree, target: Target, settings: str, options: F
         attempts: list[_Attempt] = []
         while len(attempts) <= options.retries and not any(not any(one.faults) for one in attempts):
             attempts.append(_attempt(session, tree, site, file, len(attempts), options))
-    except (MemberwiseError, RecursionError, MemoryError, OSError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is one function's, and the night is long
         return failed(target, settings, f"{type(error).__name__}: {error}", time.perf_counter() - started_s)
     best = min(attempts, key=lambda one: one.faults)
     seconds = time.perf_counter() - started_s

@@ -9,7 +9,7 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from generation.batch.inputs import is_folder, open_inputs
 from generation.batch.records import BatchRecord, Status
 from generation.batch.run import BatchPlan
 from generation.batch.run import run as run_batch
+from generation.batch.shared_output import shared_output
 from generation.batch.targets import Select, find_targets, read_targets
 from generation.cli.progress import Progress
 from generation.config import PRESETS, GeneratorConfig, SamplingConfig, ToolConfig
@@ -39,7 +40,9 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("batch", help="fill the stubs of whole repositories")
     parser.set_defaults(run=run)
     parser.add_argument("repos", nargs="+", metavar="REPO", help="a folder, wheel, source distribution or git URL")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="records, patches, summary; resumes")
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="records, patches, summary; a folder, or a URL that fsspec knows"
+    )
     parser.add_argument(
         "--select", default=Select.STUBS.value, metavar="WHAT",
         help="stubs, docstrings (stubs that have one), or a file of {path, function} lines (stubs)",
@@ -48,6 +51,10 @@ def add_parser(subparsers: Subparsers) -> None:
     output.add_argument("--write", action="store_true", help="change the files, each in one step")
     output.add_argument("--patch", action="store_true", help="leave one patch for each repository (the default)")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes, each with its own model (1)")
+    parser.add_argument(
+        "--ray", metavar="ADDRESS", help="work on a Ray cluster: local, auto, HOST:PORT, ray://HOST:PORT"
+    )
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="with --ray: actors, each with a model (1)")
     parser.add_argument("--resume", action="store_true", help="go on with a run; without it DIR must be new or empty")
     parser.add_argument("--test", metavar="COMMAND", help="must succeed in the repository with each body in place")
     parser.add_argument("--untrusted", action="store_true", help="run no interpreter that a repository brings")
@@ -79,14 +86,32 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fill, check, write; 1 when a function could not be filled."""
-    _check(args)
-    plan = _plan(args)
-    if not plan.total:
-        print("nothing to fill: no function without a body was found")
-        return 0
-    with _helpers(args), Progress("filled", plan.total) as progress:
-        records = run_batch(plan, done=progress.step, skipped=progress.skip)
-    return _report(args, plan, records)
+    with shared_output(args.out) as shared:
+        args.out = shared.folder
+        _check(args)
+        plan = _plan(args)
+        if not plan.total:
+            print("nothing to fill: no function without a body was found")
+            return 0
+        with _helpers(args), Progress("filled", plan.total) as progress:
+
+            def done(record: BatchRecord) -> None:
+                shared.add(record)
+                progress.step(record)
+
+            records = _run(args, plan, done, progress.skip)
+        return _report(args, plan, records)
+
+
+def _run(
+    args: argparse.Namespace, plan: BatchPlan, done: Callable[[BatchRecord], None], skipped: Callable[[int], None]
+) -> list[BatchRecord]:
+    if args.ray is None:
+        return run_batch(plan, done=done, skipped=skipped)
+    from generation.batch.cluster import Cluster, run_on_ray
+
+    cluster = Cluster(args.ray, args.workers, plan.config.threads or 1)
+    return run_on_ray(plan, cluster, done=done, skipped=skipped)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -94,6 +119,8 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError(
             "--jobs, --together and --max-tokens are at least 1, --retries at least 0, --limit is above 0"
         )
+    if args.workers < 1 or (args.ray is not None and args.jobs > 1):
+        raise ConfigError("--workers is at least 1; with --ray there are no --jobs")
     if args.write and not all(map(is_folder, args.repos)):
         raise ConfigError("--write changes folders only; use --patch for archives and git URLs")
     if not args.resume and args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):

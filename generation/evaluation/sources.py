@@ -9,12 +9,12 @@ import ast
 import hashlib
 import os
 import threading
-import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from generation.errors import TargetError
+from generation.source import parsing
 from generation.source.files import read_source
 
 _SKIPPED_FOLDERS = frozenset({"venv", "node_modules", "__pycache__", "build", "dist"})
@@ -57,9 +57,7 @@ def digest(root: Path) -> str:
 def parse(text: str) -> ast.Module | None:
     """The syntax tree of a file; None when it does not parse. Quiet about what the file's author might mend."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(text)
+        return parsing.parse(text)
     except (SyntaxError, ValueError, RecursionError):
         return None
 

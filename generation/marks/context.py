@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from generation.marks.outline import ClassOutline, Function, enclosing_class, indent_of, parse
+from generation.source import parsing
 from generation.types import Definition
 
 _DEF = re.compile(r"[ \t]*(?:async[ \t]+)?def[ \t]+\w")
@@ -148,7 +149,7 @@ def _is_documented(node: Function) -> bool:
 def _only_function(text: str) -> Function | None:
     """The function that ``text`` consists of, at any indent."""
     try:
-        block = ast.parse(f"if 1:\n{text}\n" if text[0].isspace() else text).body
+        block = parsing.parse(f"if 1:\n{text}\n" if text[0].isspace() else text).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     block = block[0].body if isinstance(block[0], ast.If) else block

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from generation.source import parsing
 from generation.types import ImportNeeded
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -82,9 +82,7 @@ def parse(text: str) -> ast.Module:
 
 
 def _parse_silently(text: str) -> ast.Module:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of invalid escapes in somebody's strings
-        return ast.parse(text)
+    return parsing.parse(text)
 
 
 def _blank_block(lines: list[str], error_line: int, whole: bool) -> None:

@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Sequence
 from itertools import accumulate
 
+from generation.source import parsing
 from generation.source.lexer import Scanner
 
 _LOOP = re.compile(r"(\S{1,12}?)\1{7,}\S{0,12}$")
@@ -188,7 +189,7 @@ def _parse(text: str, indent: str) -> ast.Module | None:
     header = "async def _():\n" if indent else "if True:\n"
     body = text if indent else textwrap.indent(text, " ")
     try:
-        tree = ast.parse(header + body)
+        tree = parsing.parse(header + body)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     block = tree.body[0]

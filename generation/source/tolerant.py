@@ -10,12 +10,12 @@ from __future__ import annotations
 import ast
 import re
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 from generation.errors import TargetError
+from generation.source import parsing
 
 MAX_REPAIRS = 200
 
@@ -112,9 +112,7 @@ def parse_tolerant(text: str) -> TolerantTree:
 
 
 def _parse(text: str) -> ast.Module:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an invalid escape in the user's file is not ours to report
-        return ast.parse(text)
+    return parsing.parse(text)
 
 
 def _translated(tree: ast.Module, rows: Sequence[_Row], problems: Sequence[SyntaxProblem]) -> TolerantTree:

@@ -12,6 +12,7 @@ import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from generation.source import parsing
 from generation.tools.file_facts import DefinitionFact
 from generation.tools.repository_modules import Module, RepositoryModules
 
@@ -142,7 +143,7 @@ def _times_bound(module: Module, name: str) -> int:
 
 def _signature(fact: DefinitionFact, *, bound: bool) -> inspect.Signature | None:
     try:
-        node = ast.parse(f"{fact.signature}: ...").body[0]
+        node = parsing.parse(f"{fact.signature}: ...").body[0]
     except SyntaxError:
         return None
     if not isinstance(node, _Function):

@@ -18,6 +18,7 @@ from pyflakes.messages import UndefinedLocal, UndefinedName
 
 from generation.errors import TargetError
 from generation.interfaces import CompletionTool
+from generation.source.parsing import PARSING
 from generation.source.tolerant import TolerantTree, parse_tolerant
 from generation.tools.arity import call_sites, misfit
 from generation.tools.file_facts import read_facts
@@ -113,7 +114,7 @@ def _syntax(text: str, start: int, end: int) -> Problem | None:
 
 def _compile_error(text: str, flags: int = 0) -> SyntaxError | None:
     try:
-        with warnings.catch_warnings():
+        with PARSING, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             compile(text, "<generated>", "exec", flags, dont_inherit=True)
     except SyntaxError as error:
@@ -127,7 +128,8 @@ def _undefined(part: _Part, path: Path) -> Iterator[Problem]:
     if "globals()" in part.text:
         return  # the module may bind names in ways that cannot be seen
     outside = part.text[: part.start] + part.text[part.end :]
-    checker = Checker(part.tolerant.tree, filename=str(path))
+    with PARSING:  # pyflakes parses annotations in strings
+        checker = Checker(part.tolerant.tree, filename=str(path))
     for message in checker.messages:
         if not isinstance(message, UndefinedName | UndefinedLocal) or not part.holds(message.lineno, message.col):
             continue

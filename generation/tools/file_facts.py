@@ -7,11 +7,11 @@ module names and relative imports are resolved by ``member_index``. Start at ``r
 from __future__ import annotations
 
 import ast
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from generation.source import parsing
 from generation.tools.attribute_uses import Uses, scan
 
 _LONGEST_SIGNATURE = 120
@@ -70,9 +70,7 @@ class FileFacts:
 def read_facts(text: str, uses: bool = True) -> FileFacts:
     """The facts of a file with content ``text``, with or without the attribute uses."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(text)
+        tree = parsing.parse(text)
         reader = _Reader(text)
         reader.block(tree.body, "", "")
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -9,12 +9,11 @@ Start reading at ``repair``.
 
 from __future__ import annotations
 
-import ast
 import re
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from generation.source import parsing
 from generation.source.lexer import Scanner
 from generation.tools.receiver import receiver_of
 
@@ -318,9 +317,7 @@ def _question(text: str, current: Statement, parent: str) -> _Completed:
 
 def _parses(code: str) -> bool:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about escapes in somebody's strings
-            ast.parse(code)
+        parsing.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True

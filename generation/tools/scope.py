@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from generation.source import parsing
 from generation.tools.repair import DUMMY, RepairedBuffer, open_blocks, statements
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -109,9 +109,7 @@ def function_at(buffer: RepairedBuffer) -> FunctionText | None:
 def _parse(code: str) -> ast.Module | None:
     """The tree of an indented function; its lines are 1-based and one lower than in ``code``."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse("if 1:\n" + code if code[:1].isspace() else "\n" + code)
+        return parsing.parse("if 1:\n" + code if code[:1].isspace() else "\n" + code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 

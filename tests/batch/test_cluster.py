@@ -65,7 +65,7 @@ def test_a_node_that_is_killed_loses_nothing_and_repeats_nothing(two_nodes: Any,
     assert [(one.function, one.status, one.text) for one in found] == [
         (one.function, one.status, one.text) for one in local
     ]
-    assert sum(one.status is Status.DONE for one in found) == 3
+    assert sum(one.status is Status.DONE for one in found) > 3
     again: list[BatchRecord] = []
     assert run_on_ray(plan, Cluster(two_nodes.address, workers=1), slow_model, done=again.append) == found
     assert not again
