@@ -22,6 +22,7 @@ from generation.interfaces import Drafter, LanguageModel, ReportShare, silent
 from generation.marks.context import PromptContext
 from generation.marks.prompt import PromptShares, build_prompt, paper_prompt
 from generation.marks.relevance import wanted
+from generation.models.manifest import read_manifest
 from generation.source.files import SourceFile
 from generation.source.functions import FunctionSite, hole, replace_body
 from generation.source.imports import add_imports
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from generation.decoding.suffix_index import SuffixIndex
 
 _TYPED_TOKENS = 128  # of a function are typed before the code above it has to move, and to be read again
+REMOTE = "remote:"  # starts the name of a model that a server has
 _CANDIDATE_TEMPERATURE = 0.8  # of all but the first, where none is set
 _DRAFTED_CHARACTERS = 20_000  # of the file, before and after the cursor, that drafts are taken from
 
@@ -73,17 +75,53 @@ def load_model(config: GeneratorConfig, report: ReportShare = silent) -> Languag
         AdapterMismatchError: the adapter that ``config`` names was trained for another model.
         MissingExtraError: the extra ``model`` is not installed.
     """
+    if config.model.startswith(REMOTE):
+        return _remote_model(config)
     from generation.decoding import loading
 
     folder = models.resolve(config.model)
     return loading.load_model(folder, config.dtype, config.threads, adapter_for(config, folder), report)
 
 
+def _remote_model(config: GeneratorConfig) -> LanguageModel:
+    """The model of a server; its fallback is the default model of this machine."""
+    from generation.decoding.tokenizer import load_tokenizer
+    from generation.remote.client import RemoteModel
+
+    local = replace(config, model=GeneratorConfig().model)
+    url = config.model.removeprefix(REMOTE)
+    return RemoteModel(url, load_tokenizer, lambda: _for_threads(load_model(local)), lambda: weights_hash(local))
+
+
+def _for_threads(model: LanguageModel) -> LanguageModel:
+    return share_model(model) or model
+
+
+def weights_hash(config: GeneratorConfig) -> str:
+    """Of the model's weights and the adapter's; empty where that is not known. Of a server it is its address.
+
+    Raises:
+        ModelLoadError: there is no such model or adapter.
+    """
+    if config.model.startswith(REMOTE):
+        return config.model
+    folder = models.resolve(config.model)
+    manifest, adapter = read_manifest(folder), adapter_for(config, folder)
+    hashes = [
+        manifest.provenance.source_sha256 if manifest else "",
+        adapters.adapter_sha256(adapter) if adapter else "",
+    ]
+    return " ".join(filter(None, hashes))
+
+
 def share_model(model: LanguageModel) -> LanguageModel | None:
     """The same model for several threads, a sequence each, which then share its forwards; None where it cannot."""
     from generation.decoding.llama.model import LlamaModel
     from generation.decoding.llama.together import TogetherModel
+    from generation.remote.client import RemoteModel
 
+    if isinstance(model, RemoteModel):
+        return model  # each text has a connection of its own
     return TogetherModel(model) if isinstance(model, LlamaModel) else None
 
 
@@ -104,6 +142,7 @@ def adapter_for(config: GeneratorConfig, model: Path) -> Path | None:
 
 def usual_preset(model: str, adapter: str | None = None) -> str:
     """The trigger mode for people who name none: ``mark`` where the adapter was measured to ask, else ``dot``."""
+    model = GeneratorConfig().model if model.startswith(REMOTE) else model  # which a server has, too, unless told
     wanted = GeneratorConfig(model=model, adapter=adapter).with_preset("mark")
     try:
         folder = adapter_for(wanted, models.resolve(model))
@@ -338,28 +377,55 @@ class Session:
         cancel: threading.Event | None,
         deadline_s: float | None,
     ) -> Iterator[GenerationEvent]:
-        yield from self._generator(request, sampling).stream(request, cancel, deadline_s)
+        from generation.remote.client import RemoteGenerator, RemoteModel
 
-    def _generator(self, request: GenerationRequest, sampling: SamplingConfig) -> Generator:
+        if isinstance(remote_model := self.model, RemoteModel):
+            remote = RemoteGenerator(
+                remote_model,
+                self.tool,
+                self.config.decoding,
+                sampling,
+                lambda: self._generator(request, sampling, remote_model.local),
+            )
+            yield from remote.stream(request, cancel, deadline_s)
+        else:
+            yield from self._generator(request, sampling).stream(request, cancel, deadline_s)
+
+    def _generator(
+        self, request: GenerationRequest, sampling: SamplingConfig, model: LanguageModel | None = None
+    ) -> Generator:
         from generation.decoding.generator import Generator
 
-        drafter = self._drafter(request) if self.config.decoding.draft_tokens else None
-        return Generator(self.model, self.tool, drafter, self.config.decoding, sampling)
+        model = model or self.model
+        drafter = self._drafter(request, model) if self.config.decoding.draft_tokens else None
+        return Generator(model, self.tool, drafter, self.config.decoding, sampling)
 
-    def _drafter(self, request: GenerationRequest) -> Drafter | None:
+    def _drafter(self, request: GenerationRequest, model: LanguageModel) -> Drafter | None:
         """Drafts from the file around the hole; what they learned of their odds stays with the session."""
         from generation.decoding.drafting import Odds, drafter_for
 
         self._odds = self._odds or Odds()
-        return drafter_for(self.model, self.known_texts(request), self._odds)
+        return drafter_for(model, self.known_texts(request), self._odds)
 
     def known_texts(self, request: GenerationRequest) -> list[SuffixIndex]:
         """What drafts are taken from beside the sequence."""
-        from generation.decoding.drafting import index_of
+        return _known_texts(self.model, request)
 
-        around = (request.before[-_DRAFTED_CHARACTERS:], request.after[:_DRAFTED_CHARACTERS])
-        indices = (index_of(self.model.tokenizer.encode(text)) for text in around)
-        return [index for index in indices if index is not None]
+
+def drafter_for_request(model: LanguageModel, request: GenerationRequest) -> Drafter | None:
+    """A drafter for one request that comes without a session."""
+    from generation.decoding.drafting import Odds, drafter_for
+
+    return drafter_for(model, _known_texts(model, request), Odds())
+
+
+def _known_texts(model: LanguageModel, request: GenerationRequest) -> list[SuffixIndex]:
+    """The file around the hole."""
+    from generation.decoding.drafting import index_of
+
+    around = (request.before[-_DRAFTED_CHARACTERS:], request.after[:_DRAFTED_CHARACTERS])
+    indices = (index_of(model.tokenizer.encode(text)) for text in around)
+    return [index for index in indices if index is not None]
 
 
 def prompt_context(index: MemberIndex, path: Path, before: str, after: str, owner: str) -> PromptContext:

@@ -26,7 +26,7 @@ from generation.batch.targets import Select, find_targets, read_targets
 from generation.cli.progress import Progress
 from generation.config import PRESETS, GeneratorConfig, SamplingConfig, ToolConfig
 from generation.errors import ConfigError
-from generation.service import usual_preset
+from generation.service import usual_preset, weights_hash
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -128,8 +128,6 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _plan(args: argparse.Namespace) -> BatchPlan:
-    from generation.evaluation.running.about import weights_hash
-
     roots = open_inputs(args.repos, args.out / "sources")
     config = GeneratorConfig(
         model=args.model,

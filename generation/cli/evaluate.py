@@ -136,7 +136,7 @@ def _executed(args: argparse.Namespace, plan: Plan, records: list[Record], resul
 
 
 def _plan(args: argparse.Namespace) -> Plan:
-    from generation.evaluation.running.about import weights_hash
+    from generation.service import weights_hash
 
     rows = choose(args.config)
     common = GeneratorConfig(

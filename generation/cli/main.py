@@ -21,6 +21,7 @@ _COMMANDS = {
     "generate": ("generation.cli.generate", "write the body of a function"),
     "batch": ("generation.cli.batch", "fill the stubs of whole repositories"),
     "serve": ("lsp_server.command", "the language server that editors talk to"),
+    "serve-model": ("generation.cli.serve_model", "a model for a team, on Ray Serve"),
     "model": ("generation.cli.model", "list, fetch, inspect and remove models"),
     "adapter": ("generation.cli.adapter", "list, inspect, measure and export adapters"),
     "corpus": ("generation.cli.corpus", "gather what an adapter is trained on"),

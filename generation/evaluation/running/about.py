@@ -9,11 +9,9 @@ import platform
 import subprocess
 from pathlib import Path
 
-from generation import adapters, models, service
 from generation.config import GeneratorConfig
 from generation.evaluation.metrics.similarity import has_codebleu
 from generation.evaluation.running.plan import Plan
-from generation.models.manifest import read_manifest
 
 
 def about(plan: Plan, seed: int, repos: Path) -> dict[str, object]:
@@ -35,21 +33,6 @@ def about(plan: Plan, seed: int, repos: Path) -> dict[str, object]:
         "commit": _commit(),
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
     }
-
-
-def weights_hash(config: GeneratorConfig) -> str:
-    """Of the model's weights and the adapter's; empty where that is not known.
-
-    Raises:
-        ModelLoadError: there is no such model or adapter.
-    """
-    folder = models.resolve(config.model)
-    manifest, adapter = read_manifest(folder), service.adapter_for(config, folder)
-    hashes = [
-        manifest.provenance.source_sha256 if manifest else "",
-        adapters.adapter_sha256(adapter) if adapter else "",
-    ]
-    return " ".join(filter(None, hashes))
 
 
 def _row(config: GeneratorConfig, weights: str) -> dict[str, object]:

@@ -1,0 +1,123 @@
+"""One generation for a client: the loop runs here on a thread, its tool is on the other side of the wire.
+
+Knows no network but two functions: one sends a message, the other gives the next one. Start reading at ``generate``.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+
+from generation.errors import ConfigError, MemberwiseError
+from generation.interfaces import LanguageModel
+from generation.remote.wire import Answered, Asked, Failed, Message, Question
+from generation.service import drafter_for_request, fit_to_model
+from generation.types import Finished, ToolAnswer, ToolQuery
+
+_ANSWER_S = 90.0  # longer than any client waits for its tool
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may ask for.
+
+    Attributes:
+        max_tokens: most that are written.
+        prompt_characters: longest prompt.
+        file_characters: most of the file around the hole.
+        deadline_s: longest time.
+    """
+
+    max_tokens: int = 1024
+    prompt_characters: int = 100_000
+    file_characters: int = 2_000_000
+    deadline_s: float = 600.0
+
+    def check(self, asked: Asked) -> None:
+        """Refuse what is too large.
+
+        Raises:
+            ConfigError: it is.
+        """
+        request = asked.request
+        for name, size, most in (
+            ("max_tokens", request.max_tokens, self.max_tokens),
+            ("the prompt", len(request.prompt), self.prompt_characters),
+            ("the file", len(request.before) + len(request.after), self.file_characters),
+        ):
+            if size > most:
+                raise ConfigError(f"{name} has {size}; this server takes at most {most}")
+
+
+class WireTool:
+    """The client's tool; implements ``CompletionTool``. ``answers`` is fed by who reads the connection."""
+
+    def __init__(self, before: str, send: Callable[[Message], None], gone: threading.Event) -> None:
+        self._before = before
+        self._send = send
+        self._gone = gone
+        self._numbers = count()
+        self.answers: queue.Queue[Answered] = queue.Queue()
+        self.asked = 0
+
+    def suggest(self, query: ToolQuery) -> ToolAnswer:
+        """See ``CompletionTool``; a client that has gone has no answer."""
+        number = next(self._numbers)
+        self.asked += 1
+        self._send(Question(number, query.before.removeprefix(self._before), query.kind))
+        while not self._gone.is_set():
+            try:
+                answered = self.answers.get(timeout=_ANSWER_S)
+            except queue.Empty:
+                break
+            if answered.number == number:
+                return answered.answer
+        return ToolAnswer(error="the client did not answer")
+
+    def prefetch(self, query: ToolQuery) -> None:
+        """The client has done so."""
+
+    def close(self) -> None:
+        """Nothing of it is here."""
+
+
+def generate(
+    model: LanguageModel,
+    asked: Asked,
+    limits: Limits,
+    tool: WireTool,
+    send: Callable[[Message], None],
+    gone: threading.Event,
+) -> Finished | None:
+    """Write one text, sending its events; the last of them, or None where it was refused or failed.
+
+    Args:
+        model: may be shared by several threads.
+        asked: what the client wants.
+        limits: of the server.
+        tool: the client's.
+        send: to the client.
+        gone: set when the client has left.
+    """
+    from generation.decoding.generator import Generator
+
+    try:
+        limits.check(asked)
+        decoding = fit_to_model(asked.decoding, model)
+        request = replace(asked.request, root=Path("/"))
+        drafter = drafter_for_request(model, request) if decoding.draft_tokens else None
+        generator = Generator(model, tool, drafter, decoding, asked.sampling)
+        deadline_s = min(asked.deadline_s or limits.deadline_s, limits.deadline_s)
+        for event in generator.stream(request, gone, deadline_s):
+            send(event)
+            if isinstance(event, Finished):
+                return event
+    except MemberwiseError as error:
+        send(Failed(str(error)))
+    except Exception as error:  # noqa: BLE001 - one request must not end the replica
+        send(Failed(f"{type(error).__name__}: {error}", refused=False))
+    return None
