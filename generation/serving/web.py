@@ -10,7 +10,6 @@ from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request, WebSocket
 from fastapi.responses import PlainTextResponse
-from ray import serve  # noqa: TID253 - this module is imported by what starts Ray
 
 from generation.serving.app import Service
 from generation.serving.replica import TOKEN, Replica
@@ -18,47 +17,52 @@ from generation.serving.replica import TOKEN, Replica
 
 def application(served: Service, counts: Any) -> Any:
     """The deployment, ready to run."""
-    web = FastAPI(title="Memberwise", docs_url=None, redoc_url=None, openapi_url=None)
+    from ray import serve
 
-    @serve.ingress(web)
     class Routes:
-        def __init__(self) -> None:
-            self.replica = Replica(served, counts)
-
-        @web.get("/healthz")
-        async def health(self) -> dict[str, str]:
-            return {"status": "ok"}
-
-        @web.get("/v1/model")
-        async def about(self, request: Request) -> dict[str, object]:
-            _require_token(request, served.token)
-            return self.replica.about()
-
-        @web.get("/v1/tokenizer")
-        async def tokenizer(self, request: Request) -> dict[str, str]:
-            _require_token(request, served.token)
-            return self.replica.tokenizer()
-
-        @web.get("/metrics")
-        async def metrics(self, request: Request) -> PlainTextResponse:
-            _require_token(request, served.token)
-            return PlainTextResponse(await counts.text.remote(), media_type="text/plain; version=0.0.4")
-
-        @web.websocket("/v1/generate")
-        async def generate(self, socket: WebSocket) -> None:
-            if not _is_known(socket.headers, served.token):
-                self.replica.count(refused_total=1)
-                await socket.close(TOKEN)  # before it is accepted: HTTP 403
-                return
-            await socket.accept()
-            await self.replica.serve(socket)
+        """A replica's; they are made where it runs, for an application cannot be sent."""
 
     deployed: Any = serve.deployment(
         num_replicas=served.replicas,
         ray_actor_options={"num_cpus": served.cpus},
         max_ongoing_requests=2 * served.together + 8,  # those above are refused by the replica, with a reason
-    )(Routes)
-    return deployed.bind()
+    )
+    return deployed(serve.ingress(lambda: _routes(served, counts))(Routes)).bind()
+
+
+def _routes(served: Service, counts: Any) -> FastAPI:
+    web = FastAPI(title="Memberwise", docs_url=None, redoc_url=None, openapi_url=None)
+    replica = Replica(served, counts)
+
+    @web.get("/healthz")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @web.get("/v1/model")
+    async def about(request: Request) -> dict[str, object]:
+        _require_token(request, served.token)
+        return replica.about()
+
+    @web.get("/v1/tokenizer")
+    async def tokenizer(request: Request) -> dict[str, str]:
+        _require_token(request, served.token)
+        return replica.tokenizer()
+
+    @web.get("/metrics")
+    async def metrics(request: Request) -> PlainTextResponse:
+        _require_token(request, served.token)
+        return PlainTextResponse(await counts.text.remote(), media_type="text/plain; version=0.0.4")
+
+    @web.websocket("/v1/generate")
+    async def generate(socket: WebSocket) -> None:
+        if not _is_known(socket.headers, served.token):
+            replica.count(refused_total=1)
+            await socket.close(TOKEN)  # before it is accepted: HTTP 403
+            return
+        await socket.accept()
+        await replica.serve(socket)
+
+    return web
 
 
 def _is_known(headers: Any, token: str) -> bool:
