@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from generation.interfaces import Tokenizer
 
 _GATHER_S = 0.004  # how long a forward is held back for sequences that are between two steps
-_MOST_ROWS = 96  # of one forward; more gain nothing and let the others wait
+_MOST_ROWS = 192  # of one forward: a chunk of a prompt and the steps of the others
 _PREFIX_BYTES = 512 << 20
 
 
