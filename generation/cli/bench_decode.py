@@ -23,6 +23,7 @@ from generation.models import resolve
 from generation.service import load_model, usual_preset
 
 if TYPE_CHECKING:
+    from generation.decoding.rivals import Clock
     from generation.interfaces import LanguageModel
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -34,15 +35,18 @@ def add_parser(parts: Subparsers) -> None:
     """Add ``bench decode``."""
     parser = parts.add_parser("decode", help="speed of the model, against other engines")
     parser.add_argument(
-        "--repos", type=Path, required=True, metavar="FILE", help="list of pinned repositories, or a folder"
+        "--repos", type=Path, default=Path("benchmark_repos/eval.txt"), metavar="FILE",
+        help="list of pinned repositories, or a folder (benchmark_repos/eval.txt)",
+    )  # fmt: skip
+    parser.add_argument("--lengths", default="200,1000,2000,8000", metavar="A,B", help="tokens of the prompts")
+    parser.add_argument(
+        "--prompts", type=int, default=3, metavar="N", help="of each length, by turns completion, edit and body (3)"
     )
-    parser.add_argument("--lengths", default="200,1000,2000", metavar="A,B", help="tokens of the prompts")
-    parser.add_argument("--prompts", type=int, default=3, metavar="N", help="of each length (3)")
-    parser.add_argument("--tokens", type=int, default=64, metavar="N", help="written behind each (64)")
+    parser.add_argument("--tokens", type=int, default=32, metavar="N", help="written behind each (32)")
     parser.add_argument("--functions", type=int, default=2, metavar="N", help="of each repository, with the tool (2)")
-    parser.add_argument("--threads", type=int, metavar="N", help="of a forward (half of the cores)")
+    parser.add_argument("--threads", default="1,2", metavar="A,B", help="of a forward (1,2)")
+    parser.add_argument("--rivals", default="transformers,llama.cpp", metavar="A,B", help="compared with these")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
-    parser.add_argument("--gguf", type=Path, metavar="FILE", help="compare with llama.cpp too, on these weights")
     parser.add_argument("--cpu-time", action="store_true", help="count processor time; for busy machines")
     parser.set_defaults(run=run)
 
@@ -60,20 +64,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _measured(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
-    from generation.decoding.loading import default_threads
-
-    config = GeneratorConfig(threads=args.threads or default_threads())
+    threads = [int(count) for count in args.threads.split(",")]
+    config = GeneratorConfig(threads=threads[0])
     clock = time.process_time if args.cpu_time else time.perf_counter
     model = load_model(config)
     prompts = _prompts(args, model)
-    ours = decode_bench.own_engine(model, clock)
-    keystroke = decode_bench.keystroke_share(ours, next(reversed(prompts.values()))[0])
+    keystroke = decode_bench.keystroke_share(decode_bench.own_engine(model, clock), next(reversed(prompts.values()))[0])
     memory_mb = decode_bench.resident_mb()  # before any other engine is loaded
-    engines = decode_bench.engines(resolve(config.model), ours, model, clock)
-    if args.gguf is not None:
-        engines |= decode_bench.llama_cpp_engines(args.gguf, config.threads or 1, scratch, clock)
-    rows = decode_bench.measure(engines, prompts, args.tokens, _say)
-    overheads = _overheads(args)
+    rows = [row for count in threads for row in _rows(args, count, prompts, scratch, clock)]
+    overheads = _overheads(args, threads[0])
     _say("perplexity in int8 and in float32")
     texts = next(iter(prompts.values()))
     surprise = {dtype: decode_bench.perplexity(load_model(replace(config, dtype=dtype)), texts) for dtype in _DTYPES}
@@ -91,14 +90,28 @@ def _measured(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     }
 
 
-def _overheads(args: argparse.Namespace) -> list[overhead_bench.Overhead]:
-    """Of both ways to ask, each with the adapter that ships for it."""
-    from generation.decoding.loading import default_threads
+def _rows(
+    args: argparse.Namespace, threads: int, prompts: dict[int, list[list[int]]], scratch: Path, clock: Clock
+) -> list[decode_bench.Row]:
+    import torch
 
+    config, folder = GeneratorConfig(threads=threads), resolve("default")
+    model = load_model(config)
+    torch.set_num_threads(threads)
+    engines = decode_bench.own_engines(model, clock)
+    if "transformers" in args.rivals:
+        engines |= decode_bench.transformers_engine(folder, clock)
+    if "llama.cpp" in args.rivals:
+        engines |= decode_bench.llama_cpp_engines(folder, threads, scratch, clock)
+    return decode_bench.measure(engines, prompts, args.tokens, threads, _say)
+
+
+def _overheads(args: argparse.Namespace, threads: int) -> list[overhead_bench.Overhead]:
+    """Of both ways to ask, each with the adapter that ships for it."""
     if args.functions <= 0:
         return []
     roots = open_repositories(args.repos, _say)
-    base = GeneratorConfig(threads=args.threads or default_threads(), max_tokens=96)
+    base = GeneratorConfig(threads=threads, max_tokens=96)
     configs = [base.with_preset(name) for name in ("mark", "dot")]
     return [overhead_bench.measure(config, load_model(config), roots, args.functions, _say) for config in configs]
 
@@ -114,10 +127,10 @@ def _prompts(args: argparse.Namespace, model: LanguageModel) -> dict[int, list[l
 
 
 def _print(rows: Sequence[Mapping[str, Any]]) -> None:
-    table = Table("engine", "prompt", "reads tokens/s", "writes tokens/s", "request s")
+    table = Table("engine", "threads", "prompt", "reads tokens/s", "writes tokens/s", "request s")
     for row in rows:
         speeds = (f"{row['read_tokens_per_s']:.0f}", f"{row['write_tokens_per_s']:.1f}", f"{row['total_s']:.2f}")
-        table.add_row(row["engine"], str(row["prompt_tokens"]), *speeds)
+        table.add_row(row["engine"], str(row["threads"]), str(row["prompt_tokens"]), *speeds)
     Console().print(table)
 
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from generation.config import GeneratorConfig
+from generation.decoding.gguf_export import export
 from generation.decoding.llama.model import LlamaModel
-from generation.decoding.rivals import OwnEngine, Timing
+from generation.decoding.rivals import LlamaCppEngine, OwnEngine, Timing
 from generation.decoding.sequence import SequenceState
 from generation.evaluation.decode_bench import (
     LLAMA_CPP,
@@ -28,7 +29,7 @@ from generation.evaluation.overhead_bench import Overhead
 from generation.evaluation.overhead_bench import measure as measure_overhead
 from generation.evaluation.overhead_bench import ratios as overhead_ratios
 from generation.service import load_model
-from tests.decoding.llama.networks import NoTokenizer, kernels, model_of, truth
+from tests.decoding.llama.networks import NoTokenizer, kernels, model_of, network_of, truth
 
 SHOP = '''
 class Shop:
@@ -73,7 +74,7 @@ def test_nothing_is_read_before_it_is_timed(model: LlamaModel) -> None:
             return super().write(prompt_ids, count)
 
     engines = {"a": Watching(model, drafts=True), "b": Watching(model, drafts=False)}
-    rows = measure(engines, {30: [[9] * 30, [8, 9] * 15], 20: [[9] * 20]}, 4, lambda _: None)
+    rows = measure(engines, {30: [[9] * 30, [8, 9] * 15], 20: [[9] * 20]}, 4, 1, lambda _: None)
     assert [(row.engine, row.prompt_tokens) for row in rows] == [("a", 30), ("b", 30), ("a", 20), ("b", 20)]
     assert set(reused) == {0}
 
@@ -85,22 +86,44 @@ def test_a_keystroke_costs_a_part_of_the_prompt(model: LlamaModel) -> None:
 
 def test_ratios_are_against_the_best_of_the_others() -> None:
     rows = [
-        Row(OURS, 10, 300.0, 60.0, 1.0),
-        Row(TRANSFORMERS, 10, 100.0, 10.0, 8.0),
-        Row(f"{LLAMA_CPP} Q4_0", 10, 150.0, 20.0, 3.0),
-        Row(f"{LLAMA_CPP} Q8_0", 10, 100.0, 30.0, 2.0),
+        Row(OURS, 1, 2000, 300.0, 60.0, 1.0),
+        Row(OURS, 2, 2000, 200.0, 50.0, 1.5),
+        Row(TRANSFORMERS, 1, 2000, 100.0, 10.0, 8.0),
+        Row(f"{LLAMA_CPP} Q4_0", 1, 2000, 150.0, 20.0, 3.0),
+        Row(f"{LLAMA_CPP} Q8_0", 2, 2000, 100.0, 30.0, 2.0),
     ]
     assert ratios(rows) == {
-        "prefill_10_transformers": 3.0, "decode_10_transformers": 6.0, "request_10_transformers": 8.0,
-        "prefill_10": 2.0, "decode_10": 2.0, "request_10": 2.0,
+        "prefill_2000_transformers": 3.0, "decode_2000_transformers": 6.0, "request_2000_transformers": 8.0,
+        "prefill_2000": 2.0, "decode_2000": 2.0, "request_2000": 2.0, "cold_request": 2.0,
     }  # fmt: skip
 
 
-def test_prompts_are_starts_of_files(tmp_path: Path) -> None:
-    (tmp_path / "short.py").write_text("x")
-    (tmp_path / "long.py").write_text("abcdefghij" * 5)
-    assert prompts([tmp_path], lambda text: list(text.encode()), 10, 3) == [list(b"abcdefghij")]
-    assert prompts([tmp_path], lambda text: list(text.encode()), 60, 3) == []
+def test_prompts_complete_edit_and_begin_a_body(tmp_path: Path) -> None:
+    source = "".join(f"def function_{number}(x):\n    return x + {number}\n" for number in range(40))
+    roots = [tmp_path / name for name in ("a", "b", "c")]
+    for root in roots:
+        root.mkdir()
+        (root / "short.py").write_text("x")
+        (root / "long.py").write_text(source)
+
+    def encode(text: str) -> list[int]:
+        return list(text.encode())
+
+    completion, edit, body = (bytes(prompt).decode() for prompt in prompts(roots, encode, 100, 3))
+    assert completion == source[:100]
+    assert edit == source[:60] + source[50:90]
+    assert body.endswith("(x):\n")
+    assert len(body) == 100
+    assert prompts(roots, encode, 5000, 3) == []
+
+
+def test_llama_cpp_writes_what_we_write_with_the_same_weights(tmp_path: Path) -> None:
+    pytest.importorskip("llama_cpp")
+    network_of("llama").save_pretrained(tmp_path)
+    export(tmp_path, tmp_path / "F16.gguf")
+    prompt = [index * 7 % 60 for index in range(50)]
+    ours = OwnEngine(model_of("llama"), drafts=False).write(prompt, 12)
+    assert LlamaCppEngine(tmp_path / "F16.gguf", 1).write(prompt, 12).token_ids == ours.token_ids
 
 
 def test_perplexity_is_that_of_the_logits(model: LlamaModel) -> None:
