@@ -35,9 +35,9 @@ const codeServer = path.join(installed, "code-server", "node_modules", ".bin", "
 
 /**
  * Start an editor with the extension `vsix` on a copy of `repository`. `trust` turns workspace trust on, `prepare` may
- * change the copy, `path` is where the editor looks for commands, `name` the folder of this run.
+ * change the copy, `env` is what the editor finds in its environment, `name` the folder of this run.
  */
-export async function startEditor(repository, { settings = {}, trust = false, vsix, name, prepare, path: search = process.env.PATH }) {
+export async function startEditor(repository, { settings = {}, trust = false, vsix, name, prepare, env = {} }) {
     const home = path.join(root, ".cache", "e2e", name);
     rmSync(home, { recursive: true, force: true });
     const folder = path.join(home, path.basename(repository).replace(/-.*/, ""));
@@ -53,7 +53,7 @@ export async function startEditor(repository, { settings = {}, trust = false, vs
     }
     const port = await freePort();
     const flags = ["--auth", "none", "--disable-telemetry", "--disable-update-check", "--disable-getting-started-override", "--bind-addr", `127.0.0.1:${port}`];
-    const server = spawn(codeServer, [...folders, ...flags, ...(trust ? [] : ["--disable-workspace-trust"])], { stdio: "pipe", detached: true, env: { ...process.env, PATH: search } });
+    const server = spawn(codeServer, [...folders, ...flags, ...(trust ? [] : ["--disable-workspace-trust"])], { stdio: "pipe", detached: true, env: { ...process.env, ...env } });
     server.stdout.resume();
     server.stderr.resume();
     await until("code-server answers", async () => (await fetch(`http://127.0.0.1:${port}/healthz`).catch(() => undefined))?.ok);

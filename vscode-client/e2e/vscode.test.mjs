@@ -2,7 +2,8 @@
 //
 // REPOSITORY is a checkout of click; every step is what a person does. Pictures go to artefacts/.
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { readFileSync, readdirSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, describe, it } from "node:test";
 import { root, startEditor, until } from "./editor.mjs";
@@ -258,9 +259,35 @@ describe("in a folder that is not trusted", { concurrency: 1 }, () => {
     });
 });
 
+describe("without a model", { concurrency: 1 }, () => {
+    let cache;
+    before(async () => {
+        cache = mkdtempSync(path.join(tmpdir(), "memberwise-cache-"));
+        editor = await startEditor(REPOSITORY, { name: "bare", vsix: VSIX, settings: FOUND, env: { MEMBERWISE_CACHE: cache } });
+    });
+    after(async () => {
+        await editor.close();
+        rmSync(cache, { recursive: true, force: true });
+    });
+
+    step("says that it has none, downloads it by a button, and tells how far the loading is", { timeout: 600_000 }, async () => {
+        await editor.open("click/demo.py", USAGE);
+        const button = editor.page.locator(".notifications-toasts .monaco-button", { hasText: "Download the Model" });
+        await button.waitFor({ timeout: 60_000 });
+        await button.click();
+        await editor.until("progress", () => editor.page.evaluate(() => document.querySelector(".notifications-toasts")?.textContent.includes("model default")), 60_000);
+        await editor.waitStatus(/loading the model default [1-9]\d? %/, 500_000);
+        await editor.picture("loading");
+        await editor.waitStatus(/ready/, 300_000);
+        await editor.open("click/other.py", USAGE);
+        await editor.type("return context.get");
+        await editor.waitGhost(/^_usage/);
+    });
+});
+
 describe("without a server", { concurrency: 1 }, () => {
     before(async () => {
-        editor = await startEditor(REPOSITORY, { name: "new", vsix: VSIX, path: "/usr/bin:/bin" });
+        editor = await startEditor(REPOSITORY, { name: "new", vsix: VSIX, env: { PATH: "/usr/bin:/bin" } });
     });
     after(() => editor.close());
 
