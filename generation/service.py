@@ -44,12 +44,10 @@ if TYPE_CHECKING:
     from generation.decoding.drafting import Odds
     from generation.decoding.forcing import NextName
     from generation.decoding.generator import Generator
-    from generation.decoding.suffix_index import SuffixIndex
 
 _TYPED_TOKENS = 128  # of a function are typed before the code above it has to move, and to be read again
 REMOTE = "remote:"  # starts the name of a model that a server has
 _CANDIDATE_TEMPERATURE = 0.8  # of all but the first, where none is set
-_DRAFTED_CHARACTERS = 20_000  # of the file, before and after the cursor, that drafts are taken from
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +88,12 @@ def _remote_model(config: GeneratorConfig) -> LanguageModel:
 
     local = replace(config, model=GeneratorConfig().model)
     url = config.model.removeprefix(REMOTE)
-    return RemoteModel(url, load_tokenizer, lambda: _for_threads(load_model(local)), lambda: weights_hash(local))
 
+    def load_local() -> LanguageModel:
+        model = load_model(local)
+        return share_model(model) or model
 
-def _for_threads(model: LanguageModel) -> LanguageModel:
-    return share_model(model) or model
+    return RemoteModel(url, load_tokenizer, load_local, lambda: weights_hash(local))
 
 
 def weights_hash(config: GeneratorConfig) -> str:
@@ -116,13 +115,8 @@ def weights_hash(config: GeneratorConfig) -> str:
 
 def share_model(model: LanguageModel) -> LanguageModel | None:
     """The same model for several threads, a sequence each, which then share its forwards; None where it cannot."""
-    from generation.decoding.llama.model import LlamaModel
-    from generation.decoding.llama.together import TogetherModel
-    from generation.remote.client import RemoteModel
-
-    if isinstance(model, RemoteModel):
-        return model  # each text has a connection of its own
-    return TogetherModel(model) if isinstance(model, LlamaModel) else None
+    shared: Callable[[], LanguageModel] | None = getattr(model, "shared", None)
+    return shared() if shared else None
 
 
 def adapter_for(config: GeneratorConfig, model: Path) -> Path | None:
@@ -402,30 +396,10 @@ class Session:
 
     def _drafter(self, request: GenerationRequest, model: LanguageModel) -> Drafter | None:
         """Drafts from the file around the hole; what they learned of their odds stays with the session."""
-        from generation.decoding.drafting import Odds, drafter_for
+        from generation.decoding.drafting import Odds, drafter_for, texts_around
 
         self._odds = self._odds or Odds()
-        return drafter_for(model, self.known_texts(request), self._odds)
-
-    def known_texts(self, request: GenerationRequest) -> list[SuffixIndex]:
-        """What drafts are taken from beside the sequence."""
-        return _known_texts(self.model, request)
-
-
-def drafter_for_request(model: LanguageModel, request: GenerationRequest) -> Drafter | None:
-    """A drafter for one request that comes without a session."""
-    from generation.decoding.drafting import Odds, drafter_for
-
-    return drafter_for(model, _known_texts(model, request), Odds())
-
-
-def _known_texts(model: LanguageModel, request: GenerationRequest) -> list[SuffixIndex]:
-    """The file around the hole."""
-    from generation.decoding.drafting import index_of
-
-    around = (request.before[-_DRAFTED_CHARACTERS:], request.after[:_DRAFTED_CHARACTERS])
-    indices = (index_of(model.tokenizer.encode(text)) for text in around)
-    return [index for index in indices if index is not None]
+        return drafter_for(model, texts_around(model, request), self._odds)
 
 
 def prompt_context(index: MemberIndex, path: Path, before: str, after: str, owner: str) -> PromptContext:

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from generation.decoding.llama.native import NoKernels, find_kernels
 from generation.decoding.step_costs import MOST_ROWS, StepCosts
 from generation.decoding.suffix_index import SuffixIndex
-from generation.interfaces import LanguageModel
+from generation.interfaces import Drafter, LanguageModel
+from generation.types import GenerationRequest
 
+_DRAFTED_CHARACTERS = 20_000  # of the file, before and after the hole, that drafts are taken from
 _MOST_TOKENS = MOST_ROWS - 1
 _BUCKETS = (2, 3, 4, 6, 9, 14, 20)  # lengths of matches that are told apart, by their lower ends
 _PRIOR = (0.12, 0.25, 0.5, 0.75, 0.9, 0.95, 0.97)  # how often a guess was right in files of the training list
@@ -137,3 +139,15 @@ def _bucket(match: int) -> int:
     while bucket + 1 < len(_BUCKETS) and match >= _BUCKETS[bucket + 1]:
         bucket += 1
     return bucket
+
+
+def texts_around(model: LanguageModel, request: GenerationRequest) -> list[SuffixIndex]:
+    """The file around the hole, where drafts are taken from beside the sequence."""
+    around = (request.before[-_DRAFTED_CHARACTERS:], request.after[:_DRAFTED_CHARACTERS])
+    indices = (index_of(model.tokenizer.encode(text)) for text in around)
+    return [index for index in indices if index is not None]
+
+
+def drafter_for_request(model: LanguageModel, request: GenerationRequest) -> Drafter | None:
+    """A drafter for one request, with nothing learned from others."""
+    return drafter_for(model, texts_around(model, request), Odds())

@@ -81,6 +81,7 @@ def measure(
 
 
 def _both_ways(session: service.Session, path: Path, task: Task) -> Iterator[tuple[int, int, float, float, float]]:
+    from generation.decoding.drafting import texts_around
     from generation.decoding.rivals import OwnEngine
 
     file = read_source(path)
@@ -94,7 +95,7 @@ def _both_ways(session: service.Session, path: Path, task: Task) -> Iterator[tup
     if len(token_ids) < _LEAST_TOKENS:
         return
     plain = OwnEngine(model, drafts=True)
-    plain_s = plain.rewrite(model.tokenizer.encode(request.prompt), token_ids, session.known_texts(request))
+    plain_s = plain.rewrite(model.tokenizer.encode(request.prompt), token_ids, texts_around(model, request))
     with_tool_s = (stats.total_ms - stats.prefill_ms) / 1000
     yield len(token_ids), stats.tool_calls, with_tool_s, plain_s, stats.tool_ms / 1000
 

@@ -125,6 +125,10 @@ class RemoteModel:
             self._local = self._local or self._load_local()
             return self._local
 
+    def shared(self) -> LanguageModel:
+        """Itself: each text has a connection of its own."""
+        return self
+
     def start(self, prompt_ids: Sequence[int], stop: Callable[[], bool] | None = None) -> DecodingState:
         """A sequence of the local model; logits do not cross the wire."""
         return self.local.start(prompt_ids, stop)

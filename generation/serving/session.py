@@ -15,7 +15,7 @@ from pathlib import Path
 from generation.errors import ConfigError, MemberwiseError
 from generation.interfaces import LanguageModel
 from generation.remote.wire import Answered, Asked, Failed, Message, Question
-from generation.service import drafter_for_request, fit_to_model
+from generation.service import fit_to_model
 from generation.types import Finished, ToolAnswer, ToolQuery
 
 _ANSWER_S = 90.0  # longer than any client waits for its tool
@@ -103,6 +103,7 @@ def generate(
         send: to the client.
         gone: set when the client has left.
     """
+    from generation.decoding.drafting import drafter_for_request
     from generation.decoding.generator import Generator
 
     try:

@@ -24,7 +24,7 @@ from generation.decoding.llama.scored_tree import ScoredTree
 from generation.decoding.sequence import SequenceState, Stop, check_prompt
 from generation.decoding.step_costs import MOST_ROWS, Forward, known_costs
 from generation.errors import StoppedError
-from generation.interfaces import Tokenizer
+from generation.interfaces import LanguageModel, Tokenizer
 from generation.types import Draft
 
 _COST_CONTEXTS = (64, 1024)  # tokens behind which forwards are timed
@@ -76,6 +76,12 @@ class LlamaModel:
     def context_tokens(self) -> int:
         """Longest sequence."""
         return self.network.weights.shape.context_tokens
+
+    def shared(self) -> LanguageModel:
+        """The same for several threads, a sequence each; this one is not used meanwhile."""
+        from generation.decoding.llama.together import TogetherModel
+
+        return TogetherModel(self)
 
     def start(self, prompt_ids: Sequence[int], stop: Stop | None = None) -> SequenceState:
         """Read a prompt, as far as no sequence that has ended starts in the same way.

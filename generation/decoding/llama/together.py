@@ -23,7 +23,7 @@ from generation.decoding.sequence import SequenceState, Stop, check_prompt, chec
 from generation.types import Draft
 
 if TYPE_CHECKING:
-    from generation.interfaces import Tokenizer
+    from generation.interfaces import LanguageModel, Tokenizer
 
 _GATHER_S = 0.004  # how long a forward is held back for sequences that are between two steps
 _MOST_ROWS = 192  # of one forward: a chunk of a prompt and the steps of the others
@@ -58,6 +58,10 @@ class TogetherModel:
     def context_tokens(self) -> int:
         """Longest sequence."""
         return self._model.context_tokens
+
+    def shared(self) -> LanguageModel:
+        """Itself."""
+        return self
 
     def start(self, prompt_ids: Sequence[int], stop: Stop | None = None) -> SequenceState:
         """Read a prompt when those before it are read; see ``LanguageModel.start``."""
