@@ -114,6 +114,14 @@ class ToolConfig:
     cache: Path | None = None
 
 
+class Selection(StrEnum):
+    """When attention sees a chosen part of a long prompt."""
+
+    AUTO = "auto"  # where the sequence would not fit into what the model was trained for
+    ON = "on"  # wherever there is anything to leave out
+    OFF = "off"  # never: nothing longer is read
+
+
 @dataclass(frozen=True, slots=True)
 class GeneratorConfig:
     """Everything ``service.build_generator`` needs to choose and wire the parts."""
@@ -123,6 +131,8 @@ class GeneratorConfig:
     dtype: str = "auto"  # auto, float32, bfloat16
     threads: int | None = None
     max_tokens: int = 256
+    context_tokens: int | None = None  # longest sequence; None is what the model was trained for
+    selection: Selection = Selection.AUTO
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     tool: ToolConfig = field(default_factory=ToolConfig)

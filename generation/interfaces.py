@@ -70,6 +70,10 @@ class DecodingState(Protocol):
     def room_tokens(self) -> int:
         """How many more tokens the context can hold."""
 
+    @property
+    def draft_room_tokens(self) -> int:
+        """How many more tokens a draft may have; what follows them is decided by a commit."""
+
     def score(self, draft: Draft) -> torch.Tensor:
         """Logits (K, V), float32, after each of the K nodes of ``draft``. Commits nothing; one forward.
 

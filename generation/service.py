@@ -78,7 +78,10 @@ def load_model(config: GeneratorConfig, report: ReportShare = silent) -> Languag
     from generation.decoding import loading
 
     folder = models.resolve(config.model)
-    return loading.load_model(folder, config.dtype, config.threads, adapter_for(config, folder), report)
+    adapter = adapter_for(config, folder)
+    return loading.load_model(
+        folder, config.dtype, config.threads, adapter, report, config.context_tokens, config.selection
+    )
 
 
 def _remote_model(config: GeneratorConfig) -> LanguageModel:

@@ -11,7 +11,7 @@ import math
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from generation.cli import display
-from generation.config import PRESETS, GeneratorConfig, SamplingConfig, ToolConfig
+from generation.config import PRESETS, GeneratorConfig, SamplingConfig, Selection, ToolConfig
 from generation.errors import ConfigError, TargetError
 from generation.service import RankedCandidate, Session, apply, build_generator, usual_preset
 from generation.source.files import SourceFile, read_source, require_writable, write_source
@@ -40,6 +40,7 @@ _RANGES = {
     "top_p": (0.001, 1.0),
     "seed": (0, 2**31 - 1000),
     "deadline": (0.001, 86_400.0),
+    "context_tokens": (1024, 1 << 20),
 }
 
 
@@ -85,6 +86,11 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--top-p", type=float, metavar="P", default=sampling.top_p, help="(%(default)s)")
     parser.add_argument("--seed", type=int, metavar="S", default=sampling.seed, help="of the sampler (%(default)s)")
     parser.add_argument("--deadline", type=float, metavar="S", help="end after this many seconds")
+    parser.add_argument("--context-tokens", type=int, metavar="N", help="fill a context of so many, 32768 for example")
+    parser.add_argument(
+        "--selection", choices=[str(one) for one in Selection], default=default.selection,
+        help="attention sees a chosen part of a long context (auto: beyond what the model was trained for)",
+    )  # fmt: skip
 
 
 def _add_tool(parser: argparse.ArgumentParser) -> None:
@@ -128,9 +134,12 @@ def configuration(args: argparse.Namespace) -> GeneratorConfig:
     tool = ToolConfig(trusted=not args.untrusted, python=args.python)
     args.trigger = args.trigger or usual_preset(args.model, args.adapter)
     config = GeneratorConfig(
-        model=args.model, adapter=args.adapter, max_tokens=args.max_tokens, sampling=sampling, tool=tool
-    )
-    return config.with_preset(args.trigger)
+        model=args.model, adapter=args.adapter, max_tokens=args.max_tokens, sampling=sampling, tool=tool,
+        context_tokens=args.context_tokens, selection=Selection(args.selection),
+    ).with_preset(args.trigger)  # fmt: skip
+    if args.context_tokens is None:
+        return config
+    return replace(config, decoding=replace(config.decoding, prompt_tokens=args.context_tokens))
 
 
 def find_target(spelled: str, repo: Path | None, *, replace_body: bool = False) -> Target:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from generation.adapters import adapter_sha256, read_adapter, require_fit
-from generation.errors import MissingExtraError, ModelLoadError
+from generation.config import Selection
+from generation.errors import ConfigError, MissingExtraError, ModelLoadError
 from generation.interfaces import LanguageModel, ReportShare, silent
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from generation.decoding.llama.shape import LlamaShape
 
 _LIBRARIES_LOADED, _NETWORK_LOADED, _WEIGHTS_LOADED = 0.2, 0.5, 0.9  # of the time of a first load, about
+_ROOM_TOKENS = 512  # that a prompt leaves for what is written
 DTYPES = ("auto", "int8", "float32", "bfloat16")
 
 
@@ -50,6 +52,8 @@ def load_model(
     threads: int | None = None,
     adapter: Path | None = None,
     report: ReportShare = silent,
+    context_tokens: int | None = None,
+    selection: Selection = Selection.AUTO,
 ) -> LanguageModel:
     """Load the model folder ``path`` (Hugging Face format) for the CPU.
 
@@ -60,8 +64,11 @@ def load_model(
         threads: threads of a forward; None is half of the cores, at least one.
         adapter: an adapter folder, which is added to the weights.
         report: is told how far it is. The first load of a model converts it, which takes most of the time.
+        context_tokens: longest sequence; None is what the model was trained for.
+        selection: when attention sees a chosen part of a long prompt.
 
     Raises:
+        ConfigError: nothing that runs this model reads so long a sequence.
         MissingExtraError: torch or transformers is not installed.
         ModelLoadError: the folder is incomplete, damaged or of a kind that transformers does not know.
         AdapterMismatchError: the adapter was trained for another model.
@@ -78,14 +85,43 @@ def load_model(
     report(_LIBRARIES_LOADED)
     engine = choose_engine(path, dtype)
     costs_key = f"{path.resolve().name} {engine.dtype} {engine.reason} {count} {processor()}"
+    _require_length(engine, context_tokens, selection)
     if engine.kernels is None or engine.shape is None:
         return _transformers_model(path, engine.dtype, added, costs_key)
     from generation.decoding.llama.model import LlamaModel
+    from generation.decoding.selection.reference import LongContexts
 
     weights = load_packed(path, engine.shape, engine.dtype, added.folder if added else None, report)
     report(_WEIGHTS_LOADED)
     tokenizer = load_tokenizer(path, weights.shape.vocabulary, added.mark_id if added else None)
-    return LlamaModel(weights, engine.kernels, tokenizer, _name(path, added), count, costs_key=costs_key)
+    return LlamaModel(
+        weights, engine.kernels, tokenizer, _name(path, added), count, costs_key=costs_key,
+        long=LongContexts(select_from(engine.shape, selection), context_tokens),
+    )  # fmt: skip
+
+
+def select_from(shape: LlamaShape, selection: Selection) -> int | None:
+    """Prompts of more tokens see a chosen part of themselves; None never."""
+    from generation.decoding.selection.reference import SelectionSettings
+
+    least_tokens = SelectionSettings().least_tokens
+    trained = max(least_tokens, shape.context_tokens - _ROOM_TOKENS)
+    return {Selection.OFF: None, Selection.ON: least_tokens, Selection.AUTO: trained}[selection]
+
+
+def _require_length(engine: Engine, context_tokens: int | None, selection: Selection) -> None:
+    """Refuse a length that only selection reaches, where there is none."""
+    if context_tokens is None:
+        return
+    if engine.shape is None or engine.kernels is None:
+        raise ConfigError(
+            f"a context of {context_tokens} tokens needs our own kernels; the model runs by {engine.reason}"
+        )
+    if context_tokens > engine.shape.context_tokens and selection is Selection.OFF:
+        trained = engine.shape.context_tokens
+        raise ConfigError(
+            f"without selection the model reads {trained} tokens, not {context_tokens}; use --selection auto"
+        )
 
 
 @dataclass(frozen=True, slots=True)

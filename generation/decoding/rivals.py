@@ -17,7 +17,7 @@ import torch
 from generation.decoding.drafting import drafter_for
 from generation.decoding.suffix_index import SuffixIndex
 from generation.errors import MissingExtraError, ModelLoadError
-from generation.interfaces import LanguageModel
+from generation.interfaces import DecodingState, Drafter, LanguageModel
 from generation.types import Draft
 
 _DRAFT_TOKENS = 16
@@ -70,7 +70,11 @@ class OwnEngine:
         drafter = drafter_for(self._model) if self._drafts else None
         token_id, written = int(state.next_logits.argmax()), list[int]()
         while len(written) < count:
-            guess = drafter.propose([*state.token_ids, token_id], _DRAFT_TOKENS) if drafter else ()
+            guess = (
+                drafter.propose([*state.token_ids, token_id], min(_DRAFT_TOKENS, state.draft_room_tokens - 1))
+                if drafter
+                else ()
+            )
             chain = [token_id, *guess]
             following = state.score(Draft.chain(chain)).argmax(-1).tolist()
             accepted = 1
@@ -94,7 +98,11 @@ class OwnEngine:
         drafter = drafter_for(self._model, texts) if self._drafts else None
         started, written = self._clock(), 0
         while written < len(token_ids):
-            guess = drafter.propose([*state.token_ids, token_ids[written]], _DRAFT_TOKENS) if drafter else ()
+            guess = (
+                drafter.propose([*state.token_ids, token_ids[written]], min(_DRAFT_TOKENS, state.draft_room_tokens - 1))
+                if drafter
+                else ()
+            )
             chain = [token_ids[written], *guess]
             state.score(Draft.chain(chain)).argmax(-1)
             accepted = 1
@@ -105,6 +113,11 @@ class OwnEngine:
         elapsed_s = self._clock() - started
         state.close()
         return elapsed_s
+
+
+def _guess(drafter: Drafter | None, state: DecodingState, token_id: int) -> Sequence[int]:
+    limit = min(_DRAFT_TOKENS, state.draft_room_tokens - 1)
+    return drafter.propose([*state.token_ids, token_id], limit) if drafter else ()
 
 
 def token_losses(model: LanguageModel, token_ids: Sequence[int]) -> list[float]:

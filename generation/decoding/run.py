@@ -293,11 +293,11 @@ class Run:
 
     def _guess(self, token_ids: Sequence[int]) -> Sequence[int]:
         """What may follow the sequence and some more tokens. The drafter sees text, so no marks."""
-        limit = min(self.config.draft_tokens, self.request.max_tokens - self.written_tokens - len(token_ids))
+        left = min(self.request.max_tokens - self.written_tokens, self.state.draft_room_tokens)
+        limit = min(self.config.draft_tokens, left - len(token_ids))
         if self.generator.drafter is None or limit <= 0 or self.missing or not self.block.has_statement:
             return ()
-        mark_id = self.generator.model.tokenizer.mark_id
-        visible = [token_id for token_id in (*self.state.token_ids, *token_ids) if token_id != mark_id]
+        visible = [one for one in (*self.state.token_ids, *token_ids) if one != self.generator.model.tokenizer.mark_id]
         return self.generator.drafter.propose(visible, limit)
 
     def _is_special(self, token_id: int, next_id: int | None) -> bool:

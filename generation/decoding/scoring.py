@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from generation.decoding.kv_rows import KVRows
-from generation.decoding.sequence import Scorer, Stop, check_stop, node_depths
+from generation.decoding.sequence import ANY_TOKENS, Scorer, Stop, check_stop, node_depths
 from generation.errors import ModelLoadError
 from generation.types import Draft
 
@@ -51,6 +51,8 @@ class TreeScorer:
     def keep(self, path: Sequence[int]) -> None:
         """See ``Scorer``."""
         self._rows.keep(path)
+
+    draft_room_tokens = ANY_TOKENS
 
     def remembered(self, _: Sequence[int]) -> None:
         """See ``Scorer``."""
@@ -97,6 +99,8 @@ class ChainScorer:
             self._score_path(list(path))
         self._chains.keep(range(len(path)))
 
+    draft_room_tokens = ANY_TOKENS
+
     def remembered(self, _: Sequence[int]) -> None:
         """See ``Scorer``."""
 
@@ -132,6 +136,8 @@ class RecomputeScorer:
     def keep(self, path: Sequence[int]) -> None:
         """See ``Scorer``."""
         self._token_ids += [self._draft.token_ids[node] for node in path]
+
+    draft_room_tokens = ANY_TOKENS
 
     def remembered(self, _: Sequence[int]) -> None:
         """See ``Scorer``."""

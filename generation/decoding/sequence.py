@@ -14,6 +14,7 @@ from generation.errors import CapacityError, StoppedError
 from generation.types import Draft
 
 Stop = Callable[[], bool]
+ANY_TOKENS = 1 << 30  # no bound
 
 
 class Scorer(Protocol):
@@ -22,6 +23,10 @@ class Scorer(Protocol):
     @property
     def reused_tokens(self) -> int:
         """How many tokens of the prompt did not have to be read again."""
+
+    @property
+    def draft_room_tokens(self) -> int:
+        """How many more tokens depend on nothing that a commit before them decides."""
 
     def remembered(self, token_ids: Sequence[int]) -> int | None:
         """How many tokens of a path from here were scored already; None where nothing is remembered."""
@@ -76,6 +81,11 @@ class SequenceState:
     def room_tokens(self) -> int:
         """How many more tokens the context can hold."""
         return self._context_tokens - len(self._token_ids)
+
+    @property
+    def draft_room_tokens(self) -> int:
+        """How long a draft may be."""
+        return min(self.room_tokens, self._open_scorer().draft_room_tokens)
 
     def score(self, draft: Draft) -> torch.Tensor:
         """Logits (K, V), float32, after each node; commits nothing.

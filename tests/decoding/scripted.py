@@ -66,6 +66,8 @@ class ScriptedState:
         self.draft = None
         self.next_logits = self.model.logits(self.token_ids)
 
+    draft_room_tokens = 1 << 30
+
     def remembered(self, token_ids: Sequence[int]) -> int | None:
         return None
 

@@ -21,7 +21,9 @@ from generation.decoding.llama.cache import KVCache
 from generation.decoding.llama.packing import Array, PackedWeights
 from generation.decoding.llama.prefix_cache import PrefixCache
 from generation.decoding.llama.scored_tree import ScoredTree
-from generation.decoding.sequence import SequenceState, Stop, check_prompt
+from generation.decoding.selection.long_rows import LastPrompt
+from generation.decoding.selection.reference import LongContexts
+from generation.decoding.sequence import ANY_TOKENS, Scorer, SequenceState, Stop, check_prompt
 from generation.decoding.step_costs import MOST_ROWS, Forward, known_costs
 from generation.errors import StoppedError
 from generation.interfaces import LanguageModel, Tokenizer
@@ -44,6 +46,7 @@ class LlamaModel:
         threads: threads of one forward.
         prefix_bytes: memory for sequences that have ended, whose starts later prompts may share.
         costs_key: tells weights, processor and threads apart, for what was measured of them; None measures nothing.
+        long: how long a sequence may be, and when attention sees a chosen part of it; None never.
     """
 
     def __init__(
@@ -55,10 +58,14 @@ class LlamaModel:
         threads: int,
         prefix_bytes: int = 128 << 20,
         costs_key: str | None = None,
+        long: LongContexts | None = None,
     ) -> None:
         self._tokenizer = tokenizer
         self._name = name
         self.network = Network(weights, kernels, threads)
+        self._threads = threads
+        self._long = long or LongContexts()
+        self._last_prompt = LastPrompt()
         self._prefixes = PrefixCache(self.network.new_cache, prefix_bytes)
         self.step_costs = known_costs(costs_key, self.network.blank_forward(), _COST_CONTEXTS) if costs_key else None
 
@@ -75,7 +82,7 @@ class LlamaModel:
     @property
     def context_tokens(self) -> int:
         """Longest sequence."""
-        return self.network.weights.shape.context_tokens
+        return self._long.context_tokens or self.network.weights.shape.context_tokens
 
     def shared(self) -> LanguageModel:
         """The same for several threads, a sequence each; this one is not used meanwhile."""
@@ -96,7 +103,14 @@ class LlamaModel:
             ValueError: the prompt is empty.
         """
         check_prompt(prompt_ids, self.context_tokens, self._name)
-        return SequenceState(LlamaScorer(self.network, self._prefixes), prompt_ids, self.context_tokens, stop)
+        return SequenceState(self._scorer(len(prompt_ids)), prompt_ids, self.context_tokens, stop)
+
+    def _scorer(self, prompt_tokens: int) -> Scorer:
+        if self._long.select_from is None or prompt_tokens <= self._long.select_from:
+            return LlamaScorer(self.network, self._prefixes)
+        from generation.decoding.selection.scorer import SelectingScorer
+
+        return SelectingScorer(self.network, self._long.settings, self._last_prompt, self._threads)
 
 
 class Forwards(Protocol):
@@ -153,6 +167,11 @@ class LlamaScorer:
             self._tree.logits += rows
         return torch.stack([self._tree.logits[node] for node in self._nodes])
 
+    @property
+    def draft_room_tokens(self) -> int:
+        """A row depends on its own tokens only."""
+        return ANY_TOKENS
+
     def remembered(self, token_ids: Sequence[int]) -> int:
         """How many tokens of a path from here were scored already."""
         return self._tree.known(token_ids)
@@ -187,11 +206,13 @@ class Scoring:
     draft: Draft
     rows: int
     first: int = 0
+    queries: torch.Tensor | None = None
 
     def as_argument(self) -> native.Tree:
         """What the kernels take."""
         ids, parents = _ints(self.draft.token_ids), _ints(self.draft.parents)
-        return native.Tree(len(self.draft), self.first, ids, parents, self.rows)
+        queries = None if self.queries is None else self.queries.data_ptr()
+        return native.Tree(len(self.draft), self.first, ids, parents, self.rows, queries)
 
 
 class Network:
@@ -199,13 +220,19 @@ class Network:
 
     def __init__(self, weights: PackedWeights, kernels: native.Kernels, threads: int) -> None:
         self.weights = weights
-        self._library = kernels.library
+        self.library = kernels.library
         self._handle = self._create(threads)
         weakref.finalize(self, kernels.library.memberwise_destroy, self._handle)
         self._rotary: tuple[Array, Array] = (np.empty(0, np.float32), np.empty(0, np.float32))
 
     def forward(
-        self, cache: KVCache, draft: Draft, rows: int, stop: Stop | None = None, first: int = 0
+        self,
+        cache: KVCache,
+        draft: Draft,
+        rows: int,
+        stop: Stop | None = None,
+        first: int = 0,
+        queries: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Run a tree behind the committed slots of ``cache``; logits (rows, V) of its last ``rows`` nodes.
 
@@ -215,22 +242,23 @@ class Network:
             rows: how many nodes need logits.
             stop: asked in every layer.
             first: the first node to compute; those before it lie in their slots already.
+            queries: is filled with the queries (nodes computed, layers, heads * head size) before their rotation.
 
         Raises:
             StoppedError: ``stop`` returned true; the cache is as it was.
         """
-        return self.forward_together([Scoring(cache, draft, rows, first)], stop)[0]
+        return self.forward_together([Scoring(cache, draft, rows, first, queries)], stop)[0]
 
     def forward_together(self, scorings: Sequence[Scoring], stop: Stop | None = None) -> list[torch.Tensor]:
         """Run a tree of each of several sequences in one forward; the logits of each, as ``forward`` gives them."""
         for one in scorings:
             self.check(one.draft)
             one.cache.reserve(one.cache.length + len(one.draft))
-        cosines, sines = self._rotary_tables(max(one.cache.length + len(one.draft) for one in scorings))
+        cosines, sines = self.rotary_tables(max(one.cache.length + len(one.draft) for one in scorings))
         rows = [one.rows for one in scorings]
         logits = torch.empty((sum(rows), self.weights.shape.vocabulary), dtype=torch.float32)
         callback = native.STOP(stop) if stop else None
-        stopped = self._library.memberwise_forward(
+        stopped = self.library.memberwise_forward(
             self._handle,
             (native.Cache * len(scorings))(*(one.cache.as_argument() for one in scorings)),
             (native.Tree * len(scorings))(*(one.as_argument() for one in scorings)),
@@ -272,7 +300,7 @@ class Network:
 
     def keep(self, cache: KVCache, path: Sequence[int]) -> None:
         """Move slots of nodes, as increasing indices into the tree that was run last, behind the committed ones."""
-        self._library.memberwise_keep(self._handle, ctypes.byref(cache.as_argument()), _ints(path), len(path))
+        self.library.memberwise_keep(self._handle, ctypes.byref(cache.as_argument()), _ints(path), len(path))
 
     def _create(self, threads: int) -> int:
         shape, arrays = self.weights.shape, self.weights.arrays
@@ -284,7 +312,7 @@ class Network:
         embedding = self._matrix("embedding", shape.vocabulary, shape.hidden)
         head = self._matrix("head", shape.vocabulary, shape.hidden) if "head.data" in arrays else embedding
         ends = (ctypes.byref(embedding), ctypes.byref(head), _address(arrays["final_norm"]))
-        handle: int = self._library.memberwise_create(ctypes.byref(sizes), layers, *ends, threads)
+        handle: int = self.library.memberwise_create(ctypes.byref(sizes), layers, *ends, threads)
         return handle
 
     def _layer(self, number: int) -> native.Layer:
@@ -301,7 +329,7 @@ class Network:
         data, scale, bias = (_address(self.weights.arrays.get(f"{name}.{part}")) for part in ("data", "scale", "bias"))
         return native.Matrix(data, scale, bias, channels, columns)
 
-    def _rotary_tables(self, positions: int) -> tuple[Array, Array]:
+    def rotary_tables(self, positions: int) -> tuple[Array, Array]:
         """Cosines and sines (positions or more, head size / 2), float32; they grow with the longest sequence."""
         if len(self._rotary[0]) < positions:
             *frequencies, factor = self.weights.arrays["rotary"]

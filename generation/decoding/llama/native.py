@@ -66,8 +66,16 @@ class Tree(ctypes.Structure):
 
     _fields_ = (
         ("count", c_int32), ("first", c_int32), ("tokens", POINTER(c_int32)), ("parents", POINTER(c_int32)),
-        ("logits", c_int32),
+        ("logits", c_int32), ("queries", c_void_p),
     )  # fmt: skip
+
+
+class Heads(ctypes.Structure):
+    """``Heads`` of selection.cpp."""
+
+    _fields_ = tuple(
+        (name, c_int32) for name in ("layers", "heads", "key_heads", "head_size", "is_bfloat16", "threads")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +165,13 @@ def _loaded(path: Path) -> Kernels:
     ]  # fmt: skip
     library.memberwise_keep.argtypes = [c_void_p, POINTER(Cache), POINTER(c_int32), c_int]
     library.memberwise_keep.restype = None
+    sequence, tables = POINTER(Cache), (c_void_p, c_void_p)
+    library.memberwise_absorb.argtypes = [POINTER(Heads), sequence, sequence, c_int, c_int, c_int, *tables]
+    library.memberwise_absorb.restype = None
+    library.memberwise_choose.argtypes = [POINTER(Heads), sequence, c_void_p, c_int, c_int, c_int, c_int, c_void_p]
+    library.memberwise_choose.restype = None
+    library.memberwise_gather.argtypes = [POINTER(Heads), sequence, sequence, c_int, c_void_p, c_int, c_int, *tables]
+    library.memberwise_gather.restype = None
     library.memberwise_index_create.restype = c_void_p
     library.memberwise_index_destroy.argtypes = [c_void_p]
     library.memberwise_index_destroy.restype = None

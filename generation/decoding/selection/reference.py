@@ -1,0 +1,72 @@
+"""Which tokens of a long sequence are looked at: the readable form, which all kernels are tested against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionSettings:
+    """How a list is chosen.
+
+    Attributes:
+        sink: first tokens, always in the list.
+        chosen: most tokens chosen between sink and window.
+        window: last tokens, always in the list.
+        chunk: of a prompt; all of it sees one list, chosen by the token before it.
+        step: written tokens, or those at the end of a prompt, that see one list.
+        similar: a layer keeps its choice while its query has at least this cosine with the one that chose.
+    """
+
+    sink: int = 128
+    chosen: int = 2048
+    window: int = 512
+    chunk: int = 512
+    step: int = 16
+    similar: float = 0.9
+
+    @property
+    def least_tokens(self) -> int:
+        """Behind which there is anything to leave out."""
+        return self.sink + self.chosen + self.window
+
+
+@dataclass(frozen=True, slots=True)
+class LongContexts:
+    """Which sequences a list is chosen for.
+
+    Attributes:
+        select_from: prompts of more tokens see a chosen part of themselves; None never.
+        context_tokens: longest sequence; None is what the model was trained for.
+        settings: how that part is chosen.
+    """
+
+    select_from: int | None = None
+    context_tokens: int | None = None
+    settings: SelectionSettings = field(default_factory=SelectionSettings)
+
+
+def votes(queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+    """What each of N keys is worth: the sum over H query heads of the softmax of their scores, (N,) float32.
+
+    Args:
+        queries: (H, D), of one token, not rotated.
+        keys: (N, G, D), not rotated; query head h looks at key head h // (H / G).
+    """
+    heads, size = queries.shape
+    group = heads // keys.shape[1]
+    grouped = queries.float().view(-1, group, size)
+    scores = torch.einsum("ghd,ngd->ghn", grouped, keys.float()) / size**0.5
+    return torch.softmax(scores, -1).sum((0, 1))
+
+
+def choose(queries: torch.Tensor, keys: torch.Tensor, count: int) -> torch.Tensor:
+    """The ``count`` keys with most votes, in order of position."""
+    return torch.sort(torch.topk(votes(queries, keys), count).indices).values
+
+
+def similar(queries: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """The cosine of two queries (layers, H D), layer by layer."""
+    return torch.cosine_similarity(queries, others, dim=-1)
