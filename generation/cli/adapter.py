@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
+_FORMATS = "adapter: a copy; hf: merged, a folder for transformers; gguf: merged, a file for llama.cpp (hf)"
+
+
 def add_parser(subparsers: Subparsers) -> None:
     """Add ``adapter`` and its sub-commands."""
     parser = subparsers.add_parser("adapter", help="list, inspect, measure and export adapters")
@@ -34,8 +37,8 @@ def add_parser(subparsers: Subparsers) -> None:
     info.set_defaults(run=run_info)
     export = actions.add_parser("export", help="copy an adapter, or write base and adapter as one model folder")
     export.add_argument("adapter", help="a name or a folder, that of a run too")
-    export.add_argument("--out", type=Path, required=True, metavar="DIR")
-    export.add_argument("--format", choices=["adapter", "hf"], default="hf", help="hf: merged, for transformers (hf)")
+    export.add_argument("--out", type=Path, required=True, metavar="OUT")
+    export.add_argument("--format", choices=["adapter", "hf", "gguf"], default="hf", help=_FORMATS)
     export.add_argument("--base", default="default", metavar="M", help="the model it is for (default)")
     export.set_defaults(run=run_export)
     measure = actions.add_parser("measure", help="body loss, mark recall and precision on held-back repositories")
@@ -69,15 +72,16 @@ def run_info(args: argparse.Namespace) -> int:
 
 def run_export(args: argparse.Namespace) -> int:
     """Copy or merge; the exit code."""
-    from generation.training.adapter_folder import copy_adapter, export_merged
+    from generation.training.adapter_folder import copy_adapter, export_gguf, export_merged
 
     folder = adapters.resolve(args.adapter)
     if args.format == "adapter":
         copy_adapter(folder, args.out)
     elif args.out.exists():
-        raise ConfigError(f"{args.out} exists; name a folder that does not")
+        raise ConfigError(f"{args.out} exists; name something that does not")
     else:
-        export_merged(folder, models.resolve(args.base), args.out)
+        export = export_gguf if args.format == "gguf" else export_merged
+        export(folder, models.resolve(args.base), args.out)
     print(args.out)
     return 0
 

@@ -6,6 +6,7 @@ Tensors are kept in half precision. Knows nothing of how they were trained. Star
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -132,6 +133,23 @@ def export_merged(folder: Path, model: Path, out: Path) -> None:
             shutil.copy(path, out)
     if read_adapter(folder).mark_id is not None:
         _add_mark(out)
+
+
+def export_gguf(folder: Path, model: Path, out: Path) -> None:
+    """Write a GGUF file in 16 bits with the adapter merged into the weights.
+
+    Raises:
+        AdapterMismatchError: the adapter is for another model.
+        ModelLoadError: the model is of a kind that is not known in GGUF here.
+        ConfigError: ``out`` cannot be written.
+    """
+    from generation.decoding.gguf_export import export
+
+    with tempfile.TemporaryDirectory() as scratch, saying_why(out):
+        merged = Path(scratch, "merged")
+        export_merged(folder, model, merged)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        export(merged, out)
 
 
 def _add_mark(out: Path) -> None:

@@ -90,7 +90,7 @@ def test_an_unknown_adapter(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_an_export_does_not_overwrite(adapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["adapter", "export", "mine", "--out", str(tmp_path)]) == 2
-    assert f"{tmp_path} exists; name a folder that does not" in capsys.readouterr().err
+    assert f"{tmp_path} exists; name something that does not" in capsys.readouterr().err
     assert main(["adapter", "export", "mine", "--format", "adapter", "--out", str(tmp_path / "copy")]) == 0
     assert (tmp_path / "copy" / "manifest.json").read_text() == MANIFEST.to_json()
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 import torch
+from gguf import GGUFReader
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import (
+    AutoModelForCausalLM,
     CohereConfig,
     CohereForCausalLM,
     GPT2Config,
@@ -26,10 +28,18 @@ from transformers import (
 
 from generation.adapters import MANIFEST_NAME, TENSORS_NAME, adapter_sha256, read_adapter
 from generation.decoding.adapter import load_adapter, merge
+from generation.decoding.gguf_export import export
 from generation.decoding.loading import load_model
-from generation.decoding.tokenizer import next_mark_id
+from generation.decoding.tokenizer import MARK, next_mark_id
 from generation.errors import AdapterMismatchError, ModelLoadError
-from generation.training.adapter_folder import copy_adapter, describe, export_merged, start_from, write_adapter
+from generation.training.adapter_folder import (
+    copy_adapter,
+    describe,
+    export_gguf,
+    export_merged,
+    start_from,
+    write_adapter,
+)
 from generation.training.examples import TrainingExample
 from generation.training.network import AdaptedNetwork, load_network
 
@@ -206,6 +216,32 @@ def test_an_exported_model_needs_no_adapter(base: Path, tmp_path: Path) -> None:
     ids = merged.tokenizer.encode("def f(x):")
     expected = load_model(base, "bfloat16", 1, folder).start(ids).next_logits
     torch.testing.assert_close(merged.start(ids).next_logits, expected, atol=5e-2, rtol=5e-2)
+
+
+@llama
+def test_an_exported_gguf_file_holds_the_model_and_its_vocabulary(base: Path, tmp_path: Path) -> None:
+    """Read by an implementation of the format that is not ours."""
+    network, _ = trained(base, next_mark_id(base), steps=3)
+    folder = saved(network, base)
+    export_gguf(folder, base, tmp_path / "tuned.gguf")
+    expected = load_model(base, "float32", 1, folder)
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file="tuned.gguf", dtype=torch.float32)
+    ids = expected.tokenizer.encode("def f(x): return 12345")
+    with torch.no_grad():
+        found = theirs(torch.tensor([ids])).logits[0, -1]
+    logits = expected.start(ids).next_logits
+    torch.testing.assert_close(found[: len(logits)], logits, atol=2e-2, rtol=2e-2)
+    file = GGUFReader(tmp_path / "tuned.gguf")
+    words = file.get_field("tokenizer.ggml.tokens").contents()
+    spelled = Tokenizer.from_file(str(base / "tokenizer.json"))
+    assert words == [spelled.id_to_token(number) for number in range(spelled.get_vocab_size())] + [MARK]
+    assert file.get_field("tokenizer.ggml.merges").contents()
+
+
+def test_a_gguf_file_of_what_is_no_llama_is_refused(tmp_path: Path) -> None:
+    tiny("gpt2", 64).save_pretrained(tmp_path)
+    with pytest.raises(ModelLoadError, match="is no plain Llama"):
+        export(tmp_path, tmp_path / "out.gguf")
 
 
 @llama
