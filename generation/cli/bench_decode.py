@@ -17,7 +17,7 @@ from rich.table import Table
 
 from generation.config import GeneratorConfig
 from generation.errors import ConfigError
-from generation.evaluation import decode_bench, overhead_bench
+from generation.evaluation import decode_bench, overhead_bench, threads_bench
 from generation.evaluation.repositories import open_repositories
 from generation.models import resolve
 from generation.service import load_model, usual_preset
@@ -49,6 +49,17 @@ def add_parser(parts: Subparsers) -> None:
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
     parser.add_argument("--cpu-time", action="store_true", help="count processor time; for busy machines")
     parser.set_defaults(run=run)
+    busy = parts.add_parser("threads", help="speed of a step with one and two threads, alone and beside busy programs")
+    busy.add_argument("--steps", type=int, default=20, metavar="N", help="in each round (20)")
+    busy.set_defaults(run=run_threads)
+
+
+def run_threads(args: argparse.Namespace) -> int:
+    """Print steps a second; the exit code."""
+    models = {count: load_model(GeneratorConfig(threads=count)) for count in (1, 2)}
+    report = {name: threads_bench.measure(models, args.steps, count) for name, count in threads_bench.situations()}
+    print(json.dumps(report, indent=2))
+    return 0
 
 
 def run(args: argparse.Namespace) -> int:
@@ -93,11 +104,8 @@ def _measured(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
 def _rows(
     args: argparse.Namespace, threads: int, prompts: dict[int, list[list[int]]], scratch: Path, clock: Clock
 ) -> list[decode_bench.Row]:
-    import torch
-
     config, folder = GeneratorConfig(threads=threads), resolve("default")
-    model = load_model(config)
-    torch.set_num_threads(threads)
+    model = load_model(config)  # sets torch's threads too
     engines = decode_bench.own_engines(model, clock)
     if "transformers" in args.rivals:
         engines |= decode_bench.transformers_engine(folder, clock)
