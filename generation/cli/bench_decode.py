@@ -17,7 +17,7 @@ from rich.table import Table
 
 from generation.config import GeneratorConfig
 from generation.errors import ConfigError
-from generation.evaluation import decode_bench, overhead_bench, threads_bench
+from generation.evaluation import decode_bench, overhead_bench, step_profile, threads_bench
 from generation.evaluation.repositories import open_repositories
 from generation.models import resolve
 from generation.service import load_model, usual_preset
@@ -52,6 +52,18 @@ def add_parser(parts: Subparsers) -> None:
     busy = parts.add_parser("threads", help="speed of a step with one and two threads, alone and beside busy programs")
     busy.add_argument("--steps", type=int, default=20, metavar="N", help="in each round (20)")
     busy.set_defaults(run=run_threads)
+    step = parts.add_parser("step", help="where the time of a forward goes, against the limit of memory")
+    step.add_argument("--threads", type=int, default=1, metavar="N", help="of a forward (1)")
+    step.set_defaults(run=run_step)
+
+
+def run_step(args: argparse.Namespace) -> int:
+    """Print the parts of forwards of 1, 8 and 96 rows behind 1,000 tokens; the exit code."""
+    model = load_model(GeneratorConfig(threads=args.threads))
+    if getattr(model, "network", None) is None:
+        raise ConfigError(f"{model.name} does not run on our own kernels here; `memberwise doctor` says why")
+    print(json.dumps([step_profile.profile(model, rows, 1000) for rows in (1, 8, 96)], indent=2))
+    return 0
 
 
 def run_threads(args: argparse.Namespace) -> int:

@@ -10,6 +10,8 @@
 #include "linear.h"
 #include "threads.h"
 
+#include <chrono>
+
 struct Layer {
     Matrix qkv, attention_out, gate_up, down;
     const float *attention_norm, *mlp_norm;
@@ -38,6 +40,9 @@ struct Tree {
 
 typedef int (*Stop)();
 
+// What time is counted for, in the order of `STEP_PARTS` in native.py.
+enum StepPart { NORMS, QKV, PLACING, ATTENTION, ATTENTION_OUT, GATE_UP, GATE, DOWN, HEAD, STEP_PARTS };
+
 struct Network {
     Shape shape;
     std::vector<Layer> layers;
@@ -49,6 +54,16 @@ struct Network {
     std::vector<int32_t> row_starts;
     std::vector<char> row_values;
     std::vector<std::vector<float>> scratch;
+
+    double times_ms[STEP_PARTS] = {};  // since they were read
+    std::chrono::steady_clock::time_point last;
+
+    // What happened since the last lap was this part.
+    void lap(StepPart part) {
+        const auto now = std::chrono::steady_clock::now();
+        times_ms[part] += std::chrono::duration<double, std::milli>(now - last).count();
+        last = now;
+    }
 
     Network(const Shape& shape, const Layer* from, Matrix embedding, Matrix head, const float* final_norm, int thread_count)
         : shape(shape), layers(from, from + shape.layers), embedding(embedding), head(head), final_norm(final_norm),
@@ -149,6 +164,7 @@ struct Pass {
 
     // 0, or 1 when `stop` said so; then the caches hold nothing new that counts.
     int run(float* logits, Stop stop) {
+        net.last = std::chrono::steady_clock::now();
         reserve();
         net.threads.each(rows(), [&](int row, int) { embed(row); });
         for (int number = 0; number < shape.layers; number++) {
@@ -188,19 +204,26 @@ struct Pass {
 
     void attention(const Layer& layer, int number) {
         norm_rows(layer.attention_norm, nullptr, rows());
+        net.lap(NORMS);
         multiply(layer.qkv, net.normed.data(), net.qkv.data(), row_width(), false, rows());
+        net.lap(QKV);
         net.threads.each(rows(), [&](int row, int) { place_row(layer, number, row); });
+        net.lap(PLACING);
         net.threads.each((int)spans.size() * shape.key_heads, [&](int item, int thread) {
             attend_rows(number, spans[item / shape.key_heads], item % shape.key_heads, net.scratch[thread]);
         });
+        net.lap(ATTENTION);
         quantise(net.mixed.data(), queries());
         multiply(layer.attention_out, net.mixed.data(), net.hidden.data(), shape.hidden, true, rows());
+        net.lap(ATTENTION_OUT);
     }
 
     void mlp(const Layer& layer) {
         norm_rows(layer.mlp_norm, nullptr, rows());
+        net.lap(NORMS);
         const int width = shape.intermediate;
         multiply(layer.gate_up, net.normed.data(), net.gate_up.data(), 2 * width, false, rows());
+        net.lap(GATE_UP);
         net.threads.each(rows(), [&](int row, int) {
             float* here = &net.gate_up[(size_t)row * 2 * width];
             gate(here, width);
@@ -209,7 +232,9 @@ struct Pass {
         if (!int8)  // rows of a product lie close together
             for (int row = 1; row < rows(); row++)
                 std::copy_n(&net.gate_up[(size_t)row * 2 * width], width, &net.gate_up[(size_t)row * width]);
+        net.lap(GATE);
         multiply(layer.down, net.gate_up.data(), net.hidden.data(), shape.hidden, true, rows());
+        net.lap(DOWN);
     }
 
     void output(float* logits) {
@@ -223,6 +248,7 @@ struct Pass {
                 quantise_row(normed, count + row, size);
             });
         multiply(net.head, net.normed.data(), logits, shape.vocabulary, false, count, Kind::head_parts);
+        net.lap(HEAD);
     }
 
     // ------------------------------------------------------------------------------------------ parts
@@ -357,6 +383,12 @@ int memberwise_forward(Network* network, const Cache* caches, const Tree* trees,
     for (int number = 0, start = 0; number < count; start += parts[number++].rows()) parts.emplace_back(caches[number], trees[number], start);
     if (network->shape.is_int8) return Pass<Int8, bfloat16>(*network, parts, cosines, sines).run(logits, stop);
     return Pass<Float32, float>(*network, parts, cosines, sines).run(logits, stop);
+}
+
+// Milliseconds of each part since the last call.
+void memberwise_times(Network* network, double* out) {
+    std::copy_n(network->times_ms, STEP_PARTS, out);
+    std::fill_n(network->times_ms, STEP_PARTS, 0.0);
 }
 
 void memberwise_keep(const Network* network, const Cache* cache, const int32_t* path, int count) {

@@ -298,6 +298,12 @@ class Network:
 
         return forward
 
+    def times_ms(self) -> dict[str, float]:
+        """Milliseconds of each part of all forwards since the last call."""
+        found = np.zeros(len(native.STEP_PARTS))
+        self._library.memberwise_times(self._handle, found.ctypes.data)
+        return dict(zip(native.STEP_PARTS, found.tolist(), strict=True))
+
     def keep(self, cache: KVCache, path: Sequence[int]) -> None:
         """Move slots of nodes, as increasing indices into the tree that was run last, behind the committed ones."""
         self.library.memberwise_keep(self._handle, ctypes.byref(cache.as_argument()), _ints(path), len(path))

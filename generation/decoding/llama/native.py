@@ -24,6 +24,7 @@ from generation.cache import cache_root
 
 SOURCES = Path(__file__).parent.parent / "kernels"
 STOP = ctypes.CFUNCTYPE(c_int)
+STEP_PARTS = ("norms", "qkv", "placing", "attention", "attention_out", "gate_up", "gate", "down", "head")
 _COMPILERS = ("c++", "g++", "clang++")
 _FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fPIC", "-shared", "-pthread", "-w")
 _COMPILE_LIMIT_S = 300
@@ -163,6 +164,8 @@ def _loaded(path: Path) -> Kernels:
     library.memberwise_forward.argtypes = [
         c_void_p, POINTER(Cache), POINTER(Tree), c_int, c_void_p, c_void_p, c_void_p, c_void_p,
     ]  # fmt: skip
+    library.memberwise_times.argtypes = [c_void_p, c_void_p]
+    library.memberwise_times.restype = None
     library.memberwise_keep.argtypes = [c_void_p, POINTER(Cache), POINTER(c_int32), c_int]
     library.memberwise_keep.restype = None
     sequence, tables = POINTER(Cache), (c_void_p, c_void_p)
