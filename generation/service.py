@@ -78,10 +78,8 @@ def load_model(config: GeneratorConfig, report: ReportShare = silent) -> Languag
     from generation.decoding import loading
 
     folder = models.resolve(config.model)
-    adapter = adapter_for(config, folder)
-    return loading.load_model(
-        folder, config.dtype, config.threads, adapter, report, config.context_tokens, config.selection
-    )
+    long = (config.context_tokens, config.selection)
+    return loading.load_model(folder, config.dtype, config.threads, adapter_for(config, folder), report, *long)
 
 
 def _remote_model(config: GeneratorConfig) -> LanguageModel:

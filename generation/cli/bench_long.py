@@ -1,0 +1,65 @@
+"""``memberwise bench long``: what a chosen part of a long context is worth, a table and JSON. Start at ``run``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from generation.config import GeneratorConfig, Selection
+from generation.errors import ConfigError
+from generation.evaluation import long_bench
+from generation.evaluation.repositories import open_repositories
+from generation.service import load_model
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_parser(parts: Subparsers) -> None:
+    """Add ``bench long``."""
+    parser = parts.add_parser("long", help="recall, loss and speed in long contexts")
+    parser.add_argument("--repos", type=Path, required=True, metavar="FILE", help="list of repositories, or a folder")
+    parser.add_argument("--only", metavar="A", help="this one of them (the first)")
+    parser.add_argument("--lengths", default="7800", metavar="A,B", help="tokens of the prompts (7800)")
+    parser.add_argument("--needles", type=int, default=4, metavar="N", help="planted at each length (4)")
+    parser.add_argument("--threads", type=int, metavar="N", help="of a forward (half of the cores)")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print; the exit code."""
+    if args.needles < 1:
+        raise ConfigError(f"--needles is {args.needles}; it must be at least 1")
+    roots = open_repositories(args.repos, _say)
+    if args.only and args.only not in roots:
+        raise ConfigError(f"{args.repos} has no repository called {args.only}")
+    lengths = [int(length) for length in args.lengths.split(",")]
+    plain = load_model(GeneratorConfig(threads=args.threads, selection=Selection.OFF))
+    chosen = load_model(
+        GeneratorConfig(threads=args.threads, selection=Selection.ON, context_tokens=max(lengths) + 256)
+    )
+    readers = {"everything": plain, "chosen": chosen, "cut": plain}
+    rows = long_bench.measure(readers, roots[args.only or next(iter(roots))], lengths, args.needles, _say)
+    report = {"rows": [asdict(row) for row in rows], "ratios": long_bench.ratios(rows)}
+    table = Table("sees", "prompt", "recall", "loss", "step ms", "read s")
+    for row in rows:
+        numbers = (f"{row.recall:.2f}", f"{row.loss:.3f}", f"{row.step_ms:.1f}", f"{row.read_s:.1f}")
+        table.add_row(row.reader, str(row.prompt_tokens), *numbers)
+    Console().print(table)
+    print(json.dumps(report["ratios"], indent=2))
+    if args.json is not None:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from generation.cli import bench
+from generation.evaluation.long_bench import Row, make_task, ratios
+
+TINY = Path(__file__).parents[2] / "benchmark_repos" / "tiny"
+
+
+def encode(text: str) -> list[int]:
+    return list(text.encode())
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_needle_lies_at_its_depth_and_can_be_asked_for(number: int) -> None:
+    task = make_task(encode, TINY, 3000, number, 3)
+    prompt, question, value = (
+        bytes(part).decode(errors="replace") for part in (task.prompt, task.question, task.value)
+    )
+    assert len(task.prompt) == 3000
+    name = question.split("assert ")[1].split("(")[0]
+    place = prompt.index(f'def {name}():\n    return "{value}"')
+    assert abs(place / 3000 - (number + 0.5) / 3) < 0.05
+    assert len(task.following) == 48
+
+
+def test_ratios_compare_with_everything() -> None:
+    rows = [Row("everything", 10, 2, 0.5, 1.0, 30.0, 1.0), Row("chosen", 10, 2, 0.25, 1.25, 10.0, 1.0)]
+    assert ratios([*rows, Row("chosen", 20, 2, 1.0, 1.0, 1.0, 1.0)]) == {
+        "step_10": 3.0, "loss_10": 0.25, "recall_10": 0.5,
+    }  # fmt: skip
+
+
+@pytest.mark.model
+@pytest.mark.timeout(600)
+def test_the_command_measures_all_readers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "long.json"
+    parser = argparse.ArgumentParser()
+    bench.add_parser(parser.add_subparsers())
+    words = ["bench", "long", "--repos", str(TINY), "--lengths", "2800", "--needles", "1", "--json", str(out)]
+    args = parser.parse_args(words)
+    assert args.run(args) == 0
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["reader"] for row in rows] == ["everything", "chosen", "cut"]
+    assert all(0 < row["loss"] < 8 for row in rows)
+    assert "step ms" in capsys.readouterr().out
