@@ -301,7 +301,7 @@ class Network:
     def times_ms(self) -> dict[str, float]:
         """Milliseconds of each part of all forwards since the last call."""
         found = np.zeros(len(native.STEP_PARTS))
-        self._library.memberwise_times(self._handle, found.ctypes.data)
+        self.library.memberwise_times(self._handle, found.ctypes.data)
         return dict(zip(native.STEP_PARTS, found.tolist(), strict=True))
 
     def keep(self, cache: KVCache, path: Sequence[int]) -> None:
