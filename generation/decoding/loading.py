@@ -96,17 +96,22 @@ def load_model(
     tokenizer = load_tokenizer(path, weights.shape.vocabulary, added.mark_id if added else None)
     return LlamaModel(
         weights, engine.kernels, tokenizer, _name(path, added), count, costs_key=costs_key,
-        long=LongContexts(select_from(engine.shape, selection), context_tokens),
+        long=LongContexts(select_from(engine.shape, selection, context_tokens), context_tokens),
     )  # fmt: skip
 
 
-def select_from(shape: LlamaShape, selection: Selection) -> int | None:
-    """Prompts of more tokens see a chosen part of themselves; None never."""
+def select_from(shape: LlamaShape, selection: Selection, context_tokens: int | None = None) -> int | None:
+    """Prompts of more tokens see a chosen part of themselves; None never.
+
+    Automatically only those that, with what is written behind them, could leave what the model was trained for: on
+    shorter ones everything in sight was measured to be better (docs/performance.md).
+    """
     from generation.decoding.selection.reference import SelectionSettings
 
+    if selection is Selection.OFF or (selection is Selection.AUTO and (context_tokens or 0) <= shape.context_tokens):
+        return None
     least_tokens = SelectionSettings().least_tokens
-    trained = max(least_tokens, shape.context_tokens - _ROOM_TOKENS)
-    return {Selection.OFF: None, Selection.ON: least_tokens, Selection.AUTO: trained}[selection]
+    return least_tokens if selection is Selection.ON else max(least_tokens, shape.context_tokens - _ROOM_TOKENS)
 
 
 def _require_length(engine: Engine, context_tokens: int | None, selection: Selection) -> None:

@@ -178,4 +178,5 @@ def test_a_context_longer_than_the_model_was_trained_for() -> None:
 def test_when_something_is_chosen() -> None:
     shape = read_shape({**network_of("llama").config.to_dict(), "max_position_embeddings": 8192})
     assert shape is not None
-    assert [select_from(shape, one) for one in (Selection.AUTO, Selection.ON, Selection.OFF)] == [7680, 2688, None]
+    assert [select_from(shape, one, 32768) for one in Selection] == [7680, 2688, None]
+    assert [select_from(shape, one) for one in Selection] == [None, 2688, None]
