@@ -17,6 +17,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from filelock import FileLock, Timeout
 
+from generation.errors import CapacityError
+
 Key = tuple[str, ...]
 
 
@@ -79,9 +81,16 @@ class Ledger(Generic[Record]):
             lock.release()
 
     def add(self, record: Record) -> None:
-        """Append a record."""
-        with FileLock(self._locks / "records.lock"):
-            append_line(self.path, self._write(record))
+        """Append a record.
+
+        Raises:
+            CapacityError: there is no room for it.
+        """
+        try:
+            with FileLock(self._locks / "records.lock"):
+                append_line(self.path, self._write(record))
+        except OSError as error:
+            raise CapacityError(f"cannot write to {self.path}: {error}; make room, what is there is kept") from error
 
 
 def read_lines(path: Path, start: int = 0) -> tuple[list[dict[str, Any]], int]:

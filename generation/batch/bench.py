@@ -63,9 +63,9 @@ class Rate:
 
 
 def settings(together: Sequence[int], workers: Sequence[int]) -> list[Setting]:
-    """One by one with one thread and with all cores; then several at a time with all cores; then workers of Ray."""
+    """One by one with its usual threads, several at a time and one by one with all cores, workers of Ray."""
     cores = os.cpu_count() or 1
-    local = [Setting(1, max(1, cores // 2)), Setting(1, cores), *(Setting(count, cores) for count in together)]
+    local = [Setting(1, max(1, cores // 2)), *(Setting(count, cores) for count in together), Setting(1, cores)]
     return [*local, *(Setting(max(together), max(1, cores // count), count) for count in workers)]
 
 
@@ -110,7 +110,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
         if not on_ray:
             rows = [row for row in rows if row["setting"]["threads"] == report["cores"]]
         kind = "workers" if on_ray else "together"
-        points = [(row["setting"][kind], row["functions_per_s"]) for row in rows]
+        points = sorted((row["setting"][kind], row["functions_per_s"]) for row in rows)
         if points:
             axes.plot(
                 *zip(*points, strict=True), marker="o", label="Ray workers" if on_ray else "at a time in one model"

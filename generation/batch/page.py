@@ -36,7 +36,9 @@ def as_html(records: Sequence[BatchRecord], diffs: Mapping[tuple[str, ...], str]
     ordered = sorted(records, key=lambda record: -record.doubt)
     parts = "".join(_function(record, diffs.get(record.key, "")) for record in ordered)
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
-    intro = f"<h1>{escape(title)}</h1><p>{counts}. Doubtful ones first.</p>"
+    intro = f"<h1>{escape(title)}</h1><p>{counts}. Doubtful ones first; what was found is open."
+    intro += " In a table: how many names the tool offered (? where there may be others), the best of them, "
+    intro += "what was written, and what the model would have written.</p>"
     return f'<!doctype html><html lang="en">{head}{intro}{parts}</html>\n'
 
 
@@ -48,7 +50,8 @@ def _function(record: BatchRecord, diff: str) -> str:
     label = f' <span class="bad">{escape("; ".join(found))}</span>' if found else ""
     body = f"<pre>{_coloured(diff)}</pre>" if diff else ""
     output = f"<pre>{escape(record.test_failed)}</pre>" if record.test_failed else ""
-    return f"<details><summary>{name}{label}</summary>{body}{output}{_calls(record)}</details>"
+    opened = " open" if found else ""
+    return f"<details{opened}><summary>{name}{label}</summary>{body}{output}{_calls(record)}</details>"
 
 
 def _coloured(diff: str) -> str:

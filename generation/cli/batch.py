@@ -23,7 +23,7 @@ from generation.batch.run import BatchPlan
 from generation.batch.run import run as run_batch
 from generation.batch.shared_output import shared_output
 from generation.batch.targets import Select, find_targets, read_targets
-from generation.cli.progress import Progress
+from generation.cli.batch_progress import BatchProgress
 from generation.config import PRESETS, GeneratorConfig, SamplingConfig, ToolConfig
 from generation.errors import ConfigError
 from generation.service import usual_preset, weights_hash
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         if not plan.total:
             print("nothing to fill: no function without a body was found")
             return 0
-        with _helpers(args), Progress("filled", plan.total) as progress:
+        with _helpers(args), BatchProgress(plan.total) as progress:
 
             def done(record: BatchRecord) -> None:
                 shared.add(record)
