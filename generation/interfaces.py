@@ -19,6 +19,10 @@ ReportShare = Callable[[float], None]
 """Is told which share of some work is done, from 0 to 1, now and then; from the thread that works."""
 
 
+Tell = Callable[[str], None]
+"""Is told what the user has to know; from any thread."""
+
+
 def silent(share: float) -> None:
     """A ``ReportShare`` for nobody."""
 

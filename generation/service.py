@@ -18,7 +18,7 @@ from generation import adapters, models
 from generation.cache import cache_root
 from generation.config import DecodingConfig, GeneratorConfig, SamplingConfig, Trigger
 from generation.errors import ConfigError, ModelLoadError
-from generation.interfaces import Drafter, LanguageModel, ReportShare, silent
+from generation.interfaces import Drafter, LanguageModel, ReportShare, Tell, silent
 from generation.marks.context import PromptContext
 from generation.marks.prompt import PromptShares, build_prompt, paper_prompt
 from generation.marks.relevance import wanted
@@ -65,8 +65,13 @@ class RankedCandidate:
     problems: tuple[Problem, ...]
 
 
-def load_model(config: GeneratorConfig, report: ReportShare = silent) -> LanguageModel:
+def load_model(config: GeneratorConfig, report: ReportShare = silent, tell: Tell | None = None) -> LanguageModel:
     """The model that ``config`` names, from the cache or a folder; nothing is downloaded.
+
+    Args:
+        config: what to use.
+        report: is told how far the loading is.
+        tell: is told what the user has to know while the model is used: that a server was lost. None logs it.
 
     Raises:
         ModelLoadError: it is not there, or cannot be loaded; or its adapter does not exist.
@@ -74,7 +79,7 @@ def load_model(config: GeneratorConfig, report: ReportShare = silent) -> Languag
         MissingExtraError: the extra ``model`` is not installed.
     """
     if config.model.startswith(REMOTE):
-        return _remote_model(config)
+        return _remote_model(config, tell)
     from generation.decoding import loading
 
     folder = models.resolve(config.model)
@@ -82,7 +87,7 @@ def load_model(config: GeneratorConfig, report: ReportShare = silent) -> Languag
     return loading.load_model(folder, config.dtype, config.threads, adapter_for(config, folder), report, *long)
 
 
-def _remote_model(config: GeneratorConfig) -> LanguageModel:
+def _remote_model(config: GeneratorConfig, tell: Tell | None) -> LanguageModel:
     """The model of a server; its fallback is the default model of this machine."""
     from generation.decoding.tokenizer import load_tokenizer
     from generation.remote.client import RemoteModel
@@ -94,7 +99,7 @@ def _remote_model(config: GeneratorConfig) -> LanguageModel:
         model = load_model(local)
         return share_model(model) or model
 
-    return RemoteModel(url, load_tokenizer, load_local, lambda: weights_hash(local))
+    return RemoteModel(url, load_tokenizer, load_local, lambda: weights_hash(local), tell)
 
 
 def weights_hash(config: GeneratorConfig) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from generation.config import GeneratorConfig
 from generation.errors import ConfigError, MissingExtraError
-from generation.interfaces import LanguageModel, ReportShare
+from generation.interfaces import LanguageModel, ReportShare, Tell
 
 if TYPE_CHECKING:
     from lsp_server.server import LoadModel
@@ -49,10 +49,10 @@ def run(args: argparse.Namespace) -> int:
     return serve(load_model, verbose=args.verbose)
 
 
-def _load_model(config: GeneratorConfig, report: ReportShare) -> LanguageModel:
+def _load_model(config: GeneratorConfig, report: ReportShare, tell: Tell) -> LanguageModel:
     from generation import service
 
-    return service.load_model(config, report)
+    return service.load_model(config, report, tell)
 
 
 def _from_file(spelled: str) -> LoadModel:
@@ -62,7 +62,7 @@ def _from_file(spelled: str) -> LoadModel:
     if spec is None or spec.loader is None or not Path(file).is_file():
         raise ConfigError(f"--model-from {spelled} names no Python file")
 
-    def load(config: GeneratorConfig, report: ReportShare) -> LanguageModel:
+    def load(config: GeneratorConfig, report: ReportShare, _tell: Tell) -> LanguageModel:
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module
         spec.loader.exec_module(module)  # type: ignore[union-attr]

@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from pygls.lsp.server import LanguageServer
 from generation import __version__
 from generation.config import GeneratorConfig
 from generation.errors import MemberwiseError
-from generation.interfaces import LanguageModel, ReportShare
+from generation.interfaces import LanguageModel, ReportShare, Tell
 from generation.service import Session
 from lsp_server.completions import Completions
 from lsp_server.decode_thread import DecodeThread, Worker, repeated
@@ -35,7 +36,7 @@ from lsp_server.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-LoadModel = Callable[[GeneratorConfig, ReportShare], LanguageModel]
+LoadModel = Callable[[GeneratorConfig, ReportShare, Tell], LanguageModel]
 _MODEL_FIELDS = ("model", "adapter", "threads", "trigger")
 _SESSION_FIELDS = ("temperature", "python", "trusted", "body_tokens")
 
@@ -132,7 +133,8 @@ class MemberwiseServer(LanguageServer):
     async def _load(self) -> None:
         settings = self.settings
         async with self._shown_loading(f"loading the model {settings.model}") as report:
-            job = self.decode.submit(lambda _stop: self._load_model(configuration(settings), report))
+            tell = partial(self.decode.call, self.warn)
+            job = self.decode.submit(lambda _stop: self._load_model(configuration(settings), report, tell))
             try:
                 self.model = await job.result
             except Exception as error:  # noqa: BLE001 - out of memory, damaged weights: the server stays and says so

@@ -27,7 +27,7 @@ from filelock import FileLock
 from generation import __version__
 from generation.config import GeneratorConfig
 from generation.errors import ConfigError
-from generation.interfaces import LanguageModel, ReportShare
+from generation.interfaces import LanguageModel, ReportShare, Tell
 from lsp_server import lifetime
 from lsp_server.decode_thread import Worker
 from lsp_server.serve import build_server, prepare_process
@@ -119,11 +119,11 @@ class _Host:
             self._idle_since_s = time.monotonic()
             self._servers.pop(connection, None)
 
-    def _load(self, config: GeneratorConfig, report: ReportShare) -> LanguageModel:
+    def _load(self, config: GeneratorConfig, report: ReportShare, tell: Tell) -> LanguageModel:
         """The model for these settings; on the worker's thread, so never twice at once."""
         key = config.model, config.adapter, config.threads, config.decoding.trigger
         if key not in self._models:
-            self._models[key] = self._load_model(config, report)
+            self._models[key] = self._load_model(config, report, tell)
         return self._models[key]
 
 

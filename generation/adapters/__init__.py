@@ -19,7 +19,7 @@ from generation.errors import AdapterMismatchError, ModelLoadError
 MANIFEST_NAME = "manifest.json"
 TENSORS_NAME = "adapter.safetensors"
 FORMAT = 2
-_LEAST_RECALL = 0.8
+_LEAST_RECALL = 0.9
 NONE = "none"  # the name that asks for no adapter
 
 

@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 from generation.cache import cache_root
 from generation.config import DecodingConfig, SamplingConfig
 from generation.errors import ConfigError, MissingExtraError, ModelLoadError
-from generation.interfaces import CompletionTool, DecodingState, LanguageModel, Tokenizer
+from generation.interfaces import CompletionTool, DecodingState, LanguageModel, Tell, Tokenizer
 from generation.remote.wire import Answered, Asked, Failed, Question, pack, unpack
 from generation.types import (
     Finished,
@@ -44,7 +44,7 @@ _CONNECT_S = 10.0
 _POLL_S = 0.1  # how soon a cancel is seen
 _SILENT_S = 60.0  # without a message the server is taken for lost
 _RETRY_S = 30.0  # after a lost connection the local model is used for so long
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("memberwise")  # not below "generation", which the command line keeps quiet
 
 LoadTokenizer = Callable[[Path, int, int | None], Tokenizer]
 
@@ -81,7 +81,7 @@ class RemoteModel:
         load_tokenizer: LoadTokenizer,
         load_local: Callable[[], LanguageModel],
         local_weights: Callable[[], str],
-        tell: Callable[[str], None] | None = None,
+        tell: Tell | None = None,
     ) -> None:
         self.url = url.rstrip("/")
         if urlsplit(self.url).scheme not in {"http", "https"} or not urlsplit(self.url).hostname:

@@ -17,7 +17,7 @@ SCRIPTED = f"{Path(__file__).with_name('scripted_model.py')}::make"
 class Client(ServerProcess):
     """A server with the scripted model, or with the one that the settings name."""
 
-    def __init__(self, model: str = SCRIPTED, env: dict[str, str] | None = None) -> None:
+    def __init__(self, model: str | None = SCRIPTED, env: dict[str, str] | None = None) -> None:
         super().__init__(["--model-from", model] if model else [], env)
 
     def __enter__(self) -> Client:
