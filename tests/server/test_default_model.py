@@ -34,16 +34,18 @@ def test_a_member_that_exists_in_another_file(server: Client, uri: str) -> None:
 
 
 def test_a_streamed_block_is_python_and_accepted_names_have_a_hover(server: Client, uri: str) -> None:
-    line, character = place(server, uri, f"{LEDGER}$0\n")
+    before = f'{LEDGER}    """The entries of the ledger."""\n    '  # so clear that every processor's arithmetic leads to code
+    line, character = place(server, uri, f"{before}$0\n")
     params = {**inline(uri, line, character), "partialResultToken": "real"}
     (item,) = server.result("memberwise/streamInlineCompletion", params, 120)["items"]
-    compile(LEDGER + item["insertText"], "completed", "exec")
+    compile(before + item["insertText"], "completed", "exec")
     assert [p for p in server.notifications("$/progress") if p["token"] == "real"]
     server.change(uri, 2, line, character, item["insertText"])
     server.result("workspace/executeCommand", item["command"])
     calls = [call for call in server.result("memberwise/explain", None)["calls"] if call["chosen"]]
-    column = calls[0]["offset"] + 1
-    hover = {"textDocument": {"uri": uri}, "position": position(line, column)}
+    above = (before + item["insertText"])[: len(before) + calls[0]["offset"] + 1]
+    inside = position(above.count("\n"), len(above.rpartition("\n")[2]))
+    hover = {"textDocument": {"uri": uri}, "position": inside}
     assert calls[0]["chosen"] in server.result("textDocument/hover", hover)["contents"]["value"]
 
 
