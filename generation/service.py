@@ -93,13 +93,12 @@ def _remote_model(config: GeneratorConfig, tell: Tell | None) -> LanguageModel:
     from generation.remote.client import RemoteModel
 
     local = replace(config, model=GeneratorConfig().model)
-    url = config.model.removeprefix(REMOTE)
 
     def load_local() -> LanguageModel:
         model = load_model(local)
         return share_model(model) or model
 
-    return RemoteModel(url, load_tokenizer, load_local, lambda: weights_hash(local), tell)
+    return RemoteModel(config.model.removeprefix(REMOTE), load_tokenizer, load_local, lambda: weights_hash(local), tell)
 
 
 def weights_hash(config: GeneratorConfig) -> str:
@@ -112,11 +111,8 @@ def weights_hash(config: GeneratorConfig) -> str:
         return config.model
     folder = models.resolve(config.model)
     manifest, adapter = read_manifest(folder), adapter_for(config, folder)
-    hashes = [
-        manifest.provenance.source_sha256 if manifest else "",
-        adapters.adapter_sha256(adapter) if adapter else "",
-    ]
-    return " ".join(filter(None, hashes))
+    ours = manifest.provenance.source_sha256 if manifest else ""
+    return " ".join(filter(None, (ours, adapters.adapter_sha256(adapter) if adapter else "")))
 
 
 def share_model(model: LanguageModel) -> LanguageModel | None:

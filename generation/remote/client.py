@@ -6,6 +6,7 @@ shown already is passed over, and it is said. Start reading at ``RemoteModel``.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -236,7 +237,9 @@ class RemoteGenerator:
                 if isinstance(message, Question):
                     before = request.before + message.text
                     query = ToolQuery(request.root, request.path, before, request.after, message.kind)
-                    _send(connection, pack(Answered(message.number, self._tool.suggest(query))))
+                    answer = self._tool.suggest(query)
+                    with contextlib.suppress(LostError):  # it may have ended without it: then its last word is next
+                        _send(connection, pack(Answered(message.number, answer)))
                     continue
                 yield message
                 if isinstance(message, Finished):
