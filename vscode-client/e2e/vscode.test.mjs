@@ -267,7 +267,7 @@ describe("without a model", { concurrency: 1 }, () => {
     });
     after(async () => {
         await editor.close();
-        rmSync(cache, { recursive: true, force: true });
+        rmSync(cache, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 }); // the server may be writing still
     });
 
     step("says that it has none, downloads it by a button, and tells how far the loading is", { timeout: 600_000 }, async () => {
