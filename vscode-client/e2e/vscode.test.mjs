@@ -2,8 +2,7 @@
 //
 // REPOSITORY is a checkout of click; every step is what a person does. Pictures go to artefacts/.
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, readdirSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { after, before, describe, it } from "node:test";
 import { root, startEditor, until } from "./editor.mjs";
@@ -260,15 +259,12 @@ describe("in a folder that is not trusted", { concurrency: 1 }, () => {
 });
 
 describe("without a model", { concurrency: 1 }, () => {
-    let cache;
     before(async () => {
-        cache = mkdtempSync(path.join(tmpdir(), "memberwise-cache-"));
+        const cache = path.join(root, ".cache", "e2e", "empty-cache");
+        rmSync(cache, { recursive: true, force: true }); // of the run before; after a run the server may be writing still
         editor = await startEditor(REPOSITORY, { name: "bare", vsix: VSIX, settings: FOUND, env: { MEMBERWISE_CACHE: cache } });
     });
-    after(async () => {
-        await editor.close();
-        rmSync(cache, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 }); // the server may be writing still
-    });
+    after(() => editor.close());
 
     step("says that it has none, downloads it by a button, and tells how far the loading is", { timeout: 600_000 }, async () => {
         await editor.open("click/demo.py", USAGE);
