@@ -118,7 +118,7 @@ def test_prompts_complete_edit_and_begin_a_body(tmp_path: Path) -> None:
 
 
 def test_llama_cpp_writes_what_we_write_with_the_same_weights(tmp_path: Path) -> None:
-    pytest.importorskip("llama_cpp")
+    pytest.importorskip("llama_cpp", reason="the extra bench, which compiles for minutes, is not installed")
     network_of("llama").save_pretrained(tmp_path)
     export(tmp_path, tmp_path / "F16.gguf")
     prompt = [index * 7 % 60 for index in range(50)]

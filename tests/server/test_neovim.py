@@ -22,9 +22,7 @@ NEOVIM = str(BESIDE) if BESIDE.exists() else shutil.which("nvim")
 HAS_WHEEL = platform.system() == "Linux" and platform.machine() == "x86_64"
 
 
-@pytest.mark.skipif(
-    NEOVIM is None and not HAS_WHEEL, reason="there is no wheel of Neovim for this platform, and none is installed"
-)
+@pytest.mark.skipif(NEOVIM is None and not HAS_WHEEL, reason="no wheel of Neovim for this platform, and none installed")
 def test_a_session_of_editing(repository: Path) -> None:
     assert NEOVIM, "nvim is missing; `make setup` installs it"
     file = repository / "shop" / "neovim.py"
