@@ -23,8 +23,8 @@ Tell = Callable[[str], None]
 """Is told what the user has to know; from any thread."""
 
 
-def silent(share: float) -> None:
-    """A ``ReportShare`` for nobody."""
+def silent(*_: object) -> None:
+    """A report for nobody."""
 
 
 class Tokenizer(Protocol):

@@ -21,7 +21,7 @@ from pathlib import Path
 from generation.decoding.tokenizer import load_tokenizer
 from generation.decoding.vocabulary import encode_stem
 from generation.errors import ConfigError
-from generation.interfaces import Tokenizer
+from generation.interfaces import Tokenizer, silent
 from generation.marks.insertion import pieces
 from generation.marks.outline import indent_of
 from generation.marks.prompt import build_prompt
@@ -30,7 +30,7 @@ from generation.tools.member_index import MemberIndex
 from generation.training.corpus import CorpusFile, Split, read_files
 from generation.training.examples import TrainingExample, with_ends
 from generation.training.marking import MarkedFunction, read_marked
-from generation.training.storage import read_lines, silent, writing
+from generation.training.storage import read_lines, writing
 from generation.types import Definition
 
 HOLES_NAME = "holes.jsonl"

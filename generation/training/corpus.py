@@ -18,9 +18,10 @@ from pathlib import Path, PurePosixPath
 from generation.errors import ConfigError
 from generation.evaluation.sources import parse, python_files, read_text
 from generation.evaluation.tasks import is_left_out
+from generation.interfaces import silent
 from generation.marks.context import unix_newlines
 from generation.training.near_duplicates import NearDuplicates
-from generation.training.storage import read_lines, silent, writing
+from generation.training.storage import read_lines, writing
 
 FILES_NAME = "files.jsonl"
 VALIDATION = ("kombu", "rich", "Scrapy", "Werkzeug")

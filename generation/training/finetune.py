@@ -17,11 +17,12 @@ from typing import Any
 import torch
 
 from generation.errors import ConfigError
+from generation.interfaces import silent
 from generation.training import checkpoints
 from generation.training.examples import ExampleSource, TrainingExample
 from generation.training.network import AdaptedNetwork
 from generation.training.settings import TrainingSettings
-from generation.training.storage import saying_why, silent
+from generation.training.storage import saying_why
 from generation.training.team import Team
 
 LOG_NAME = "log.jsonl"

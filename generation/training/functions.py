@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from generation.evaluation.tasks import Task, collect_tasks, tasks_of
+from generation.interfaces import silent
 from generation.training.corpus import CorpusFile, Split, read_files
 from generation.training.near_duplicates import NearDuplicates
-from generation.training.storage import read_lines, silent, writing
+from generation.training.storage import read_lines, writing
 
 FUNCTIONS_NAME = "functions.jsonl"
 

@@ -24,12 +24,13 @@ from generation.evaluation.places import Places
 from generation.evaluation.positions import Position, positions
 from generation.evaluation.sources import parse
 from generation.evaluation.tasks import FunctionNode, functions_of
+from generation.interfaces import silent
 from generation.tools.member_index import MemberIndex
 from generation.tools.scope import bound_names
 from generation.tools.whole_files import AskedAttribute, WholeFileTool, WholeFunction
 from generation.training.corpus import CorpusFile, read_files
 from generation.training.functions import CorpusFunction, read_functions, shuffle_key
-from generation.training.storage import read_lines, saying_why, silent
+from generation.training.storage import read_lines, saying_why
 from generation.types import NameKind
 
 MARKED_NAME = "marked.jsonl"

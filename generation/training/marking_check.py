@@ -18,11 +18,11 @@ from generation.evaluation.places import Places
 from generation.evaluation.positions import positions
 from generation.evaluation.sources import parse
 from generation.evaluation.tasks import functions_of
+from generation.interfaces import silent
 from generation.tools.jedi_tool import JediTool
 from generation.tools.member_index import MemberIndex
 from generation.training.corpus import CorpusFile, read_files
 from generation.training.marking import MarkedFunction, own_names, read_marked
-from generation.training.storage import silent
 from generation.types import NameKind, ToolQuery
 
 

@@ -16,10 +16,6 @@ from typing import Any, TextIO
 from generation.errors import ConfigError
 
 
-def silent(*_: object) -> None:
-    """A report that tells nobody."""
-
-
 @contextmanager
 def writing(path: Path) -> Iterator[TextIO]:
     """A text file that takes its place when the block ends well; until then, and after an error, the old one stays.
