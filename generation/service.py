@@ -19,9 +19,8 @@ from generation.cache import cache_root
 from generation.config import DecodingConfig, GeneratorConfig, SamplingConfig, Trigger
 from generation.errors import ConfigError, ModelLoadError
 from generation.interfaces import Drafter, LanguageModel, ReportShare, Tell, silent
-from generation.marks.context import PromptContext
 from generation.marks.prompt import PromptShares, build_prompt, paper_prompt
-from generation.marks.relevance import wanted
+from generation.marks.typed_prompts import MOST_TYPED, TypedPrompts
 from generation.models.manifest import read_manifest
 from generation.source.files import SourceFile
 from generation.source.functions import FunctionSite, hole, replace_body
@@ -30,8 +29,8 @@ from generation.tools.checks import Problem, check
 from generation.tools.cursor import CursorSite
 from generation.tools.jedi_tool import JediTool
 from generation.tools.member_index import MemberIndex
+from generation.tools.prompt_definitions import prompt_context
 from generation.types import (
-    Definition,
     Finished,
     GenerationEvent,
     GenerationRequest,
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
     from generation.decoding.forcing import NextName
     from generation.decoding.generator import Generator
 
-_TYPED_TOKENS = 128  # of a function are typed before the code above it has to move, and to be read again
+_TYPED = PromptShares(step_tokens=128)  # so much of a function is typed before the code above it has to move
 REMOTE = "remote:"  # starts the name of a model that a server has
 _CANDIDATE_TEMPERATURE = 0.8  # of all but the first, where none is set
 
@@ -209,6 +208,7 @@ class Session:
             self.root, config.tool, index=self.index if decoding.index else None, repair=decoding.repair
         )
         self.warnings: tuple[str, ...] = self.tool.environment.warnings
+        self._typed_prompts = TypedPrompts()
         self._odds: Odds | None = None  # of drafts, learned from one request to the next
 
     def __enter__(self) -> Session:
@@ -255,6 +255,7 @@ class Session:
         max_tokens: int | None = None,
         cancel: threading.Event | None = None,
         deadline_s: float | None = None,
+        waited_for: bool = True,
     ) -> Iterator[GenerationEvent]:
         """Go on at a cursor; ``Finished.text`` starts with the name that is being typed.
 
@@ -264,8 +265,9 @@ class Session:
             max_tokens: the configured number when None.
             cancel: ends the generation when set.
             deadline_s: ends the generation after this many seconds.
+            waited_for: somebody waits, so that text that was read already is better than what fits best.
         """
-        request = self.cursor_request(site, path, max_tokens or self.config.max_tokens)
+        request = self.cursor_request(site, path, max_tokens or self.config.max_tokens, waited_for=waited_for)
         yield from self._stream(request, self.config.sampling, cancel, deadline_s)
 
     def candidates(
@@ -340,16 +342,22 @@ class Session:
             seed,
         )
 
-    def cursor_request(self, site: CursorSite, path: Path, max_tokens: int) -> GenerationRequest:
+    def cursor_request(
+        self, site: CursorSite, path: Path, max_tokens: int, *, waited_for: bool = True
+    ) -> GenerationRequest:
         """The hole at a cursor, with its prompt."""
         before = site.before + site.stem
         self.tool.prefetch(ToolQuery(self.root, path, before, site.after, NameKind.NAME))
+
+        def layout() -> str:
+            return self._prompt(path, before, site.after, site.owner, _TYPED)
+
         return GenerationRequest(
             self.root,
             path,
             site.before,
             site.after,
-            self._prompt(path, before, site.after, site.owner, PromptShares(step_tokens=_TYPED_TOKENS)),
+            self._typed_prompts.prompt(path, before, site.after, layout, waited_for=waited_for),
             site.indent,
             max_tokens,
             self.config.sampling.seed,
@@ -363,7 +371,8 @@ class Session:
         if not self.config.decoding.context:
             return paper_prompt(before)
         context = prompt_context(self.index, path, before, after, owner)
-        budget = min(self.config.decoding.prompt_tokens, self.model.context_tokens - self.config.max_tokens - 64)
+        room = self.model.context_tokens - self.config.max_tokens - 64 - (MOST_TYPED if shares else 0)
+        budget = min(self.config.decoding.prompt_tokens, room)
         return build_prompt(context, lambda text: len(self.model.tokenizer.encode(text)), budget, shares)
 
     def _stream(
@@ -402,30 +411,6 @@ class Session:
 
         self._odds = self._odds or Odds()
         return drafter_for(model, texts_around(model, request), self._odds)
-
-
-def prompt_context(index: MemberIndex, path: Path, before: str, after: str, owner: str) -> PromptContext:
-    """The hole, with what the repository's index knows of the names around it.
-
-    Args:
-        index: of the repository.
-        path: the file.
-        before: its text up to the hole.
-        after: its text behind the hole.
-        owner: qualified name of the class that the function is a method of, or "".
-    """
-    relative = path.relative_to(index.root).as_posix() if path.is_relative_to(index.root) else path.name
-    module = index.module_of(path)
-    members = tuple(index.class_members(module, owner)) if owner else ()
-    bare = PromptContext(relative, before, after, class_members=members, module=module)
-    asked = wanted(bare)
-    definitions: list[Definition] = index.definitions(asked.names)
-    for name in asked.modules:
-        definitions += index.module_definitions(name)
-    for definition in index.definitions(asked.classes):
-        if definition.kind == "class":
-            definitions += index.class_members(definition.module, definition.qualname)
-    return replace(bare, definitions=definitions)
 
 
 def apply(file: SourceFile, site: FunctionSite, finished: Finished, first_party: Collection[str] = ()) -> str:

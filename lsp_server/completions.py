@@ -23,9 +23,10 @@ from lsp_server.completion_cache import CompletionCache, Place
 from lsp_server.decode_thread import DecodeThread, Job
 from lsp_server.rhythm import Rhythm
 from lsp_server.settings import Settings
-from lsp_server.writing import Completion, OnText, Request, Signals, write_completion
+from lsp_server.writing import Completion, OnText, Request, Signals, read_ahead, write_completion
 
 CONTENT_MODIFIED, SERVER_CANCELLED = -32801, -32802
+_IDLE_S = 0.5  # behind a completion, before the next ones are prepared for
 _ORPHAN_S = 1.0  # how long a generation goes on that nobody asks for
 
 
@@ -117,6 +118,7 @@ class Completions:
         self._settings = settings
         self._documents: dict[str, _Document] = {}
         self.cache: CompletionCache[Completion] = CompletionCache()
+        self._ahead: Job[None] | None = None
 
     async def answer(self, request: Request, on_text: OnText | None = None) -> Answer:
         """The completion at a place.
@@ -141,6 +143,19 @@ class Completions:
                 answer = await self._outcome(generation, request.place, ended, on_text)
                 if answer is not None:
                     return answer
+
+    def read_ahead(self, request: Request) -> None:
+        """Read the prompt of a place where somebody may soon type; all else the model is wanted for comes first."""
+        if self.running:
+            return
+        if self._ahead is not None:
+            self._ahead.cancel()
+        self._ahead = self._thread.submit(partial(read_ahead, request, self._settings()), gives_way=True)
+
+    def _prepare(self, request: Request) -> None:
+        """Behind a completion: the place as it is now, unless the cursor has gone on to another."""
+        if self._ahead is None or self._ahead.result.done():
+            self.read_ahead(request)
 
     def changed(self, place_uri: str, text: tuple[str, str] | None) -> None:
         """A document changed; ``text`` is what stands around the end of the change.
@@ -251,6 +266,7 @@ class Completions:
         stopped = generation.job is None or generation.job.stop.is_set()
         if not done.cancelled() and done.exception() is None and not stopped:
             self.cache.put(generation.request.place, done.result(), long=generation.request.invoked)
+            done.get_loop().call_later(_IDLE_S, self._prepare, generation.request)
 
     # ------------------------------------------------------------------------------------------ waiting
 

@@ -28,10 +28,10 @@ class Job(Generic[T]):
         result: on the event loop; cancelled when the job was stopped before its turn.
     """
 
-    def __init__(self, work: Work[T], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, work: Work[T], loop: asyncio.AbstractEventLoop, stop: threading.Event | None = None) -> None:
         self.work = work
         self.loop = loop
-        self.stop = threading.Event()
+        self.stop = stop or threading.Event()
         self.result: asyncio.Future[T] = loop.create_future()
 
     def cancel(self) -> None:
@@ -47,6 +47,17 @@ class Job(Generic[T]):
             _call(self.loop, _resolve, self.result, repeated(self.work, self.stop), None)
         except BaseException as error:  # noqa: BLE001 - whatever went wrong belongs to the one who asked
             _call(self.loop, _resolve, self.result, None, error)
+
+
+class _UntilAnother(threading.Event):
+    """Is set, too, as soon as other work waits."""
+
+    def __init__(self, jobs: queue.SimpleQueue[Job[Any]]) -> None:
+        super().__init__()
+        self._jobs = jobs
+
+    def is_set(self) -> bool:
+        return super().is_set() or not self._jobs.empty()
 
 
 class Worker:
@@ -77,9 +88,9 @@ class DecodeThread:
         self._worker = worker or Worker()
         self._jobs: set[Job[Any]] = set()
 
-    def submit(self, work: Work[T]) -> Job[T]:
-        """Run ``work`` when its turn comes."""
-        job = Job(work, self._loop)
+    def submit(self, work: Work[T], *, gives_way: bool = False) -> Job[T]:
+        """Run ``work`` when its turn comes; work that gives way is stopped as soon as any other waits."""
+        job = Job(work, self._loop, _UntilAnother(self._worker.jobs) if gives_way else None)
         self._jobs.add(job)
         job.result.add_done_callback(lambda _: self._jobs.discard(job))
         self._worker.jobs.put(job)

@@ -20,6 +20,7 @@ STATUS = "memberwise/status"
 STATISTICS = "memberwise/statistics"
 
 # Notifications of the client
+DID_MOVE_CURSOR = "memberwise/didMoveCursor"
 DID_SHOW_COMPLETION = "memberwise/didShowCompletion"
 DID_ACCEPT_COMPLETION = "memberwise/didAcceptCompletion"
 DID_PARTIALLY_ACCEPT_COMPLETION = "memberwise/didPartiallyAcceptCompletion"
@@ -36,6 +37,7 @@ METHODS = (
     EXPLAIN,
     STATUS,
     STATISTICS,
+    DID_MOVE_CURSOR,
     DID_SHOW_COMPLETION,
     DID_ACCEPT_COMPLETION,
     DID_PARTIALLY_ACCEPT_COMPLETION,

@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Event
 
 from generation.errors import TargetError
+from generation.interfaces import silent
 from generation.service import Session
 from generation.tools.cursor import CursorSite, find_cursor
 from generation.types import (
@@ -86,7 +87,9 @@ class Signals:
         self.reading = False
 
 
-def write_completion(request: Request, settings: Settings, signals: Signals, stop: Event, show: OnText) -> Completion:
+def write_completion(
+    request: Request, settings: Settings, signals: Signals, stop: Event, show: OnText, *, waited_for: bool = True
+) -> Completion:
     """Generate; runs on the thread that may touch the model.
 
     Args:
@@ -95,6 +98,7 @@ def write_completion(request: Request, settings: Settings, signals: Signals, sto
         signals: whether to write.
         stop: ends it at once.
         show: is called with the text so far.
+        waited_for: somebody waits for it.
     """
     signals.reading = True
     place = request.place
@@ -106,9 +110,22 @@ def write_completion(request: Request, settings: Settings, signals: Signals, sto
         site = _with_extent(site, Extent(settings.inline))
     tokens = settings.line_tokens if site.extent is Extent.LINE else settings.block_tokens
     events = request.session.complete(
-        site, request.path, max_tokens=tokens, cancel=stop, deadline_s=settings.deadline_ms / 1000
+        site,
+        request.path,
+        max_tokens=tokens,
+        cancel=stop,
+        deadline_s=settings.deadline_ms / 1000,
+        waited_for=waited_for,
     )
     return _collect(_paused(events, signals, stop), site, show)
+
+
+def read_ahead(request: Request, settings: Settings, stop: Event) -> None:
+    """Read what a completion would have to read, and write nothing."""
+    signals = Signals()
+    signals.unwanted = True
+    signals.write.set()
+    write_completion(request, settings, signals, stop, silent, waited_for=False)
 
 
 def _paused(events: Iterator[GenerationEvent], signals: Signals, stop: Event) -> Iterator[GenerationEvent]:

@@ -29,7 +29,7 @@ def add_parser(parts: Subparsers) -> None:
     parser.add_argument("--only", metavar="A", help="this one of them (the first)")
     parser.add_argument("--lengths", default="7800", metavar="A,B", help="tokens of the prompts (7800)")
     parser.add_argument("--needles", type=int, default=4, metavar="N", help="planted at each length (4)")
-    parser.add_argument("--threads", type=int, metavar="N", help="of a forward (half of the cores)")
+    parser.add_argument("--threads", type=int, metavar="N", help="of a forward (the cores)")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
     parser.set_defaults(run=run)
 

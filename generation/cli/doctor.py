@@ -95,13 +95,11 @@ def _check_model() -> list[str]:
     print(f"model {model.name}: loaded in {time.perf_counter() - started_s:.1f} s with its libraries")
     engine = loading.choose_engine(resolve("default"))
     print(f"it runs in {engine.dtype} by {engine.reason}")
-    print(_speed(model))
+    print(_speed(model, loading.usual_threads(engine)))
     return []
 
 
-def _speed(model: LanguageModel) -> str:
-    from generation.decoding import loading
-
+def _speed(model: LanguageModel, threads: int) -> str:
     prompt = (model.tokenizer.encode("def add(a, b):\n    return a + b\n\n") * _PROMPT_TOKENS)[:_PROMPT_TOKENS]
     model.start(prompt[::-1]).close()  # not the same prompt, of which nothing would have to be read again
     started_s = time.perf_counter()
@@ -114,5 +112,5 @@ def _speed(model: LanguageModel) -> str:
     state.close()
     return (
         f"reads {_PROMPT_TOKENS / read_s:.0f} tokens/s, writes {_DECODED_TOKENS / written_s:.0f} tokens/s "
-        f"({loading.default_threads()} thread(s))"
+        f"({threads} thread(s))"
     )

@@ -115,14 +115,14 @@ class IdentifierSearch:
             self._followed[node] = self._sampler.choose(logits)
         return self._followed[node]
 
-    def look_ahead(self, node: int, limit: int, until: str = "\n") -> str:
-        """At most ``limit`` tokens of what the model would write after ``node``; ends with one that holds ``until``."""
+    def look_ahead(self, node: int, limit: int, enough: Callable[[str], bool] = bool) -> str:
+        """What the model would write after ``node``: at most ``limit`` tokens, no more when they are ``enough``."""
         text = ""
         for _ in range(limit):
             token_id = self.following(node)
             piece = self._vocabulary.bytes_of(token_id).decode("utf-8", errors="replace")
             text += piece
-            if until in piece or not piece:
+            if not piece or enough(text):
                 break
             node = self.trie.insert([*self._tokens(node), token_id])
         return text

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from generation.decoding.llama.shape import LlamaShape
 
 _LIBRARIES_LOADED, _NETWORK_LOADED, _WEIGHTS_LOADED = 0.2, 0.5, 0.9  # of the time of a first load, about
+_MOST_OWN_THREADS = 8  # a model that needs our kernels to be quick is too small for more
 _ROOM_TOKENS = 512  # that a prompt leaves for what is written
 DTYPES = ("auto", "int8", "float32", "bfloat16")
 
@@ -61,7 +62,7 @@ def load_model(
         path: the folder, as ``generation.models.resolve`` finds it.
         dtype: ``int8``, ``float32``, ``bfloat16``, or ``auto``: int8 for the families that our own kernels run, else
             bfloat16 where the processor computes with it, else float32.
-        threads: threads of a forward; None is half of the cores, at least one.
+        threads: threads of a forward; None is ``usual_threads()``.
         adapter: an adapter folder, which is added to the weights.
         report: is told how far it is. The first load of a model converts it, which takes most of the time.
         context_tokens: longest sequence; None is what the model was trained for.
@@ -80,10 +81,12 @@ def load_model(
     from generation.decoding.tokenizer import load_tokenizer
 
     added = _fitting_adapter(adapter, path)
-    count = threads or default_threads()
-    torch.set_num_threads(count)
     report(_LIBRARIES_LOADED)
     engine = choose_engine(path, dtype)
+    count = threads or usual_threads(engine)
+    # Beside our own kernels torch does what one thread does at once; its threads spin while they wait for each other,
+    # and where one has lost its core to another program every such trifle takes milliseconds.
+    torch.set_num_threads(1 if engine.kernels else count)
     costs_key = f"{path.resolve().name} {engine.dtype} {engine.reason} {count} {processor()}"
     _require_length(engine, context_tokens, selection)
     if engine.kernels is None or engine.shape is None:
@@ -230,8 +233,21 @@ def cpu_dtype() -> str:
     return "bfloat16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "float32"
 
 
+def usual_threads(engine: Engine) -> int:
+    """Where our own kernels compute, all cores but no more than eight; else what suits torch.
+
+    The kernels hand out work in small pieces and sleep when there is none, so that beside a busy neighbour they are no
+    slower than one thread (``memberwise bench threads``).
+    """
+    if engine.kernels is None:
+        return default_threads()
+    import psutil
+
+    return min(psutil.cpu_count(logical=False) or os.cpu_count() or 1, _MOST_OWN_THREADS)
+
+
 def default_threads() -> int:
-    """Half of the cores, at least one.
+    """Of torch: half of the cores, at least one.
 
     torch's threads wait for each other by spinning, so one that has to share its core with another program holds up
     all: on two busy cores, two threads were ten times slower than one.

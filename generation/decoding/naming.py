@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import keyword
 from dataclasses import dataclass
+from functools import partial
 
 from generation.config import DecodingConfig
 from generation.decoding.choice import IdentifierSearch
-from generation.decoding.triggers import TriggerPoint, binds
+from generation.decoding.triggers import TriggerPoint, binds, is_decided
 from generation.types import ImportNeeded, NameKind, Suggestion, ToolAnswer
 
 NEVER_ASKED = frozenset(keyword.kwlist)
@@ -77,8 +78,8 @@ def _may_be_new(search: IdentifierSearch, answer: ToolAnswer, point: TriggerPoin
         return not answer.trusted
     if not point.expected.may_bind:
         return False
-    until = " in" if point.expected.bracket else "\n"  # the loop of a comprehension may stand on a later line
-    return binds(free.name, point.expected, search.look_ahead(free.node, _LOOK_AHEAD_TOKENS, until))
+    decided = partial(is_decided, point.expected)
+    return binds(free.name, point.expected, search.look_ahead(free.node, _LOOK_AHEAD_TOKENS, decided))
 
 
 def _needing_import(search: IdentifierSearch, answer: ToolAnswer, free: FreePath, config: DecodingConfig) -> Decision:

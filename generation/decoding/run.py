@@ -216,15 +216,23 @@ class Run:
         return loops(self.block.text)
 
     def _choose(self) -> int:
-        """The next token. A block without a statement cannot end, nor one inside of it."""
+        """The next token. A block without a statement cannot end, nor one inside of it; no cursor opens a comment."""
         logits = self.state.next_logits.masked_fill(self._barred(), -torch.inf)
         logits[self._refused.get(len(self.state.token_ids), [])] = -torch.inf
         token_id = self.sampler.choose(logits)
         may_end = self._may_end
-        while not may_end and self._ends(token_id) and logits.isfinite().sum() > 1:
+        while (not may_end and self._ends(token_id)) or self._opens_comment(token_id):
+            if logits.isfinite().sum() <= 1:
+                break
             logits[token_id] = -torch.inf
             token_id = self.sampler.choose(logits)
         return token_id
+
+    def _opens_comment(self, token_id: int) -> bool:
+        """Whether what is written at a cursor would start with a comment: who types there waits for code."""
+        if self.request.extent is Extent.BODY or self.block.has_statement or not self.block.scanner.in_code:
+            return False
+        return self.detokenizer.preview(self.vocabulary.bytes_of(token_id)).lstrip().startswith("#")
 
     @property
     def _may_end(self) -> bool:

@@ -19,6 +19,7 @@ _TEXT = re.compile(
     r"\"\"\".*?(?:\"\"\"|\Z)|'''.*?(?:'''|\Z)|#[^\n]*|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", re.DOTALL
 )  # strings and comments
 _ASSIGNS = re.compile(r"\s*(:=|=(?!=))")
+_AFTER_EXPRESSION = re.compile(r"\s*(->|:|=)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +103,22 @@ def binds(name: str, expected: ExpectedName, following: str) -> bool:
     if not expected.bracket:
         return following.lstrip(" ").startswith((",", ":"))
     return re.search(rf"\bfor\b[^:]*\b{re.escape(name)}\b[^:]*\bin\b", following) is not None
+
+
+def is_decided(expected: ExpectedName, following: str) -> bool:
+    """Whether what ``binds`` says of a name with ``following`` behind it is sure, whatever comes next.
+
+    A comprehension may bind a name of brackets that are closed by then: `[f(x) for x in y]`.
+    """
+    if "\n" in following and not expected.bracket:
+        return True
+    if not expected.bracket or expected.kind is NameKind.ATTRIBUTE or _ASSIGNS.match(following):
+        return len(following.strip()) >= 2
+    if re.search(r"\bin\b", following):
+        return True
+    open_brackets = 1
+    for end, character in enumerate(following, start=1):
+        open_brackets += (character in "([{") - (character in ")]}")
+        if open_brackets == 0:
+            return _AFTER_EXPRESSION.match(following, end) is not None
+    return False

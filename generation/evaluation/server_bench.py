@@ -1,9 +1,10 @@
 """How quick the language server is to somebody who types: the real process, real files, replayed typing.
 
-A function's body is taken out of a real file and typed again, key by key, in bursts with pauses, with a slip and a
-backspace now and then. A completion is asked for at every key, the one before is cancelled, as editors do; what is
-offered in a pause and is what comes next is accepted. Every random choice follows from the seed. Knows the protocol and
-nothing of the server's code. Start reading at ``measure``.
+A function's body is taken out of a real file. Somebody opens the file, looks at it with the cursor where the body
+belongs, and types it again, key by key, in bursts with pauses, with a slip and a backspace now and then. A completion
+is asked for at every key, the one before is cancelled, as editors do; what is offered in a pause and is what comes
+next is accepted. Every random choice follows from the seed. Knows the protocol and nothing of the server's code.
+Start reading at ``measure``.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from generation.evaluation.tasks import Task, collect_tasks
 
 DEBOUNCE_MS = 75
 MOST_KEYS = 120  # of one body
-_KEY_S, _PAUSE_S = (0.05, 0.12), (0.4, 1.2)
+_KEY_S, _PAUSE_S, _ARRIVAL_S = (0.05, 0.12), (0.4, 1.2), (1.5, 3.0)
 _PATIENCE_S = 2.0  # longer than that nobody looks
 _SLIP = 0.03
 _PAUSES = 0.06  # share of keys after which somebody stops and looks
@@ -41,6 +42,7 @@ class Times:
     initialize_ms: list[float] = field(default_factory=list)
     ready_ms: list[float] = field(default_factory=list)
     first_text_ms: list[float] = field(default_factory=list)
+    cold_first_text_ms: list[float] = field(default_factory=list)
     full_ms: list[float] = field(default_factory=list)
     cached_ms: list[float] = field(default_factory=list)
     cancel_ms: list[float] = field(default_factory=list)
@@ -89,6 +91,8 @@ def measure(
             typist.warm_up()
             for task in _chosen(root, name, functions, seed):
                 typist.write(task, keys)
+            for task in _chosen(root, name, functions, seed + 1):
+                typist.probe_cold(task)
             typist.probe_cancel()
             typist.probe_overhead()
             times.rss_mb = max(times.rss_mb, memory_mb(server))
@@ -178,15 +182,17 @@ class _Typist:
         assert text is not None
         body = text[task.start : task.end].rstrip()[:keys]
         self.open(task.path, text[: task.start], text[task.end :])
+        self.arrive()
         before_s = _cpu_s(self.server)
         written = 0
         while written < len(body):
             if self.chance.random() < _SLIP:
                 self.slip()
-            self.key(body[written])
-            written += 1
+            pressed = _pressed(body[written:])
+            self.key(pressed)
+            written += len(pressed)
             self.request()
-            if body[written - 1 : written + 1].isspace() or self.chance.random() < _PAUSES:
+            if "\n" in pressed or self.chance.random() < _PAUSES:
                 written += self.look(body[written:])
             else:
                 time.sleep(self.chance.uniform(*_KEY_S))
@@ -198,6 +204,12 @@ class _Typist:
         self.uri, self.version = (self.root / path).as_uri(), self.version + 1
         self.text, self.offset = before + after, len(before)
         self.server.open(self.uri, self.text, self.version)
+
+    def arrive(self) -> None:
+        """Rest with the cursor where something is to be written, as somebody does who has just come to a place."""
+        place = {"textDocument": {"uri": self.uri}, "position": position(*self.place())}
+        self.server.notify("memberwise/didMoveCursor", place)
+        time.sleep(self.chance.uniform(*_ARRIVAL_S))
 
     def key(self, text: str) -> None:
         """Insert text at the cursor."""
@@ -313,6 +325,19 @@ class _Typist:
         )
         self.server.answer(self.start(), _WAIT_S * 4)
 
+    def probe_cold(self, task: Task) -> None:
+        """The first text in a file that is opened and typed into at once."""
+        text = read_text(self.root / task.path)
+        assert text is not None
+        self.open(task.path, text[: task.start], text[task.end :])
+        body = text[task.start : task.end]
+        self.key(body[: len(body) - len(body.lstrip())])
+        number = self.start()
+        answer = self.server.answer(number, _WAIT_S)
+        if answer.get("result", {}).get("items"):
+            first_s: float = self.server.first_text_at.get(f"bench-{number}", answer["at"])
+            self.times.cold_first_text_ms.append((first_s - self.server.sent_at[number]) * 1000 - DEBOUNCE_MS)
+
     def probe_cancel(self) -> None:
         """How long a cancel takes to be answered and to free the model, in the prompt as well as later."""
         for number in range(_PROBES):
@@ -337,6 +362,12 @@ class _Typist:
             started_s = time.perf_counter()
             self.server.result("memberwise/status", None)
             self.times.overhead_ms.append((time.perf_counter() - started_s) * 1000)
+
+
+def _pressed(coming: str) -> str:
+    """What the next key brings: of a new line the indentation too, which editors put there."""
+    rest = coming.lstrip()
+    return coming[: len(coming) - len(rest)] if coming.startswith("\n") else coming[:1]
 
 
 def _typed(before: str) -> str:

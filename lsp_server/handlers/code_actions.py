@@ -9,7 +9,7 @@ from generation.source.files import LIMIT_BYTES
 from generation.source.functions import FunctionSite, list_functions
 from lsp_server.documents import Snapshot
 from lsp_server.extensions import GENERATE_BODY
-from lsp_server.handlers.inline_completion import opened
+from lsp_server.handlers.inline_completion import opened, read_ahead
 from lsp_server.server import MemberwiseServer
 
 _TITLE = "Generate body"
@@ -35,6 +35,7 @@ def register(server: MemberwiseServer) -> None:
         only = params.context.only
         if only and not any(types.CodeActionKind.RefactorRewrite.value.startswith(str(kind)) for kind in only):
             return []
+        read_ahead(server, snapshot, params.range.start)  # editors ask wherever the cursor rests
         line = params.range.start.line
         stubs = await server.run_reading(_stubs, snapshot)
         return [_action(server, snapshot, site) for site in stubs if _holds(snapshot, site, line)]

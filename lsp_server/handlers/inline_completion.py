@@ -70,6 +70,16 @@ async def offer(
     return types.InlineCompletionItem(insert, filter_text=insert, range=span, command=command), record
 
 
+def read_ahead(server: MemberwiseServer, snapshot: Snapshot, position: types.Position) -> None:
+    """Prepare for a completion where the cursor rests; nothing where none could be asked for."""
+    if server.unready(snapshot.path) or _unwanted(server, invoked=False):
+        return
+    session, inside = server.repositories.of(snapshot.path)
+    assert session is not None
+    place = Place(snapshot.uri, *snapshot.around(snapshot.lines.offset(position)))
+    server.completions.read_ahead(Request(place, inside, session, invoked=False))
+
+
 def opened(server: MemberwiseServer, uri: str) -> Snapshot:
     """The current version of a document.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 import cattrs
 from lsprotocol import types
@@ -15,16 +15,21 @@ from generation.types import ToolCalled
 from lsp_server import extensions, statistics
 from lsp_server.documents import Snapshot
 from lsp_server.extensions import PartlyAcceptedParams, ShownParams, payload, read_payload
-from lsp_server.handlers.inline_completion import offer, opened
+from lsp_server.handlers.inline_completion import offer, opened, read_ahead
 from lsp_server.records import Record
 from lsp_server.server import MemberwiseServer
 
 _APPLY_S = 10.0
+T = TypeVar("T")
 
 
 def register(server: MemberwiseServer) -> None:
     """Register the handlers."""
+    _register_requests(server)
+    _register_notifications(server)
 
+
+def _register_requests(server: MemberwiseServer) -> None:
     @server.feature(extensions.STREAM_INLINE_COMPLETION)
     async def stream_inline_completion(params: Any) -> dict[str, Any]:
         return await _stream(server, params)
@@ -44,6 +49,14 @@ def register(server: MemberwiseServer) -> None:
         total = statistics.read() if server.settings.statistics else {}
         return {"session": dict(server.records.counts), "total": dict(total), "decoding": server.decode.busy}
 
+
+def _register_notifications(server: MemberwiseServer) -> None:
+    @server.feature(extensions.DID_MOVE_CURSOR)
+    def did_move_cursor(params: Any) -> None:
+        place = _structured(server, params, types.TextDocumentPositionParams)
+        if snapshot := server.documents.get(place.text_document.uri):
+            read_ahead(server, snapshot, place.position)
+
     @server.feature(extensions.DID_SHOW_COMPLETION)
     def did_show(params: Any) -> None:
         if server.records.get(read_payload(ShownParams, params).id):
@@ -60,10 +73,7 @@ def register(server: MemberwiseServer) -> None:
 
 
 async def _stream(server: MemberwiseServer, params: Any) -> dict[str, Any]:
-    try:
-        wanted = server.protocol._converter.structure(params, types.InlineCompletionParams)
-    except (cattrs.ClassValidationError, TypeError, KeyError) as error:
-        raise JsonRpcInvalidParams("the params are those of textDocument/inlineCompletion") from error
+    wanted = _structured(server, params, types.InlineCompletionParams)
     token = params.get("partialResultToken")
 
     def show(text: str) -> None:
@@ -77,6 +87,13 @@ async def _stream(server: MemberwiseServer, params: Any) -> dict[str, Any]:
     snapshot = opened(server, record.uri)
     edits = [server.protocol._converter.unstructure(edit) for edit in imports_of(server, record, snapshot)]
     return {"items": [{**plain, "id": record.id, "cached": record.cached, "additionalTextEdits": edits}]}
+
+
+def _structured(server: MemberwiseServer, params: Any, kind: type[T]) -> T:
+    try:
+        return server.protocol._converter.structure(params, kind)
+    except (cattrs.ClassValidationError, TypeError, KeyError) as error:
+        raise JsonRpcInvalidParams(f"the params are {kind.__name__} of the protocol") from error
 
 
 def imports_of(server: MemberwiseServer, record: Record, snapshot: Snapshot) -> list[types.TextEdit]:

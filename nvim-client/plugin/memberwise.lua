@@ -22,6 +22,7 @@ vim.api.nvim_create_autocmd('LspAttach', {
     local client = vim.lsp.get_client_by_id(event.data.client_id)
     if client and client.name == 'memberwise' then
       require('memberwise.inline').attach(client, event.buf)
+      require('memberwise.cursor').attach(client, event.buf)
     end
   end,
 })

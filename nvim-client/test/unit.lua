@@ -15,6 +15,28 @@ local function same(what, found, wanted)
   end
 end
 
+-- where the cursor rests
+local told = {}
+local listener = {
+  offset_encoding = 'utf-16',
+  is_stopped = function()
+    return false
+  end,
+  notify = function(_, method, params)
+    table.insert(told, method .. ' ' .. params.position.line)
+  end,
+}
+vim.api.nvim_buf_set_lines(0, 0, -1, true, { 'a = 1', 'b = 2' })
+require('memberwise.cursor').attach(listener, vim.api.nvim_get_current_buf())
+vim.api.nvim_win_set_cursor(0, { 2, 0 })
+for _ = 1, 3 do
+  vim.api.nvim_exec_autocmds('CursorMoved', { buffer = 0 })
+end
+vim.wait(1000, function()
+  return #told > 1
+end)
+same('the cursor', told, { 'memberwise/didMoveCursor 0', 'memberwise/didMoveCursor 1' })
+
 -- what is still to come
 same('nothing typed', parts.rest('get()', ''), 'get()')
 same('typed through', parts.rest('get()', 'ge'), 't()')

@@ -45,7 +45,6 @@ def text_of(events: Sequence[object]) -> str:
         ("        x = ", "print(1)\n        y = 2\n", "print(1)"),
         ("        x = print(", "1,\n            2)\n        y = 2\n", "1,\n            2)"),
         ("        ", "x = 1\n        y = 2\n", "x = 1"),
-        ("        ", "# why\n        x = 1\n        y = 2\n", "# why\n        x = 1"),
         ("        # no", "te\n        x = 1\n", "te"),
         ("        x = 1", "\n        y = 2\n", ""),
         ("        if self:", "\n            y = 2\n", ""),
@@ -53,6 +52,12 @@ def text_of(events: Sequence[object]) -> str:
 )
 def test_a_line_ends_with_its_statement(stem: str, script: str, text: str) -> None:
     assert text_of(run(stem, (script, 1.0))) == text
+
+
+@pytest.mark.parametrize("extent", [Extent.LINE, Extent.BLOCK])
+def test_who_waits_for_code_gets_no_comment_first(extent: Extent) -> None:
+    texts = (("# why\n        x = 1\n", 0.9), ("y = 2  # so\n", 0.1))
+    assert text_of(run("        ", *texts, extent=extent)) == "y = 2  # so"
 
 
 def test_a_block_ends_where_it_is_left() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from generation.decoding.triggers import binds, find_trigger, function_start, is_familiar
+from generation.decoding.triggers import binds, find_trigger, function_start, is_decided, is_familiar
 from generation.source.lexer import ExpectedName, Scanner
 from generation.types import NameKind
 
@@ -45,12 +45,18 @@ def test_find_trigger(before: str, piece: str, glue: str | None, word: str | Non
         (NameKind.NAME, "[", ".name\n    for b, a in c]", True),
         (NameKind.NAME, "[", " for c in b]", False),
         (NameKind.NAME, "(", " := f())", True),
+        (NameKind.NAME, "(", ") for a in b]", True),
+        (NameKind.NAME, "(", ".x) -> None:", False),
+        (NameKind.NAME, "(", " == 1)", False),
         (NameKind.ATTRIBUTE, "", " = 1", True),
         (NameKind.ATTRIBUTE, "", ", b", False),
     ],
 )
 def test_binds(kind: NameKind, bracket: str, following: str, new: bool) -> None:
-    assert binds("a", ExpectedName(kind, True, bracket), following) is new
+    expected = ExpectedName(kind, True, bracket)
+    assert binds("a", expected, following) is new
+    sure = next((end for end in range(len(following)) if is_decided(expected, following[:end])), len(following))
+    assert binds("a", expected, following[:sure]) is new
     assert not binds("a", ExpectedName(kind, False, bracket), following)
 
 

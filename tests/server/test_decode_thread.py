@@ -67,6 +67,23 @@ def test_two_servers_share_a_worker_and_one_of_them_can_close() -> None:
     asyncio.run(run())
 
 
+def test_work_that_gives_way_is_stopped_by_any_other() -> None:
+    async def run() -> None:
+        worker = Worker()
+        first, second = (DecodeThread(asyncio.get_running_loop(), worker) for _ in range(2))
+
+        def until_stopped(stop: threading.Event) -> str:
+            return "gave way" if any(stop.is_set() or stop.wait(0.001) for _ in range(5000)) else "left alone"
+
+        ahead = first.submit(until_stopped, gives_way=True)
+        await asyncio.sleep(0.02)
+        assert not ahead.result.done()
+        assert await second.submit(lambda _stop: "done").result == "done"
+        assert await ahead.result == "gave way"
+
+    asyncio.run(run())
+
+
 def test_a_parser_that_another_thread_disturbed_is_asked_again() -> None:
     calls: list[int] = []
 

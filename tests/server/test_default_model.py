@@ -105,3 +105,31 @@ def test_it_ends_at_once_in_the_middle_of_a_generation(repository: Path, uri: st
         client.notify("exit", None)
         client.process.wait(5)
         assert time.perf_counter() - started_s < 2
+
+
+def read_ms(client: Client, uri: str, head: str, *, ahead: bool) -> float:
+    """How long the prompt took to read of a completion in a new file, where the cursor had rested or not."""
+    line, character = place(client, uri, f"{head}    return ledger.en$0\n")
+    if ahead:
+        moved = {"textDocument": {"uri": uri}, "position": position(line, character)}
+        client.notify("memberwise/didMoveCursor", moved)
+        while not client.result("memberwise/statistics", None)["decoding"]:
+            time.sleep(0.001)
+        while client.result("memberwise/statistics", None)["decoding"]:
+            time.sleep(0.01)
+    assert client.result(INLINE, inline(uri, line, character), 120)["items"]
+    return float(client.result("memberwise/explain", None)["statistics"]["prefillMs"])
+
+
+def test_where_the_cursor_rests_the_prompt_is_read_before_it_is_needed(server: Client, uri: str) -> None:
+    filler = "".join(f"first_{number} = {number}\n" for number in range(60))
+    cold = read_ms(server, f"{uri}a.py", filler + LEDGER, ahead=False)
+    warm = read_ms(server, f"{uri}b.py", filler.replace("first", "second") + LEDGER, ahead=True)
+    assert warm < cold / 2
+
+
+def test_a_cursor_nobody_can_place_is_no_harm(server: Client, uri: str) -> None:
+    for params in (None, {}, {"textDocument": {"uri": "file:///nowhere.py"}, "position": position(1, 1)}):
+        server.notify("memberwise/didMoveCursor", params)
+    line, character = place(server, uri, f"{LEDGER}    return ledger.en$0\n")
+    assert server.result(INLINE, inline(uri, line, character), 120)["items"]

@@ -2,7 +2,8 @@
 //
 // Indices are handed out one by one, so a thread that the system has put aside takes no work with it beyond the index
 // it holds. Waiting threads look for work for some microseconds and then sleep: a loop must not spin against a
-// neighbour that needs the core.
+// neighbour that needs the core. Where threads have a priority of their own (Linux), helpers have a lower one than the
+// thread they help: whoever answers an editor, or the tool that the model will wait for, gets their core at once.
 #pragma once
 
 #include <atomic>
@@ -11,6 +12,12 @@
 #include <mutex>
 #include <thread>
 #include <vector>
+
+#if defined(__linux__)
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 static inline void relax() {
 #if defined(__x86_64__)
@@ -63,13 +70,20 @@ class Threads {
     }
 
   private:
-    static constexpr int spin_limit = 2000;
+    static constexpr int spin_limit = 2000, niceness = 5;
 
     void take(const std::function<void(int, int)>& task, int count, int thread) {
         for (int index; (index = next.fetch_add(1)) < count;) task(index, thread);
     }
 
+    static void stand_back() {
+#if defined(__linux__)
+        setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), getpriority(PRIO_PROCESS, 0) + niceness);
+#endif
+    }
+
     void serve(int number) {
+        stand_back();
         unsigned seen = 0;
         while (true) {
             for (int spins = 0; spins < spin_limit && round.load(std::memory_order_acquire) == seen; spins++) relax();
