@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -188,6 +189,32 @@ def test_runs_that_are_killed_lose_nothing_and_repeat_nothing(plan: BatchPlan, r
     assert [process.wait(120) for process in processes] == [0, 0]
     keys = [(line["path"], line["function"]) for line in read_lines(out / "records.jsonl")[0]]
     assert len(keys) == len(set(keys)) == 13
+
+
+def test_a_full_disk_ends_the_run_and_loses_nothing(plan: BatchPlan, root: Path, tmp_path: Path) -> None:
+    """A limit of the process on the size of files is as good: the write fails in the middle of a line."""
+    out = tmp_path / "full"
+    full = (
+        "import resource, signal\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (BYTES, resource.RLIM_INFINITY))\n"
+    )
+    command = [sys.executable, "-c", SCRIPT, str(root), str(out)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    whole = subprocess.run(command, env=environment, timeout=100, check=True, capture_output=True)
+    assert whole.returncode == 0
+    records = (out / "records.jsonl").read_bytes()
+    size = records.index(b"\n") + 200  # the second record does not fit
+    shutil.rmtree(out)
+    limited = [sys.executable, "-c", full.replace("BYTES", str(size)) + SCRIPT, str(root), str(out)]
+    done = subprocess.run(limited, env=environment, timeout=100, check=False, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert f"cannot write to {out / 'records.jsonl'}" in done.stderr
+    assert "make room, what is there is kept" in done.stderr
+    assert _count(out) == 1
+    subprocess.run(command, env=environment, timeout=100, check=True, capture_output=True)
+    keys = [(line["path"], line["function"]) for line in read_lines(out / "records.jsonl")[0]]
+    assert len(keys) == len(set(keys)) == records.count(b"\n")
 
 
 def _count(out: Path) -> int:

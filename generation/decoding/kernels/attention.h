@@ -29,17 +29,17 @@ static void score_keys(const float* const* queries, const KV* keys, int size, in
     constexpr int parts = KEYS / WIDE;
     for (int slot = 0; slot < end; slot += KEYS) {
         const KV* block = keys + (size_t)slot * size;
-        wide sums[Q][parts] = {};
+        wide sums[Q * parts];
+        times<Q * parts>([&](auto i) INLINE { sums[i] = wide{}; });
         for (int d = 0; d < size; d++) {
             wide key[parts];
-            for (int part = 0; part < parts; part++) key[part] = load_floats<wide>(block + d * KEYS + part * WIDE);
-#pragma GCC unroll 12
-            for (int q = 0; q < Q; q++) {
+            times<parts>([&](auto part) INLINE { key[part] = load_floats<wide>(block + d * KEYS + part * WIDE); });
+            times<Q>([&](auto q) INLINE {
                 const wide x = all<wide>(queries[q][d]);
-                for (int part = 0; part < parts; part++) sums[q][part] = fma(key[part], x, sums[q][part]);
-            }
+                times<parts>([&](auto part) INLINE { sums[q * parts + part] = fma(key[part], x, sums[q * parts + part]); });
+            });
         }
-        for (int q = 0; q < Q; q++) std::memcpy(scores + q * scores_stride + slot, sums[q], sizeof sums[q]);
+        times<Q * parts>([&](auto i) INLINE { store(scores + i / parts * scores_stride + slot + i % parts * WIDE, sums[i]); });
     }
 }
 
@@ -62,19 +62,16 @@ static inline float soften(float* scores, const Sight& sight) {
 
 // sums[q][..] over positions [from, to) of Q queries. `slots` is null where position and slot are the same.
 template <class V, int Q, int S, class KV>
-static inline void add_values(const float* weights, size_t weights_stride, const KV* values, int size, int from, int to, const int* slots, V (&sums)[Q][S]) {
+[[gnu::always_inline]] static inline void add_values(const float* weights, size_t weights_stride, const KV* values, int size, int from, int to, const int* slots, V (&sums)[Q * S]) {
     constexpr int lanes = sizeof(V) / sizeof(float);
     for (int position = from; position < to; position++) {
         const KV* value = values + (size_t)(slots ? slots[position - from] : position) * size;
         V part[S];
-#pragma GCC unroll 8
-        for (int s = 0; s < S; s++) part[s] = load_floats<V>(value + lanes * s);
-#pragma GCC unroll 12
-        for (int q = 0; q < Q; q++) {
+        times<S>([&](auto s) INLINE { part[s] = load_floats<V>(value + lanes * s); });
+        times<Q>([&](auto q) INLINE {
             const V weight = all<V>(weights[q * weights_stride + position]);
-#pragma GCC unroll 8
-            for (int s = 0; s < S; s++) sums[q][s] = fma(part[s], weight, sums[q][s]);
-        }
+            times<S>([&](auto s) INLINE { sums[q * S + s] = fma(part[s], weight, sums[q * S + s]); });
+        });
     }
 }
 
@@ -83,11 +80,11 @@ template <class V, int Q, int S, class KV>
 static int mix_slices(const float* weights, size_t weights_stride, const float* totals, const KV* values, int size, int d, const Sight& sight, float* const* out) {
     constexpr int lanes = sizeof(V) / sizeof(float);
     for (; d + lanes * S <= size; d += lanes * S) {
-        V sums[Q][S] = {};
+        V sums[Q * S];
+        times<Q * S>([&](auto i) INLINE { sums[i] = V{}; });
         add_values<V, Q, S>(weights, weights_stride, values + d, size, 0, sight.run, nullptr, sums);
         add_values<V, Q, S>(weights, weights_stride, values + d, size, sight.run, sight.count, sight.tail, sums);
-        for (int q = 0; q < Q; q++)
-            for (int s = 0; s < S; s++) store(out[q] + d + lanes * s, sums[q][s] / totals[q]);
+        times<Q * S>([&](auto i) INLINE { store(out[i / S] + d + lanes * (i % S), sums[i] / totals[i / S]); });
     }
     return d;
 }

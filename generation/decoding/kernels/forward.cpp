@@ -155,9 +155,11 @@ struct Pass {
     }
 
     static constexpr bool int8 = std::is_same<Kind, Int8>::value;
-    static constexpr int blocks_at_once = 4;
+    static constexpr int blocks_at_once = 6;  // of a matrix, for a thread
 
     int queries() const { return shape.heads * shape.head_size; }
+    // Not a power of two, which would send all rows to the same few lines of the cache.
+    size_t gate_stride() const { return (size_t)2 * shape.intermediate + LANES; }
     int row_width() const { return (shape.heads + 2 * shape.key_heads) * shape.head_size; }
     size_t head_slots(const Cache& cache, int layer, int head) const { return (size_t)(layer * shape.key_heads + head) * cache.slots * shape.head_size; }
     int rows() const { return (int)owners.size(); }
@@ -182,7 +184,7 @@ struct Pass {
         net.normed.resize(count * shape.hidden);
         net.qkv.resize(count * row_width());
         net.mixed.resize(count * queries());
-        net.gate_up.resize(count * 2 * shape.intermediate);
+        net.gate_up.resize(count * gate_stride());
         const int widest = std::max({shape.hidden, queries(), shape.intermediate});
         const size_t row_count = std::max(count, (size_t)Kind::head_parts * wanted.size());
         net.row_values.resize(row_count * widest * sizeof(typename Kind::Row));
@@ -222,16 +224,16 @@ struct Pass {
         norm_rows(layer.mlp_norm, nullptr, rows());
         net.lap(NORMS);
         const int width = shape.intermediate;
-        multiply(layer.gate_up, net.normed.data(), net.gate_up.data(), 2 * width, false, rows());
+        multiply(layer.gate_up, net.normed.data(), net.gate_up.data(), gate_stride(), false, rows());
         net.lap(GATE_UP);
         net.threads.each(rows(), [&](int row, int) {
-            float* here = &net.gate_up[(size_t)row * 2 * width];
+            float* here = &net.gate_up[row * gate_stride()];
             gate(here, width);
             quantise_row(here, row, width);
         });
         if (!int8)  // rows of a product lie close together
             for (int row = 1; row < rows(); row++)
-                std::copy_n(&net.gate_up[(size_t)row * 2 * width], width, &net.gate_up[(size_t)row * width]);
+                std::copy_n(&net.gate_up[row * gate_stride()], width, &net.gate_up[(size_t)row * width]);
         net.lap(GATE);
         multiply(layer.down, net.gate_up.data(), net.hidden.data(), shape.hidden, true, rows());
         net.lap(DOWN);

@@ -63,11 +63,11 @@ static inline float quantise(const float* from, Integer* to, int count, float li
 struct Int8 {
     typedef int8_t Row;
     typedef __m512 Sums;
-    static constexpr int rows_at_once = 12;
+    static constexpr int rows_at_once = 4;  // and three blocks: few loads, and twelve sums that wait for nothing
     static constexpr int group = 32;  // columns of a row that share a scale
     static constexpr int head_parts = 2;
 
-    static constexpr int blocks_at_once(int rows) { return rows <= 3 ? 4 : rows <= 6 ? 2 : 1; }
+    static constexpr int blocks_at_once(int) { return 3; }
     static int groups(int columns) { return (columns + group - 1) / group; }
 
     static void quantise_row(const float* from, Row* to, float* scales, int32_t* starts, int columns) {
@@ -85,6 +85,12 @@ struct Int8 {
         for (int k = 0; k < columns; k++) from[k] -= rounded[k] * scales[k / group];
     }
 
+    // Four columns of 16 channels and of a row. As assembly because GCC 12 copies every sum before it adds to it.
+    [[gnu::always_inline]] static inline __m512i add_products(__m512i sum, __m512i weights, const Row* row) {
+        asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(weights), "v"(_mm512_set1_epi32(load<int32_t>(row))));
+        return sum;
+    }
+
     // out[block][row] of `B` blocks and `R` rows.
     template <int R, int B>
     static inline void multiply(const Product& p, int block, int row, Sums (&out)[B][R]) {
@@ -93,29 +99,22 @@ struct Int8 {
         const Row* rows = (const Row*)p.rows + (size_t)row * columns;
         const float* scales = p.row_scales + (size_t)row * count;
         const int32_t* starts = p.row_starts + (size_t)row * count;
-        __m512 totals[B][R] = {};  // of its own: what a reference names is written to memory in every step
+        __m512 totals[B * R];
+        times<B * R>([&](auto i) INLINE { totals[i] = _mm512_setzero_ps(); });
         for (int g = 0; g < count; g++) {
-            __m512i sums[B][R];
-#pragma GCC unroll 4
-            for (int b = 0; b < B; b++)
-#pragma GCC unroll 12
-                for (int r = 0; r < R; r++) sums[b][r] = _mm512_set1_epi32(starts[r * count + g]);
+            __m512i sums[B * R];
+            times<B * R>([&](auto i) INLINE { sums[i] = _mm512_set1_epi32(starts[i % R * count + g]); });
             const int end = std::min(columns, (g + 1) * group);
             for (int k = g * group; k < end; k += 4)
-#pragma GCC unroll 4
-                for (int b = 0; b < B; b++) {
+                times<B>([&](auto b) INLINE {
                     const __m512i w = _mm512_loadu_si512(weights + ((size_t)b * columns + k) * LANES);
-#pragma GCC unroll 12
-                    for (int r = 0; r < R; r++)
-                        sums[b][r] = _mm512_dpbusd_epi32(sums[b][r], w, _mm512_set1_epi32(load<int32_t>(rows + (size_t)r * columns + k)));
-                }
-#pragma GCC unroll 4
-            for (int b = 0; b < B; b++)
-#pragma GCC unroll 12
-                for (int r = 0; r < R; r++)
-                    totals[b][r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[b][r]), _mm512_set1_ps(scales[r * count + g]), totals[b][r]);
+                    times<R>([&](auto r) INLINE { sums[b * R + r] = add_products(sums[b * R + r], w, rows + (size_t)r * columns + k); });
+                });
+            times<B * R>([&](auto i) INLINE {
+                totals[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[i]), _mm512_set1_ps(scales[i % R * count + g]), totals[i]);
+            });
         }
-        std::memcpy((void*)out, totals, sizeof totals);
+        times<B * R>([&](auto i) INLINE { out[i / R][i % R] = totals[i]; });
     }
 
     static inline void finish(const Sums& sums, const Product& p, int channel, int, f32x8 (&halves)[2]) {
@@ -277,14 +276,16 @@ static void rest_of_rows(const Product& p, int block, int count, int row, int le
     }
 }
 
-// Channels of `count` blocks from `block` on, for all rows. A block stays in the first cache while rows pass.
+// Channels of `count` blocks from `block` on, for all rows. Blocks stay in a cache while rows pass.
 template <class Kind>
 static void multiply_blocks(const Product& p, int block, int count, int rows) {
     constexpr int R = Kind::rows_at_once;
     if (rows < R) return rest_of_rows<Kind, R - 1>(p, block, count, 0, rows);
-    for (int b = 0; b < count; b++) {
+    constexpr int together = Kind::blocks_at_once(R);
+    for (int b = 0; b < count; b += together) {
+        const int some = std::min(together, count - b);
         int row = 0;
-        for (; row + R <= rows; row += R) some_rows<Kind, R>(p, block + b, 1, row);
-        rest_of_rows<Kind, R - 1>(p, block + b, 1, row, rows - row);
+        for (; row + R <= rows; row += R) some_rows<Kind, R>(p, block + b, some, row);
+        rest_of_rows<Kind, R - 1>(p, block + b, some, row, rows - row);
     }
 }

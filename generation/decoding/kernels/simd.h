@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #if !defined(MEMBERWISE_PORTABLE) && defined(__AVX2__) && defined(__FMA__)
 #define MEMBERWISE_AVX2 1
@@ -42,9 +43,9 @@ static inline void store(T* to, V value) {
     std::memcpy(to, &value, sizeof value);
 }
 
-static inline f32x8 splat(float v) { return f32x8{v, v, v, v, v, v, v, v}; }
+[[gnu::always_inline]] static inline f32x8 splat(float v) { return f32x8{v, v, v, v, v, v, v, v}; }
 
-static inline f32x8 fma(f32x8 a, f32x8 b, f32x8 c) {
+[[gnu::always_inline]] static inline f32x8 fma(f32x8 a, f32x8 b, f32x8 c) {
 #if defined(MEMBERWISE_AVX2)
     return (f32x8)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 #elif defined(MEMBERWISE_NEON)
@@ -60,11 +61,24 @@ static inline f32x8 fma(f32x8 a, f32x8 b, f32x8 c) {
 #endif
 }
 
+template <class Body, int... Index>
+[[gnu::always_inline]] static inline void repeat(std::integer_sequence<int, Index...>, const Body& body) {
+    (body(std::integral_constant<int, Index>{}), ...);
+}
+
+// body(0), ..., body(N - 1) without a loop. GCC keeps an array in registers only where every index is a constant; sums
+// that it keeps in memory make a product three times as slow. The body has to be INLINE.
+#define INLINE __attribute__((always_inline))
+template <int N, class Body>
+[[gnu::always_inline]] static inline void times(const Body& body) {
+    repeat(std::make_integer_sequence<int, N>{}, body);
+}
+
 // The widest vector that is one register here.
 #if defined(MEMBERWISE_VNNI)
 typedef f32x16 wide;
 typedef i32x16 wide_int;
-static inline wide fma(wide a, wide b, wide c) { return (wide)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
+[[gnu::always_inline]] static inline wide fma(wide a, wide b, wide c) { return (wide)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
 static inline wide larger(wide a, wide b) { return (wide)_mm512_max_ps((__m512)a, (__m512)b); }
 static inline wide smaller(wide a, wide b) { return (wide)_mm512_min_ps((__m512)a, (__m512)b); }
 #else
@@ -74,7 +88,7 @@ typedef i32x8 wide_int;
 constexpr int WIDE = sizeof(wide) / sizeof(float);
 
 template <class V>
-static inline V all(float v) {
+[[gnu::always_inline]] static inline V all(float v) {
     return v - V{};
 }
 
