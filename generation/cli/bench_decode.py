@@ -117,10 +117,10 @@ def _rows(
     args: argparse.Namespace, threads: int, prompts: dict[int, list[list[int]]], scratch: Path, clock: Clock
 ) -> list[decode_bench.Row]:
     config, folder = GeneratorConfig(threads=threads), resolve("default")
-    model = load_model(config)  # sets torch's threads too
+    model = load_model(config)
     engines = decode_bench.own_engines(model, clock)
     if "transformers" in args.rivals:
-        engines |= decode_bench.transformers_engine(folder, clock)
+        engines |= decode_bench.transformers_engine(folder, threads, clock)
     if "llama.cpp" in args.rivals:
         engines |= decode_bench.llama_cpp_engines(folder, threads, scratch, clock)
     return decode_bench.measure(engines, prompts, args.tokens, threads, _say)

@@ -135,10 +135,18 @@ def token_losses(model: LanguageModel, token_ids: Sequence[int]) -> list[float]:
 
 
 class TransformersEngine:
-    """transformers' ``generate`` in a dtype, its own cache and loop."""
+    """transformers' ``generate`` in a dtype, its own cache and loop.
 
-    def __init__(self, folder: Path, dtype: str, clock: Clock = time.perf_counter) -> None:
+    Args:
+        folder: of the model.
+        dtype: of the weights.
+        threads: torch's, which have another number while our own kernels run.
+        clock: in seconds.
+    """
+
+    def __init__(self, folder: Path, dtype: str, threads: int, clock: Clock = time.perf_counter) -> None:
         self._clock = clock
+        self._threads = threads
         from transformers import AutoModelForCausalLM
 
         self._network: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
@@ -153,12 +161,16 @@ class TransformersEngine:
         return Timing(tuple(output[0, len(prompt_ids) :].tolist()), read_s, max(total_s - read_s, 0.0))
 
     def _timed(self, prompt: torch.Tensor, count: int) -> tuple[float, torch.Tensor]:
+        others = torch.get_num_threads()
+        torch.set_num_threads(self._threads)
         started = self._clock()
         with torch.inference_mode():
             output = self._network.generate(
                 prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=count, pad_token_id=0
             )
-        return self._clock() - started, output
+        took = self._clock() - started
+        torch.set_num_threads(others)
+        return took, output
 
 
 class LlamaCppEngine:

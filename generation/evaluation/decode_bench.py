@@ -56,11 +56,11 @@ def own_engines(model: LanguageModel, clock: Clock) -> dict[str, Engine]:
     return {OURS: own_engine(model, clock), PLAIN: OwnEngine(model, drafts=False, clock=clock)}
 
 
-def transformers_engine(folder: Path, clock: Clock) -> dict[str, Engine]:
-    """What transformers does in float32, with as many threads as torch has now."""
+def transformers_engine(folder: Path, threads: int, clock: Clock) -> dict[str, Engine]:
+    """What transformers does in float32."""
     from generation.decoding.rivals import TransformersEngine
 
-    return {TRANSFORMERS: TransformersEngine(folder, "float32", clock)}
+    return {TRANSFORMERS: TransformersEngine(folder, "float32", threads, clock)}
 
 
 def llama_cpp_engines(folder: Path, threads: int, scratch: Path, clock: Clock) -> dict[str, Engine]:

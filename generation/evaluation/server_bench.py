@@ -335,7 +335,8 @@ class _Typist:
         number = self.start()
         answer = self.server.answer(number, _WAIT_S)
         if answer.get("result", {}).get("items"):
-            first_s: float = self.server.first_text_at.get(f"bench-{number}", answer["at"])
+            shown_s = self.server.first_text_at.get(f"bench-{number}")
+            first_s: float = answer["at"] if shown_s is None else shown_s
             self.times.cold_first_text_ms.append((first_s - self.server.sent_at[number]) * 1000 - DEBOUNCE_MS)
 
     def probe_cancel(self) -> None:
