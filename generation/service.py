@@ -29,7 +29,7 @@ from generation.tools.checks import Problem, check
 from generation.tools.cursor import CursorSite
 from generation.tools.jedi_tool import JediTool
 from generation.tools.member_index import MemberIndex
-from generation.tools.prompt_definitions import prompt_context
+from generation.tools.prompt_context import prompt_context
 from generation.types import (
     Finished,
     GenerationEvent,

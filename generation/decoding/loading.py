@@ -236,8 +236,8 @@ def cpu_dtype() -> str:
 def usual_threads(engine: Engine) -> int:
     """Where our own kernels compute, all cores but no more than eight; else what suits torch.
 
-    The kernels hand out work in small pieces and sleep when there is none, so that beside a busy neighbour they are no
-    slower than one thread (``memberwise bench threads``).
+    The kernels hand out work in small pieces and sleep when there is none, so that beside busy neighbours they are
+    hardly slower than one thread (``memberwise bench threads``).
     """
     if engine.kernels is None:
         return default_threads()

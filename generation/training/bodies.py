@@ -26,7 +26,7 @@ from generation.marks.insertion import pieces
 from generation.marks.outline import indent_of
 from generation.marks.prompt import build_prompt
 from generation.tools.member_index import MemberIndex
-from generation.tools.prompt_definitions import prompt_context
+from generation.tools.prompt_context import prompt_context
 from generation.training.corpus import CorpusFile, Split, read_files
 from generation.training.examples import TrainingExample, with_ends
 from generation.training.marking import MarkedFunction, read_marked

@@ -126,10 +126,3 @@ def test_where_the_cursor_rests_the_prompt_is_read_before_it_is_needed(server: C
     cold = read_ms(server, f"{uri}a.py", filler + LEDGER, ahead=False)
     warm = read_ms(server, f"{uri}b.py", filler.replace("first", "second") + LEDGER, ahead=True)
     assert warm < cold / 2
-
-
-def test_a_cursor_nobody_can_place_is_no_harm(server: Client, uri: str) -> None:
-    for params in (None, {}, {"textDocument": {"uri": "file:///nowhere.py"}, "position": position(1, 1)}):
-        server.notify("memberwise/didMoveCursor", params)
-    line, character = place(server, uri, f"{LEDGER}    return ledger.en$0\n")
-    assert server.result(INLINE, inline(uri, line, character), 120)["items"]

@@ -184,3 +184,13 @@ def test_settings_change_while_the_server_runs(repository: Path, uri: str) -> No
         client.notify("workspace/didChangeConfiguration", {"settings": None})
         client.result("memberwise/status", None)
         client.wait_ready()
+
+
+def test_a_cursor_nobody_can_place_is_no_harm(shared: Client, uri: str) -> None:
+    line, character = place(shared, uri, TOTAL)
+    real = {"textDocument": {"uri": uri}, "position": position(line, character)}
+    lost = {"textDocument": {"uri": "file:///nowhere.py"}, "position": position(1, 1)}
+    beyond = {**real, "position": position(10_000, 10_000)}
+    for params in (None, {}, lost, beyond, real):
+        shared.notify("memberwise/didMoveCursor", params)
+    assert shared.result(INLINE, inline(uri, line, character))["items"]
