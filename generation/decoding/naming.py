@@ -42,11 +42,11 @@ class Decision:
         return self.chosen is not None and self.chosen.name.isidentifier()
 
 
-def is_no_name(search: IdentifierSearch, node: int, name: str) -> bool:
-    """Keywords are not asked for, nor what turns out to be the prefix of a string, or nothing."""
+def is_no_name(search: IdentifierSearch, node: int, name: str, point: TriggerPoint) -> bool:
+    """Keywords are not asked for, but behind a dot; nor what turns out to be the prefix of a string, or nothing."""
     if name.lower() in _STRING_PREFIXES:
         return search.look_ahead(node, 1)[:1] in {"'", '"'}
-    return name in NEVER_ASKED
+    return name in NEVER_ASKED and point.expected.kind is not NameKind.ATTRIBUTE
 
 
 def decide(
@@ -64,7 +64,7 @@ def decide(
             return imported
         trusted = answer.trusted or answer.trusted_unless_bound  # nothing binds the name here, as was just seen
         below = config.abstain_below_trusted if trusted else config.abstain_below
-        if config.abstain and search.mass < below:
+        if config.abstain and search.mass < below and free.name not in NEVER_ASKED:
             return Decision(free.node)
     if not search.best(1):
         return Decision(free.node)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,9 +25,10 @@ from generation.decoding.naming import NEVER_ASKED, FreePath, decide, is_no_name
 from generation.decoding.sampling import Sampler
 from generation.decoding.triggers import TriggerPoint, find_trigger, function_start, is_familiar, names_argument
 from generation.interfaces import DecodingState
-from generation.source.body import BlockReader, certain_length, loops, repetition_start
+from generation.source.body import BlockReader
 from generation.source.finishing import finish
 from generation.source.lexer import ExpectedName
+from generation.source.repetition import certain_length, loops, repetition_start
 from generation.types import (
     Draft,
     Extent,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 
 _SHOWN_CANDIDATES = 5
 _MOST_REWINDS = 3
+_MOST_COMMENT_LINES = 6  # at the start of a body
 _NEVER_ASKED_PUBLISHED = NEVER_ASKED | frozenset(dir(builtins))  # ToolGen puts no mark before these
 
 
@@ -103,15 +106,15 @@ class Run:
 
     def rewind(self) -> bool:
         """Go back to where the text began to repeat itself, and refuse the token that began it; False if that fails."""
-        line = repetition_start(self.block.text)
-        if line is None or self._rewinds == _MOST_REWINDS:
+        start = repetition_start(self.block.text)
+        if start is None or self._rewinds == _MOST_REWINDS:
             return False
-        start = sum(map(len, self.block.text.splitlines(keepends=True)[:line]))
-        kept = sum(length <= start for length, _ in self._written)
+        lengths = [self.start, *(length for length, _ in self._written)]
+        kept = sum(length <= start or before < self.shown for before, length in pairwise(lengths))
+        if kept == len(self._written):
+            return False
         block = self._new_block()
         length, logprob = self._written[kept - 1] if kept else (len(block.text), 0.0)
-        if max(length, self.start) < self.shown:
-            return False
         sequence = list(self.state.token_ids)
         place = len(sequence) - len(self._written) + kept
         self._rewinds += 1
@@ -229,8 +232,10 @@ class Run:
         return token_id
 
     def _opens_comment(self, token_id: int) -> bool:
-        """Whether what is written at a cursor would start with a comment: who types there waits for code."""
-        if self.request.extent is Extent.BODY or self.block.has_statement or not self.block.scanner.in_code:
+        """Whether a comment would come where code is due: first at a cursor, or after many lines of it in a body."""
+        if self.block.has_statement or not self.block.scanner.in_code:
+            return False
+        if self.request.extent is Extent.BODY and self.block.text.count("\n") < _MOST_COMMENT_LINES:
             return False
         return self.detokenizer.preview(self.vocabulary.bytes_of(token_id)).lstrip().startswith("#")
 
@@ -253,18 +258,19 @@ class Run:
         if self.config.trigger is not Trigger.DOT and not unmarked:
             return None
         point = find_trigger(self.block.scanner, self.detokenizer.preview(self.vocabulary.bytes_of(token_id)))
-        if point is None or (point.word in NEVER_ASKED and not self._may_go_on(next_id)):
+        published = not self.config.abstain  # which asks only where a mark could have been learned
+        if point is None or (point.word in NEVER_ASKED and not self._may_be_name(point, next_id)):
             return None
         if unmarked and not point.word and not begun:
             return None  # behind the dot a mark may still come
-        published = not self.config.abstain  # which asks only where a mark could have been learned
         skipped = published and (point.expected.may_bind or point.word in _NEVER_ASKED_PUBLISHED)
         return None if skipped else point
 
-    def _may_go_on(self, next_id: int | None) -> bool:
-        """Whether a word may still become a longer one: `is` starts `is_open`."""
+    def _may_be_name(self, point: TriggerPoint, next_id: int | None) -> bool:
+        """Whether a keyword stands where only members do, or may still become a longer word: `is` starts `is_open`."""
         published = not self.config.abstain
-        return not published and (next_id is None or bool(self.vocabulary.continues_identifier[next_id]))
+        goes_on = next_id is None or bool(self.vocabulary.continues_identifier[next_id])
+        return not published and (goes_on or point.expected.kind is NameKind.ATTRIBUTE)
 
     # ------------------------------------------------------------------------------------------ writing
 
@@ -357,7 +363,7 @@ class Run:
         unmarked = self.config.trigger is Trigger.MARK and not self.after_mark and not prefix
         pending = None if unmarked else self._ask(point)  # is answered while the free path is followed
         free, name = search.follow_free(first_token, point.glue, self.missing)
-        if is_no_name(search, free, name) or (unmarked and self._is_familiar(name, point)):
+        if is_no_name(search, free, name, point) or (unmarked and self._is_familiar(name, point)):
             self._commit_found(search, free)
             return
         if name and names_argument(point.expected, search.look_ahead(free, 1)):

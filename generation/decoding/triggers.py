@@ -65,7 +65,8 @@ def is_familiar(name: str, kind: NameKind, before: str, function: str) -> bool:
     """Whether the text shows that ``name`` exists, so that the tool need not be asked.
 
     An attribute is familiar where the file has it behind the same owner; a name where its own function has it, for a
-    local name of another function does not exist in this one.
+    local name of another function does not exist in this one. What only names an argument of a call, or the function
+    itself, is no variable.
 
     Args:
         name: the whole identifier.
@@ -76,8 +77,17 @@ def is_familiar(name: str, kind: NameKind, before: str, function: str) -> bool:
     if kind is NameKind.ATTRIBUTE:
         owner = _OWNER.search(before[-200:])
         return owner is not None and re.search(rf"(?<![\w.]){re.escape(owner[0] + name)}\b", before) is not None
-    code = _TEXT.sub("", function)
-    return name in _BUILTINS or re.search(rf"(?<![\w.]){re.escape(name)}\b", code) is not None
+    header, *rest = re.split(r":[ \t]*\n", _TEXT.sub("", function), maxsplit=1)
+    body = "".join(rest)
+    word = rf"{re.escape(name)}\b"
+    return name in _BUILTINS or any(
+        re.search(pattern, code)
+        for pattern, code in [
+            (rf"(?<![\w.])(?<!\bdef ){word}", header),
+            (rf"(?<![\w.]){word}(?![ \t]*=[^=])", body),  # not the name of an argument: `f(name=1)`
+            (rf"(?m)^[ \t]*{word}", body),
+        ]
+    )
 
 
 def function_start(before: str, indent: str) -> int:

@@ -7,16 +7,13 @@ filters below it take a finished text and return what is worth keeping, each for
 from __future__ import annotations
 
 import ast
-import re
 import textwrap
-from collections.abc import Sequence
-from itertools import accumulate
 
 from generation.source import parsing
 from generation.source.lexer import Scanner
+from generation.source.repetition import trim_repetition
 
-_LOOP = re.compile(r"(\S{1,12}?)\1{7,}\S{0,12}$")
-_LOOP_CHARACTERS = 200
+_PLACES_TRIED = 40  # to close a statement at
 
 
 class BlockReader:
@@ -89,8 +86,23 @@ def complete_statements(text: str, indent: str) -> str:
     lines = text[: text.rfind("\n") + 1].splitlines(keepends=True)
     for count in range(len(lines), 0, -1):
         kept = "".join(lines[:count])
-        if _parses(kept, indent):
+        if is_block(kept, indent):
             return kept
+    return ""
+
+
+def close_statement(text: str, indent: str) -> str:
+    """A first statement that does not come to its end, closed behind its last whole argument; "" if none can be."""
+    scanner = Scanner()
+    places: list[tuple[int, str]] = []
+    for position, char in enumerate(text):
+        if char == "," and scanner.in_code and scanner.frames:
+            places.append((position, scanner.closers))
+        scanner.feed(char)
+    for position, closers in places[: -_PLACES_TRIED - 1 : -1]:
+        closed = f"{text[:position]}{closers}\n"
+        if is_block(closed, indent):
+            return closed
     return ""
 
 
@@ -121,58 +133,6 @@ def drop_leading_docstring(text: str, indent: str) -> str:
     return text
 
 
-def trim_repetition(text: str) -> str:
-    """A block of lines that comes three times or more in a row at the end is kept once."""
-    start = repetition_start(text)
-    return text if start is None else "".join(text.splitlines(keepends=True)[:start])
-
-
-def loops(text: str) -> bool:
-    """Whether the last line has come to repeat a few characters without end."""
-    line = text[text.rfind("\n") + 1 :]
-    found = _LOOP.search(line[-_LOOP_CHARACTERS:])
-    return found is not None and len(found[0]) >= 16 and any(map(str.isalnum, found[1]))
-
-
-def repetition_start(text: str) -> int | None:
-    """The line from which on the text only says again, for the third time or more, what stands above it; or that loops.
-
-    The indentation counts: three closing brackets below each other are no repetition.
-    """
-    lines = [(number, line.rstrip()) for number, line in enumerate(text.splitlines()) if line.strip()]
-    said = [line for _, line in lines]
-    if loops(text):
-        return lines[-1][0]
-    for size in range(1, len(said) // 3 + 1):
-        unit, count = said[-size:], 1
-        while said[-size * (count + 1) : -size * count] == unit:
-            count += 1
-        if count >= 3:
-            start = len(said) - size * count
-            while start and said[start - 1] == said[start - 1 + size]:
-                start -= 1
-            return lines[start + size][0]
-    return None
-
-
-def certain_length(text: str) -> int:
-    """Length of the text without lines at its end, the last one as far as it goes, that only say again earlier ones."""
-    ends = list(accumulate(map(len, text.splitlines(keepends=True))))
-    lines = [(end, line.rstrip()) for end, line in zip(ends, text.splitlines(), strict=True) if line.strip()]
-    partial = bool(text) and not text.endswith("\n")
-    again = max((_said_again(lines, distance, partial=partial) for distance in range(1, len(lines))), default=0)
-    return len(text) if not again else lines[-again - 1][0]
-
-
-def _said_again(lines: Sequence[tuple[int, str]], distance: int, *, partial: bool) -> int:
-    """How many lines at the end are those that stand so many lines above them."""
-    for count in range(len(lines) - distance):
-        line, earlier = lines[-1 - count][1], lines[-1 - count - distance][1]
-        if line != earlier and not (partial and not count and earlier.startswith(line)):
-            return count
-    return len(lines) - distance
-
-
 def drop_what_stands_below(text: str, after: str) -> str:
     """Lines at the end of the block that repeat the first lines below it are dropped."""
     below = [line.strip() for line in after.splitlines() if line.strip()]
@@ -198,5 +158,6 @@ def _parse(text: str, indent: str) -> ast.Module | None:
     return ast.Module(body=block.body, type_ignores=[])
 
 
-def _parses(text: str, indent: str) -> bool:
+def is_block(text: str, indent: str) -> bool:
+    """Whether ``text`` parses as a block with this indentation."""
     return _parse(text, indent) is not None

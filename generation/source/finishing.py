@@ -7,8 +7,9 @@ the statement (the *stem* included), so each sees whole lines. Start reading at 
 
 from __future__ import annotations
 
-from generation.source.body import clean, complete_statements, drop_what_stands_below, trim_repetition
+from generation.source.body import clean, close_statement, complete_statements, drop_what_stands_below, is_block
 from generation.source.lexer import Scanner
+from generation.source.repetition import repetition_start, trim_repetition
 from generation.types import Extent, GenerationRequest
 
 _SHORTEST_OVERLAP = 3  # fewer characters say nothing
@@ -23,8 +24,7 @@ def finish(text: str, request: GenerationRequest, *, complete: bool) -> str:
         complete: the generation came to its own end; else what a limit cut off is dropped.
     """
     if request.extent is Extent.BODY:
-        kept = text if complete else complete_statements(text, request.indent)
-        return clean(kept, request.indent, request.after)
+        return _finish_body(text, request, complete=complete)
     stem, prefix = request.stem, request.prefix
     rest, _, below = request.after.partition("\n")
     if not complete:
@@ -38,6 +38,13 @@ def finish(text: str, request: GenerationRequest, *, complete: bool) -> str:
         return ""
     inserted = text[len(stem) :].rstrip() if text.startswith(stem) else ""
     return "" if inserted == prefix or not inserted.startswith(prefix) else inserted
+
+
+def _finish_body(text: str, request: GenerationRequest, *, complete: bool) -> str:
+    kept = text if complete and is_block(text, request.indent) else complete_statements(text, request.indent)
+    if not kept.strip():  # something is better than nothing
+        kept = close_statement(text[: repetition_start(text)], request.indent) or (text if complete else "")
+    return clean(kept, request.indent, request.after)
 
 
 def _says_something(text: str) -> bool:

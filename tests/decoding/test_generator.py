@@ -103,6 +103,31 @@ def test_an_invented_member_is_replaced_by_one_that_exists() -> None:
     assert tool.queries[-1].before == PROMPT + "    return self."
 
 
+def test_a_keyword_is_no_member() -> None:
+    tool = TableTool(attributes=["size"], names=["self"])
+    events, _ = run([("    return self.None\n", 0.9), ("    return self.size\n", 0.0001)], tool)
+    assert text_of(events) == "    return self.size\n"
+
+
+def test_a_body_that_does_not_parse_ends_where_it_did() -> None:
+    events, _ = run([("    a = 1\n    b = (2))\n    return a\n", 1)], config=PRESETS["off"])
+    assert text_of(events) == "    a = 1\n"
+
+
+def test_a_call_that_loops_goes_another_way() -> None:
+    loop = "    x = self.clock(" * 1 + "self.clock(" * 12
+    texts = [(loop, 0.9), ("    x = self.clock(self.clock)\n", 0.1)]
+    events, _ = run(texts, config=PRESETS["off"], max_tokens=300)
+    assert text_of(events) == "    x = self.clock(self.clock)\n"
+
+
+def test_comments_give_way_to_code() -> None:
+    comments = "".join(f"    # {number}\n" for number in range(20))
+    code = "".join(f"    # {number}\n" for number in range(6)) + "    return 1\n"
+    events, _ = run([(comments, 0.9), (code, 0.1)], config=PRESETS["off"], max_tokens=300)
+    assert text_of(events) == code
+
+
 def test_a_name_that_starts_another_competes_as_a_whole() -> None:
     tool = TableTool(attributes=["get", "get_all", "put"])
     texts = [

@@ -69,7 +69,7 @@ class Basket:
 
     def total(self, factor):
         \"\"\"Sum of rebate.\"\"\"
-        amount = factor * self.rate("discount")  # of customer
+        amount = factor * self.rate("discount", unit=1)  # of customer
         return """
 
 
@@ -86,6 +86,8 @@ class Basket:
         ("", "customer", False),  # of a comment
         ("", "rate", False),  # an attribute is no name
         ("", "act", False),  # part of a name
+        ("", "unit", False),  # the name of an argument
+        ("", "total", False),  # the function itself
         ("self.", "tax", True),
         ("self.", "rate", True),
         ("self.", "items", True),

@@ -6,14 +6,12 @@ import pytest
 
 from generation.source.body import (
     BlockReader,
-    certain_length,
     clean,
+    close_statement,
     complete_statements,
     drop_leading_docstring,
     drop_what_stands_below,
-    loops,
     trim_blank_lines,
-    trim_repetition,
 )
 
 
@@ -65,11 +63,6 @@ def test_what_is_cut_off_ends_at_a_complete_statement(text: str, kept: str) -> N
     assert complete_statements(text, "    ") == kept
 
 
-def test_repetition_at_the_end_is_kept_once() -> None:
-    assert trim_repetition("    a\n" + "    b\n    c\n" * 4) == "    a\n    b\n    c\n"
-    assert trim_repetition("    a\n    b\n    b\n") == "    a\n    b\n    b\n"
-
-
 def test_what_stands_below_is_not_repeated() -> None:
     assert drop_what_stands_below("    a = 1\n    return a\n", "    return a\n\ndef g(): ...\n") == "    a = 1\n"
     assert drop_what_stands_below("    f(\n    )\n", "    )\n") == "    f(\n    )\n"
@@ -90,26 +83,6 @@ def test_clean_leaves_good_text_alone() -> None:
     assert clean(text, "    ", "\ndef g(): ...\n") == text
 
 
-def test_closing_brackets_below_each_other_are_no_repetition() -> None:
-    text = "    f(\n        g(\n            h(\n            )\n        )\n    )\n"
-    assert trim_repetition(text) == text
-
-
-@pytest.mark.parametrize(
-    ("text", "certain"),
-    [
-        ("    a\n    b\n", "    a\n    b\n"),
-        ("    a = 1\n    a", "    a = 1\n"),  # may become the same line
-        ("    a = 1\n    a = 2", "    a = 1\n    a = 2"),
-        ("    a\n    b\n    a\n    b", "    a\n    b\n"),
-        ("    a\n    b\n    a\n    c", "    a\n    b\n    a\n    c"),
-        ("", ""),
-    ],
-)
-def test_certain_length(text: str, certain: str) -> None:
-    assert text[: certain_length(text)] == certain
-
-
 def test_a_header_needs_a_block() -> None:
     reader = BlockReader("    ")
     for piece, needed in [
@@ -124,15 +97,13 @@ def test_a_header_needs_a_block() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "looping"),
+    ("text", "closed"),
     [
-        ("    # 1.1.1.1.1.1.1.1.1.1", True),
-        ("    x = 'abcabcabcabcabcabcabcabcabc", True),
-        ("    # -----------------------------", False),  # a separator
-        ("    x = 10000000", False),
-        ("    a.b.c.d(e, f, g)", False),
-        ("    # 1.1.1.1.1.1.1.1.1.1\n    x", False),
+        ("    return f(a, g(b, c), d", "    return f(a, g(b, c))\n"),
+        ("    x = {\n        'a': [1, 2, 3", "    x = {\n        'a': [1, 2]}\n"),
+        ("    return f('a, b", ""),  # a comma in a string
+        ("    if f(a, b", ""),  # the header of a block that is not there
     ],
 )
-def test_a_line_that_loops(text: str, looping: bool) -> None:
-    assert loops(text) is looping
+def test_a_first_statement_is_closed_behind_its_last_argument(text: str, closed: str) -> None:
+    assert close_statement(text, "    ") == closed
