@@ -88,8 +88,9 @@ class Run:
         self._refused: dict[int, list[int]] = {}  # length of the sequence: tokens that began a repetition there
         self.asker = asker
         self._no_mark = torch.zeros(len(self.vocabulary), dtype=torch.bool)
-        if (mark_id := generator.model.tokenizer.mark_id) is not None:
-            self._no_mark[mark_id] = True
+        self._mark_id = generator.model.tokenizer.mark_id
+        if self._mark_id is not None:
+            self._no_mark[self._mark_id] = True
 
     # ------------------------------------------------------------------------------------------ the loop
 
@@ -144,7 +145,7 @@ class Run:
         if self._ends(token_id):
             self.ended = True
             self.block.feed(self.detokenizer.feed(self.vocabulary.bytes_of(token_id)))  # `)` of a token like `)\n`
-        elif token_id == self.generator.model.tokenizer.mark_id:
+        elif token_id == self._mark_id:
             yield from self._step_at_mark(token_id)
         elif point := self._trigger_point(token_id):
             yield from self._write_name(point, token_id)
@@ -311,12 +312,11 @@ class Run:
         limit = min(self.config.draft_tokens, left - len(token_ids))
         if self.generator.drafter is None or limit <= 0 or self.missing or not self.block.has_statement:
             return ()
-        visible = [one for one in (*self.state.token_ids, *token_ids) if one != self.generator.model.tokenizer.mark_id]
+        visible = [one for one in (*self.state.token_ids, *token_ids) if one != self._mark_id]
         return self.generator.drafter.propose(visible, limit)
 
     def _is_special(self, token_id: int, next_id: int | None) -> bool:
-        mark_id = self.generator.model.tokenizer.mark_id
-        return token_id == mark_id or self._ends(token_id) or self._trigger_point(token_id, next_id) is not None
+        return token_id == self._mark_id or self._ends(token_id) or self._trigger_point(token_id, next_id) is not None
 
     def _commit_mark(self, mark_id: int) -> None:
         """Commit a mark; what may follow is scored with it where that is remembered."""

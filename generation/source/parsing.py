@@ -22,3 +22,8 @@ def parse(text: str) -> ast.Module:
     with PARSING, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an invalid escape in somebody's strings is not ours to report
         return ast.parse(text)
+
+
+def reaches_into(node: ast.stmt, lines: range) -> bool:
+    """Whether any of a statement stands in these 1-based lines."""
+    return node.lineno < lines.stop and (node.end_lineno or node.lineno) >= lines.start

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from generation.source import parsing
+from generation.source.parsing import reaches_into
 from generation.tools.file_facts import DefinitionFact
 from generation.tools.repository_modules import Module, RepositoryModules
 
@@ -29,9 +30,9 @@ class CallSite:
     owner: str
 
 
-def call_sites(tree: ast.Module) -> Iterator[CallSite]:
-    """Every call that stands in a function."""
-    yield from _sites(tree, (), "")
+def call_sites(tree: ast.Module, lines: range) -> Iterator[CallSite]:
+    """Every call that stands in a function, in statements that reach into these 1-based lines."""
+    yield from _sites(tree, lines, (), "")
 
 
 def misfit(site: CallSite, module: Module, modules: RepositoryModules) -> str | None:
@@ -50,7 +51,7 @@ def misfit(site: CallSite, module: Module, modules: RepositoryModules) -> str | 
     return None
 
 
-def _sites(node: ast.AST, functions: tuple[_Function, ...], owner: str) -> Iterator[CallSite]:
+def _sites(node: ast.AST, lines: range, functions: tuple[_Function, ...], owner: str) -> Iterator[CallSite]:
     if isinstance(node, ast.Call) and functions:
         yield CallSite(node, functions, owner)
     if isinstance(node, _Function):
@@ -59,7 +60,8 @@ def _sites(node: ast.AST, functions: tuple[_Function, ...], owner: str) -> Itera
         owner = f"{owner}.{node.name}" if owner else node.name
         owner = "?" if functions else owner  # a class in a function is nobody's business
     for child in ast.iter_child_nodes(node):
-        yield from _sites(child, functions, owner)
+        if not isinstance(child, ast.stmt) or reaches_into(child, lines):
+            yield from _sites(child, lines, functions, owner)
 
 
 def _callee(site: CallSite, module: Module, modules: RepositoryModules) -> inspect.Signature | None:

@@ -9,16 +9,19 @@ from __future__ import annotations
 import ast
 import re
 import warnings
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from pyflakes.checker import Checker
 from pyflakes.messages import UndefinedLocal, UndefinedName
 
 from generation.errors import TargetError
 from generation.interfaces import CompletionTool
-from generation.source.parsing import PARSING
+from generation.source.parsing import PARSING, reaches_into
 from generation.source.tolerant import TolerantTree, parse_tolerant
 from generation.tools.arity import call_sites, misfit
 from generation.tools.file_facts import read_facts
@@ -26,6 +29,9 @@ from generation.tools.member_accesses import certain_accesses
 from generation.tools.member_index import MemberIndex
 from generation.tools.repository_modules import Module, RepositoryModules
 from generation.types import NameKind, ToolQuery
+
+Node = TypeVar("Node", bound=ast.AST)
+_BLOCKS = ("body", "orelse", "handlers", "finalbody", "cases")
 
 SYNTAX, UNDEFINED, MEMBER, ARGUMENTS = "syntax", "undefined-name", "no-member", "arguments"
 
@@ -59,6 +65,12 @@ class _Part:
     def holds(self, line: int, column_bytes: int) -> bool:
         """A position of the tree lies in the part."""
         return self.start <= self.tolerant.offset(line, column_bytes) < self.end
+
+    @property
+    def lines(self) -> range:
+        """1-based lines of the tree that the part stands in."""
+        offsets = self.tolerant.offsets
+        return range(bisect_right(offsets, self.start), bisect_left(offsets, self.end) + 1)
 
     def line_of(self, line: int) -> int:
         """0-based line in the text of a 1-based line of the tree."""
@@ -128,8 +140,9 @@ def _undefined(part: _Part, path: Path) -> Iterator[Problem]:
     if "globals()" in part.text:
         return  # the module may bind names in ways that cannot be seen
     outside = part.text[: part.start] + part.text[part.end :]
+    tree = part.tolerant.tree if "global " in part.text else _without_other_bodies(part.tolerant.tree, part.lines)
     with PARSING:  # pyflakes parses annotations in strings
-        checker = Checker(part.tolerant.tree, filename=str(path))
+        checker = Checker(tree, filename=str(path))
     for message in checker.messages:
         if not isinstance(message, UndefinedName | UndefinedLocal) or not part.holds(message.lineno, message.col):
             continue
@@ -140,13 +153,31 @@ def _undefined(part: _Part, path: Path) -> Iterator[Problem]:
             yield Problem(UNDEFINED, line, name, message.message % message.message_args)
 
 
+def _without_other_bodies(node: Node, lines: range) -> Node:
+    """The tree with nothing in functions that do not reach into ``lines``: what they bind, nobody else sees."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return node if reaches_into(node, lines) else _changed(node, body=[ast.copy_location(ast.Pass(), node)])
+    blocks = {
+        name: children for name in _BLOCKS if isinstance(children := getattr(node, name, None), list) and children
+    }
+    shorter = {name: [_without_other_bodies(child, lines) for child in children] for name, children in blocks.items()}
+    return _changed(node, **shorter) if shorter else node
+
+
+def _changed(node: Node, **fields: list[ast.AST]) -> Node:
+    changed = copy(node)
+    for name, value in fields.items():
+        setattr(changed, name, value)
+    return changed
+
+
 def _arguments(part: _Part, path: Path, index: MemberIndex | None) -> Iterator[Problem]:
     if part.tolerant.problems:
         return
     name = (index.module_of(path) if index else "") or path.stem
     module = Module(name, path, read_facts(part.text, uses=False))
     modules = index.modules if index else RepositoryModules([module])
-    for site in call_sites(part.tolerant.tree):
+    for site in call_sites(part.tolerant.tree, part.lines):
         if part.holds(site.call.lineno, site.call.col_offset):
             reason = misfit(site, module, modules)
             if reason:
@@ -156,7 +187,7 @@ def _arguments(part: _Part, path: Path, index: MemberIndex | None) -> Iterator[P
 
 def _members(part: _Part, query: ToolQuery, tool: CompletionTool) -> Iterator[Problem]:
     asked: dict[tuple[str, str], bool] = {}
-    for node in certain_accesses(part.tolerant.tree):
+    for node in certain_accesses(part.tolerant.tree, part.lines):
         line = node.end_lineno or node.lineno
         end = part.tolerant.offset(line, node.end_col_offset or 0)
         start = end - len(node.attr)

@@ -11,30 +11,46 @@ import ast
 from collections import Counter
 from collections.abc import Iterator
 
+from generation.source.parsing import reaches_into
+
 _FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 _NARROWING = ("isinstance", "issubclass", "hasattr", "callable", "setattr", "type")
 
 
-def certain_accesses(tree: ast.Module) -> Iterator[ast.Attribute]:
-    """Reads of ``receiver.name`` in functions, where the receiver is made of names, dots, calls and indices."""
-    attributes = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
-    assigned = {(ast.unparse(node.value), node.attr) for node in attributes if not isinstance(node.ctx, ast.Load)}
-    for function in _outermost_functions(tree):
+def certain_accesses(tree: ast.Module, lines: range) -> list[ast.Attribute]:
+    """Reads of ``receiver.name`` in functions, where the receiver is made of names, dots, calls and indices.
+
+    Args:
+        tree: of the whole file.
+        lines: of it, 1-based; only functions that reach into these are read.
+    """
+    found: list[tuple[str, ast.Attribute]] = []
+    for function in _outermost_functions(tree, lines):
         doubtful = _doubtful(function)
         for access in _reads(function):
-            receiver = ast.unparse(access.value)
             special = access.attr.startswith("__") and access.attr.endswith("__")
             parts = {ast.unparse(part) for part in _receivers(access.value)}
-            if parts and not parts & doubtful and not special and (receiver, access.attr) not in assigned:
-                yield access
+            if access.lineno <= lines[-1] and parts and not parts & doubtful and not special:
+                found.append((ast.unparse(access.value), access))
+    assigned = _assigned(tree, {access.attr for _, access in found})
+    return [access for receiver, access in found if (receiver, access.attr) not in assigned]
 
 
-def _outermost_functions(node: ast.AST) -> Iterator[ast.AST]:
+def _assigned(tree: ast.Module, names: set[str]) -> set[tuple[str, str]]:
+    """Receiver and name of every attribute with one of these names that the file sets."""
+    nodes = ast.walk(tree) if names else ()
+    stored = (n for n in nodes if isinstance(n, ast.Attribute) and n.attr in names and not isinstance(n.ctx, ast.Load))
+    return {(ast.unparse(node.value), node.attr) for node in stored}
+
+
+def _outermost_functions(node: ast.AST, lines: range) -> Iterator[ast.AST]:
     for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt) and not reaches_into(child, lines):
+            continue
         if isinstance(child, _FUNCTION):
             yield child
         else:
-            yield from _outermost_functions(child)
+            yield from _outermost_functions(child, lines)
 
 
 def _reads(node: ast.AST) -> Iterator[ast.Attribute]:
