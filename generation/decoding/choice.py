@@ -27,6 +27,7 @@ from generation.interfaces import DecodingState
 from generation.types import Candidate, Draft, Suggestion
 
 _LONGEST_FREE_TOKENS = 16
+_HALF = math.log(0.5)
 _NEGLIGIBLE = math.log(1e-4)  # a name less likely than this is not looked for
 
 
@@ -152,6 +153,21 @@ class IdentifierSearch:
             if bound <= max(best, _NEGLIGIBLE):
                 return
             self._score(self._plan(open_nodes, max(best, _NEGLIGIBLE) if self._sampler.greedy else _NEGLIGIBLE))
+
+    def settles(self, suggestion: Suggestion, glue: str, end: int) -> bool:
+        """Whether no other name can be as probable: what the model writes by itself is more than half of everything.
+
+        Args:
+            suggestion: the name that the free path spells.
+            glue: what stands before it.
+            end: the node where the free path ends.
+        """
+        if not (self._boundary and self._sampler.greedy and suggestion.name.isidentifier() and end in self._logits):
+            return False
+        if self._vocabulary.encode(glue + suggestion.name) != tuple(self._tokens(end)):
+            return False
+        self.trie.add([suggestion], glue, self._vocabulary.encode)
+        return self._whole(end) > _HALF
 
     def best(self, count: int) -> list[tuple[Candidate, int]]:
         """The most probable suggestions that are known, each with its node."""

@@ -55,21 +55,31 @@ def decide(
     """The node to commit, and why (rule 4)."""
     if not answer.suggestions:
         return _needing_import(search, answer, free, config)
+    listed = next((suggestion for suggestion in answer.suggestions if suggestion.name == free.name), None)
+    if listed is not None and search.settles(listed, point.glue, free.node):
+        return Decision(free.node, listed)
     search.rank(answer.suggestions, point.glue)
-    if free.name not in {suggestion.name for suggestion in answer.suggestions}:
-        if free.name and _may_be_new(search, answer, point, free):
-            return Decision(free.node)
-        imported = _needing_import(search, answer, free, config)
-        if imported.chosen is not None:
-            return imported
-        trusted = answer.trusted or answer.trusted_unless_bound  # nothing binds the name here, as was just seen
-        below = config.abstain_below_trusted if trusted else config.abstain_below
-        if config.abstain and search.mass < below and free.name not in NEVER_ASKED:
-            return Decision(free.node)
+    if listed is None and (unlisted := _unlisted(search, answer, point, free, config)):
+        return unlisted
     if not search.best(1):
         return Decision(free.node)
     node = search.sample()
     return Decision(node, search.suggestion(node))
+
+
+def _unlisted(
+    search: IdentifierSearch, answer: ToolAnswer, point: TriggerPoint, free: FreePath, config: DecodingConfig
+) -> Decision | None:
+    """The free name, though the tool does not list it; None where the list must have it."""
+    if free.name and _may_be_new(search, answer, point, free):
+        return Decision(free.node)
+    imported = _needing_import(search, answer, free, config)
+    if imported.chosen is not None:
+        return imported
+    trusted = answer.trusted or answer.trusted_unless_bound  # nothing binds the name here, as was just seen
+    below = config.abstain_below_trusted if trusted else config.abstain_below
+    declined = config.abstain and search.mass < below and free.name not in NEVER_ASKED
+    return Decision(free.node) if declined else None
 
 
 def _may_be_new(search: IdentifierSearch, answer: ToolAnswer, point: TriggerPoint, free: FreePath) -> bool:

@@ -36,6 +36,7 @@ class Vocabulary:
             if piece:
                 self._by_first_byte.setdefault(piece[0], []).append(token_id)
         self.encode = lru_cache(maxsize=20_000)(self._encode)
+        self.covering = lru_cache(maxsize=200)(self._covering)
 
     def __len__(self) -> int:
         return len(self.tokenizer.token_bytes)
@@ -47,7 +48,7 @@ class Vocabulary:
         """What the token adds to the visible text."""
         return self.tokenizer.token_bytes[token_id]
 
-    def covering(self, prefix: bytes) -> list[int]:
+    def _covering(self, prefix: bytes) -> list[int]:
         """Ids of tokens that start with ``prefix`` or are a start of it: those that can stand where it must come."""
         candidates = self._by_first_byte.get(prefix[0], [])
         pieces = self.tokenizer.token_bytes
