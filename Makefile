@@ -71,8 +71,11 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP)
+# The tables of docs/repository-tool.md and docs/performance.md, on this machine; llama.cpp is compiled for it.
+bench: model
 	$(BIN)/memberwise bench tool --repos benchmark_repos/eval.txt --json bench-tool.json
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/memberwise bench decode --lengths 1000,2000 --prompts 2 --threads 1,2 --functions 1 --json bench-decode.json
 
 # The whole offline phase at toy size, in two minutes of processor time: see docs/training.md.
 TOY ?= .cache/toy

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from generation.cli import bench_batch, bench_decode, bench_long
+from generation.cli import bench_batch, bench_cursors, bench_decode, bench_long
 from generation.errors import ConfigError
 from generation.evaluation import server_bench, server_soak
 from generation.evaluation.frozen import differences, freeze
@@ -66,6 +66,7 @@ def add_parser(subparsers: Subparsers) -> None:
     _add_server(parts)
     bench_decode.add_parser(parts)
     bench_long.add_parser(parts)
+    bench_cursors.add_parser(parts)
     bench_batch.add_parser(parts)
 
 

@@ -80,40 +80,35 @@ class IdentifierSearch:
 
     # ------------------------------------------------------------------------------------------ the free path
 
-    def follow_free(self, first_token: int, glue: str, required: bytes = b"") -> tuple[int, str]:
+    def follow_free(self, chosen: Sequence[int], glue: str) -> tuple[int, str]:
         """What the model writes from here by itself, to the end of the identifier.
 
         Args:
-            first_token: its first token, already chosen.
-            glue: what it spells before the identifier starts.
-            required: bytes that the path must spell first; ``first_token`` already goes along with them.
+            chosen: its first tokens, at least one, already chosen.
+            glue: what they spell before the identifier starts.
 
         Returns:
             The node at its end, and the identifier ("" when none came).
         """
-        tokens = [first_token]
+        tokens = list(chosen)
         node = self.trie.insert(tokens)
         while len(tokens) < _LONGEST_FREE_TOKENS:
             written = self._text(tokens)[len(glue) :]
             if written and not written.isidentifier():
                 break  # the token goes on behind the identifier
-            following = self.following(node, required[len(self._bytes(tokens)) :])
+            following = self.following(node)
             if not self._vocabulary.continues_identifier[following]:
                 break
             tokens.append(following)
             node = self.trie.insert(tokens)
         return node, leading_identifier(self._text(tokens)[len(glue) :])
 
-    def following(self, node: int, required: bytes = b"") -> int:
-        """The token the model would write after ``node``, of those that go along with ``required``; always the same."""
+    def following(self, node: int) -> int:
+        """The token the model would write after ``node``; always the same."""
         if node not in self._followed:
             if node not in self._logits:
                 self._score([node], self._beyond(node))
-            logits = self._logits[node].masked_fill(self._barred, -torch.inf)
-            if required:
-                covering = self._vocabulary.covering(required)
-                logits = torch.full_like(logits, -torch.inf).index_copy(0, torch.tensor(covering), logits[covering])
-            self._followed[node] = self._sampler.choose(logits)
+            self._followed[node] = self._sampler.choose(self._logits[node].masked_fill(self._barred, -torch.inf))
         return self._followed[node]
 
     def look_ahead(self, node: int, limit: int, enough: Callable[[str], bool] = bool) -> str:
@@ -131,11 +126,8 @@ class IdentifierSearch:
     def _tokens(self, node: int) -> list[int]:
         return [self.trie.nodes[member].token_id for member in self.trie.path(node)]
 
-    def _bytes(self, tokens: Sequence[int]) -> bytes:
-        return b"".join(map(self._vocabulary.bytes_of, tokens))
-
     def _text(self, tokens: Sequence[int]) -> str:
-        return self._bytes(tokens).decode("utf-8", errors="replace")
+        return b"".join(map(self._vocabulary.bytes_of, tokens)).decode("utf-8", errors="replace")
 
     # ------------------------------------------------------------------------------------------ the suggestions
 

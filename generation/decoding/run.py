@@ -19,6 +19,7 @@ import torch
 from generation.config import Trigger
 from generation.decoding.asking import Asker
 from generation.decoding.choice import IdentifierSearch, walk_greedily
+from generation.decoding.covering import covers
 from generation.decoding.detokenize import Detokenizer
 from generation.decoding.events import called
 from generation.decoding.naming import NEVER_ASKED, FreePath, decide, is_no_name
@@ -77,6 +78,7 @@ class Run:
         self.at_boundary = False  # a chosen name just ended: the next token cannot continue it
         self.after_mark = False
         self.next_id: int | None = None  # chosen, not yet committed
+        self._cover: list[int] = []  # chosen to spell what is missing of the name at the cursor
         self.written_tokens = 0
         self.start = self.shown = len(request.stem)  # where the generated text starts in the text of the block
         self.ended = False
@@ -127,7 +129,7 @@ class Run:
         self.missing = b"" if kept else self._first_missing
         self.logprob = logprob
         del self._written[kept:]
-        self.next_id, self.at_boundary, self.after_mark = None, False, False
+        self.next_id, self._cover, self.at_boundary, self.after_mark = None, [], False, False
         return True
 
     def _new_block(self) -> BlockReader:
@@ -221,6 +223,9 @@ class Run:
 
     def _choose(self) -> int:
         """The next token. A block without a statement cannot end, nor one inside of it; no cursor opens a comment."""
+        if self.missing and self.request.prefix:
+            self._cover = self._cover or self._choose_cover()
+            return self._cover.pop(0)
         logits = self.state.next_logits.masked_fill(self._barred(), -torch.inf)
         logits[self._refused.get(len(self.state.token_ids), [])] = -torch.inf
         token_id = self.sampler.choose(logits)
@@ -231,6 +236,12 @@ class Run:
             logits[token_id] = -torch.inf
             token_id = self.sampler.choose(logits)
         return token_id
+
+    def _choose_cover(self) -> list[int]:
+        """Tokens that spell what is there of a name: nobody knows how it will go on, so every way counts."""
+        found, forwards = covers(self.state, self.vocabulary, self.missing, self._no_mark)
+        self.forwards += forwards
+        return list(found[self.sampler.choose_weighted([cover.logprob for cover in found])].token_ids)
 
     def _opens_comment(self, token_id: int) -> bool:
         """Whether a comment would come where code is due: first at a cursor, or after many lines of it in a body."""
@@ -362,7 +373,8 @@ class Run:
         offset = len(self.block.text) + len(point.glue)
         unmarked = self.config.trigger is Trigger.MARK and not self.after_mark and not prefix
         pending = None if unmarked else self._ask(point)  # is answered while the free path is followed
-        free, name = search.follow_free(first_token, point.glue, self.missing)
+        free, name = search.follow_free([first_token, *self._cover], point.glue)
+        self._cover = []
         if is_no_name(search, free, name, point) or (unmarked and self._is_familiar(name, point)):
             self._commit_found(search, free)
             return

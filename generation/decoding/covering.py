@@ -1,0 +1,102 @@
+"""The exact start inside a word: what the model writes after some bytes, however they may be cut into tokens.
+
+A cursor that stands in an identifier cuts it where the tokenizer would not, and tokens of the piece that is there make
+another continuation likely than the whole would. So the bytes are not tokenized: every way to spell them is scored, the
+last token reaching beyond them as far as it likes. The probability of such a *cover* is that of its tokens, and covers
+exclude each other, so together they are the distribution of a model without tokens (but for spellings that are less
+likely than a ten-thousandth of the best, which are not looked into).
+
+Source: Phan et al., "Exact Byte-Level Probabilities from Tokenized Language Models" (arXiv 2410.09303). The search over
+a tree of tokens, a forward for each of its levels, is ours. Start reading at ``covers``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from generation.decoding.vocabulary import Vocabulary
+from generation.interfaces import DecodingState
+from generation.types import Draft
+
+_LEAST = math.log(1e-4)  # against the best cover
+_MOST_WIDE = 16  # beginnings scored in one forward, if no cover is known yet
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """Tokens that spell given bytes, the last of them perhaps more; log-probability."""
+
+    token_ids: tuple[int, ...]
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Beginning(Cover):
+    """Tokens that spell a start of the bytes."""
+
+    spelled: int
+
+
+def covers(
+    state: DecodingState, vocabulary: Vocabulary, required: bytes, barred: torch.Tensor
+) -> tuple[list[Cover], int]:
+    """The ways to spell ``required`` behind a sequence, the most probable first; commits nothing.
+
+    Args:
+        state: the sequence.
+        vocabulary: what its tokens spell.
+        required: at least one byte.
+        barred: (V,) bool, tokens that must not be written; their probability is taken as zero.
+
+    Returns:
+        The covers, and how many forwards they took.
+    """
+    found: list[Cover] = []
+    begun: list[_Beginning] = []
+    best, forwards = -math.inf, 0
+    scored = [(_Beginning((), 0.0, 0), state.next_logits)]
+    while scored:
+        for beginning, logits in scored:
+            whole, parts = _next(beginning, logits, vocabulary, required, barred)
+            found += whole
+            begun += parts
+        best = max((cover.logprob for cover in found), default=best)
+        begun = sorted((one for one in begun if one.logprob > best + _LEAST), key=lambda one: -one.logprob)
+        chosen, begun = begun[:_MOST_WIDE], begun[_MOST_WIDE:]
+        scored = list(zip(chosen, _logits_after(state, chosen), strict=True)) if chosen else []
+        forwards += bool(chosen)
+    likely = (cover for cover in found if cover.logprob > best + _LEAST)
+    return sorted(likely, key=lambda cover: -cover.logprob), forwards
+
+
+def _next(
+    beginning: _Beginning, logits: torch.Tensor, vocabulary: Vocabulary, required: bytes, barred: torch.Tensor
+) -> tuple[list[Cover], list[_Beginning]]:
+    """What a beginning becomes with one more token: whole covers, and longer beginnings."""
+    rest = required[beginning.spelled :]
+    candidates = vocabulary.covering(rest)
+    steps = torch.log_softmax(logits.masked_fill(barred, -torch.inf), -1)[candidates].tolist()
+    whole, parts = list[Cover](), list[_Beginning]()
+    for token_id, step in zip(candidates, steps, strict=True):
+        token_ids, logprob = (*beginning.token_ids, token_id), beginning.logprob + step
+        spelled = len(vocabulary.bytes_of(token_id))
+        if spelled >= len(rest):
+            whole.append(Cover(token_ids, logprob))
+        elif step > -math.inf:
+            parts.append(_Beginning(token_ids, logprob, beginning.spelled + spelled))
+    return whole, parts
+
+
+def _logits_after(state: DecodingState, beginnings: Sequence[_Beginning]) -> list[torch.Tensor]:
+    """The logits behind each beginning, all in one forward over their tree."""
+    places: dict[tuple[int, ...], int] = {}
+    for beginning in beginnings:
+        for count in range(1, len(beginning.token_ids) + 1):
+            places.setdefault(beginning.token_ids[:count], len(places))
+    parents = tuple(places[path[:-1]] if path[:-1] else -1 for path in places)
+    logits = state.score(Draft(tuple(path[-1] for path in places), parents))
+    return [logits[places[beginning.token_ids]] for beginning in beginnings]
