@@ -23,24 +23,32 @@ struct Sight {
     const int* tail;
 };
 
-// scores[q][slot] for slots < end, of Q queries.
-template <int Q, class KV>
-static void score_keys(const float* const* queries, const KV* keys, int size, int end, float* scores, size_t scores_stride) {
-    constexpr int parts = KEYS / WIDE;
-    for (int slot = 0; slot < end; slot += KEYS) {
-        const KV* block = keys + (size_t)slot * size;
-        wide sums[Q * parts];
-        times<Q * parts>([&](auto i) INLINE { sums[i] = wide{}; });
-        for (int d = 0; d < size; d++) {
-            wide key[parts];
-            times<parts>([&](auto part) INLINE { key[part] = load_floats<wide>(block + d * KEYS + part * WIDE); });
-            times<Q>([&](auto q) INLINE {
-                const wide x = all<wide>(queries[q][d]);
-                times<parts>([&](auto part) INLINE { sums[q * parts + part] = fma(key[part], x, sums[q * parts + part]); });
-            });
-        }
-        times<Q * parts>([&](auto i) INLINE { store(scores + i / parts * scores_stride + slot + i % parts * WIDE, sums[i]); });
+// scores[q][slot] for the slots of B blocks. `packed` holds the queries as [size][Q]: with a pointer for each query there
+// are more pointers than registers, and every factor takes two loads.
+template <int Q, int B, class KV>
+[[gnu::always_inline]] static inline void score_blocks(const float* packed, const KV* keys, int size, float* scores, size_t scores_stride) {
+    constexpr int parts = KEYS / WIDE, width = B * parts;
+    wide sums[Q * width];
+    times<Q * width>([&](auto i) INLINE { sums[i] = wide{}; });
+    for (int d = 0; d < size; d++) {
+        wide key[width];
+        times<width>([&](auto i) INLINE { key[i] = load_floats<wide>(keys + (size_t)(i / parts * size + d) * KEYS + i % parts * WIDE); });
+        times<Q>([&](auto q) INLINE {
+            const wide x = all<wide>(packed[d * Q + q]);
+            times<width>([&](auto i) INLINE { sums[q * width + i] = fma(key[i], x, sums[q * width + i]); });
+        });
     }
+    times<Q * width>([&](auto i) INLINE { store(scores + i / width * scores_stride + i % width * WIDE, sums[i]); });
+}
+
+// scores[q][slot] for slots < end, of Q queries; `packed` has room for size * Q floats.
+template <int Q, class KV>
+static void score_keys(const float* const* queries, const KV* keys, int size, int end, float* scores, size_t scores_stride, float* packed) {
+    for (int d = 0; d < size; d++) times<Q>([&](auto q) INLINE { packed[d * Q + q] = queries[q][d]; });
+    constexpr int B = WIDE < 16 ? 1 : Q <= 6 ? 4 : 2;  // sums, keys and a factor fit the registers
+    int slot = 0;
+    for (; slot + KEYS * (B - 1) < end; slot += KEYS * B) score_blocks<Q, B>(packed, keys + (size_t)slot * size, size, scores + slot, scores_stride);
+    for (; slot < end; slot += KEYS) score_blocks<Q, 1>(packed, keys + (size_t)slot * size, size, scores + slot, scores_stride);
 }
 
 // Scores by slot become weights by position, not yet divided by their sum, which is returned.
@@ -113,10 +121,11 @@ static inline void in_tiles(int count, const Body& body, int first = 0) {
 template <class KV>
 static void attend(const float* const* queries, const int* seen, int count, const KV* keys, const KV* values, int size, int slots_used, const Sight& sight, float* const* out, std::vector<float>& scratch) {
     const size_t stride = (size_t)(slots_used + KEYS - 1) / KEYS * KEYS;
-    scratch.resize(std::max(scratch.size(), stride * count));
+    scratch.resize(std::max(scratch.size(), stride * count + (size_t)size * QUERIES));
     float* scores = scratch.data();
+    float* packed = scores + stride * count;
     float totals[QUERIES];
-    in_tiles(count, [&](auto q, int first) { score_keys<q.value>(queries + first, keys, size, slots_used, scores + first * stride, stride); });
+    in_tiles(count, [&](auto q, int first) { score_keys<q.value>(queries + first, keys, size, slots_used, scores + first * stride, stride, packed); });
     in_tiles(count, [&](auto q, int first) {
         for (int query = 0; query < q.value; query++) {
             float* here = scores + (first + query) * stride;

@@ -69,7 +69,7 @@ static void votes_of(const Heads& heads, const Cache& store, int layer, const fl
     const int size = heads.head_size, group = heads.heads / heads.key_heads, count = to - from;
     const size_t stride = (size_t)(count + KEYS - 1) / KEYS * KEYS;
     const float factor = 1.0f / std::sqrt((float)size);
-    std::vector<float> scaled(queries, queries + heads.heads * size), scores(stride * group);
+    std::vector<float> scaled(queries, queries + heads.heads * size), scores(stride * group), packed((size_t)size * QUERIES);
     for (float& value : scaled) value *= factor;
     votes.assign(stride, 0.0f);
     for (int head = 0; head < heads.key_heads; head++) {
@@ -77,7 +77,7 @@ static void votes_of(const Heads& heads, const Cache& store, int layer, const fl
         std::vector<const float*> rows(group);
         for (int q = 0; q < group; q++) rows[q] = &scaled[(head * group + q) * size];
         in_tiles(group, [&](auto q, int first) {
-            score_keys<q.value>(&rows[first], (const KV*)side.key(from), size, count, &scores[first * stride], stride);
+            score_keys<q.value>(&rows[first], (const KV*)side.key(from), size, count, &scores[first * stride], stride, packed.data());
         });
         for (int q = 0; q < group; q++) {
             float* here = &scores[q * stride];
