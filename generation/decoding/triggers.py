@@ -84,7 +84,7 @@ def is_familiar(name: str, kind: NameKind, before: str, function: str) -> bool:
         re.search(pattern, code)
         for pattern, code in [
             (rf"(?<![\w.])(?<!\bdef ){word}", header),
-            (rf"(?<![\w.]){word}(?![ \t]*=[^=])", body),  # not the name of an argument: `f(name=1)`
+            (rf"(?<![\w.]){word}(?![ \t]*=(?!=))", body),  # not the name of an argument: `f(name=1)`
             (rf"(?m)^[ \t]*{word}", body),
         ]
     )

@@ -103,6 +103,12 @@ def test_is_familiar(before: str, name: str, familiar: bool) -> None:
     assert is_familiar(name, kind, text, text[function_start(FILE, " " * 8) :]) is familiar
 
 
+def test_a_name_that_has_just_named_an_argument_is_not_familiar() -> None:
+    text = "def f(a):\n    return g(a, mode="
+    assert not is_familiar("mode", NameKind.NAME, text, text)
+    assert is_familiar("mode", NameKind.NAME, text + "mode == mode, ", text + "mode == mode, ")
+
+
 def test_function_start_is_that_of_the_innermost_function_around() -> None:
     text = "def a():\n    async def b():\n        pass\n    "
     assert text[function_start(text, "    ") :].startswith("def a")
