@@ -90,10 +90,10 @@ def interrupted(folder: Path, seed: int) -> tuple[int, str]:
 @pytest.mark.model
 def test_an_interruption_leaves_the_file(tmp_path: Path) -> None:
     path = tmp_path / "shop.py"
-    for seed in range(6):  # a short text may be done before the signal comes
+    for seed in range(12):  # a short text, or one that is worth nothing, may be done before the signal comes
         path.write_text(TOTAL, encoding="utf-8")
         code, errors = interrupted(tmp_path, seed)
-        if code:
+        if code == 130:
             break
     assert code == 130
     assert errors.endswith("memberwise: interrupted\n")
