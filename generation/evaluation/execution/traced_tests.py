@@ -16,7 +16,22 @@ from typing import Any
 import coverage
 import pytest
 
-OPTIONS = ["-q", "-c", "/dev/null", "--rootdir", ".", "-p", "no:cacheprovider", "-p", "no:randomly", "-W", "ignore"]
+UNUSUAL = "not stress and not slow and not benchmark"  # which suites leave out by settings that are not read here
+OPTIONS = [
+    "-q",
+    "-m",
+    UNUSUAL,
+    "-c",
+    "/dev/null",
+    "--rootdir",
+    ".",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:randomly",
+    "-W",
+    "ignore",
+]
 
 
 class Contexts:

@@ -47,6 +47,10 @@ def test_indifferent():
 
 def test_that_fails_by_itself():
     assert lib.untested(1) == 5
+
+@pytest.mark.stress  # which such a suite does not run by itself
+def test_for_an_hour():
+    assert lib.untested(1) == 1
 """
 BODIES = {
     "good": "    return 2 * x\n",
