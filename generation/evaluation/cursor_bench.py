@@ -140,6 +140,11 @@ def _written(
     from generation.types import Draft
 
     spelled = model.tokenizer.token_bytes
+
+    def rest() -> str:
+        """What was written behind the prefix."""
+        return b"".join(spelled[one] for one in tokens)[len(required) :].decode(errors="replace")
+
     bos = [] if model.tokenizer.bos_id is None else [model.tokenizer.bos_id]
     state = model.start([*bos, *ids])
     try:
@@ -149,8 +154,7 @@ def _written(
             state.score(Draft.chain(tokens))
             state.commit(range(len(tokens)))
         while len(tokens) < _LONGEST_TOKENS:
-            rest = b"".join(spelled[one] for one in tokens)[len(required) :].decode(errors="replace")
-            if rest and leading_identifier(f"_{rest}") != f"_{rest}":
+            if not f"_{rest()}".isidentifier():
                 break
             tokens.append(int(state.next_logits.argmax()))
             state.score(Draft.chain(tokens[-1:]))
@@ -158,5 +162,4 @@ def _written(
         seconds = time.perf_counter() - started_s
     finally:
         state.close()
-    rest = b"".join(spelled[one] for one in tokens)[len(required) :].decode(errors="replace")
-    return prefix + leading_identifier(f"_{rest}")[1:], seconds
+    return prefix + leading_identifier(f"_{rest()}")[1:], seconds

@@ -18,20 +18,9 @@ import pytest
 
 UNUSUAL = "not stress and not slow and not benchmark"  # which suites leave out by settings that are not read here
 OPTIONS = [
-    "-q",
-    "-m",
-    UNUSUAL,
-    "-c",
-    "/dev/null",
-    "--rootdir",
-    ".",
-    "-p",
-    "no:cacheprovider",
-    "-p",
-    "no:randomly",
-    "-W",
-    "ignore",
-]
+    "-q", "-m", UNUSUAL, "-c", "/dev/null", "--rootdir", ".", "-p", "no:cacheprovider", "-p", "no:randomly",
+    "-W", "ignore",
+]  # fmt: skip
 
 
 class Contexts:
