@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from generation.cli import bench_batch, bench_cursors, bench_decode, bench_long
+from generation.cli.output import say, write_json
 from generation.errors import ConfigError
 from generation.evaluation import server_bench, server_soak
 from generation.evaluation.frozen import differences, freeze
@@ -93,9 +94,9 @@ def _add_server(parts: Subparsers) -> None:
 
 def run_server(args: argparse.Namespace) -> int:
     """Type into the server; the exit code."""
-    roots = fetch(_wanted(args), progress=_say) if args.only else open_repositories(args.repos, _say)
+    roots = fetch(_wanted(args), progress=say) if args.only else open_repositories(args.repos, say)
     _print_json(
-        server_bench.measure(roots, args.functions, args.seed, _model_from(args), _say, keys=args.keys), args.json
+        server_bench.measure(roots, args.functions, args.seed, _model_from(args), say, keys=args.keys), args.json
     )
     return 0
 
@@ -104,7 +105,7 @@ def run_soak(args: argparse.Namespace) -> int:
     """Use one server for minutes; 1 when it did not last."""
     if not args.repo.is_dir():
         raise ConfigError(f"--repo {args.repo} is not a folder")
-    report = server_soak.soak(args.repo.resolve(), args.minutes, args.seed, _model_from(args), _say)
+    report = server_soak.soak(args.repo.resolve(), args.minutes, args.seed, _model_from(args), say)
     _print_json(report, args.json)
     lasted = not (report["unanswered"] or report["unexpected_errors"] or report["processes_left"])
     return 0 if lasted else 1
@@ -115,16 +116,13 @@ def _model_from(args: argparse.Namespace) -> list[str]:
 
 
 def _print_json(report: dict[str, Any], out: Path | None) -> None:
-    text = json.dumps(report, indent=2)
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    write_json(report, out)
+    print(json.dumps(report, indent=2))
 
 
 def run_fetch(args: argparse.Namespace) -> int:
     """Fetch repositories and print their folders; the exit code."""
-    for root in fetch(_wanted(args), progress=_say).values():
+    for root in fetch(_wanted(args), progress=say).values():
         print(root)
     return 0
 
@@ -140,7 +138,7 @@ def _wanted(args: argparse.Namespace) -> list[PinnedRepository]:
 
 def run_tasks(args: argparse.Namespace) -> int:
     """Freeze tasks or check frozen ones; the exit code."""
-    tasks = draw_tasks(open_repositories(args.repos, _say), args.tasks, None, args.seed)
+    tasks = draw_tasks(open_repositories(args.repos, say), args.tasks, None, args.seed)
     if args.out is not None:
         freeze(tasks, args.out)
         return 0
@@ -154,11 +152,9 @@ def run(args: argparse.Namespace) -> int:
     """Measure every repository of the list; the exit code."""
     if args.per_repo < 1:
         raise ConfigError(f"--per-repo is {args.per_repo}; it must be at least 1")
-    roots = fetch(_wanted(args), progress=_say) if args.only else open_repositories(args.repos, _say)
+    roots = fetch(_wanted(args), progress=say) if args.only else open_repositories(args.repos, say)
     report = summarize(_measure_all(roots, args.per_repo, args.seed))
-    if args.json is not None:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_json(report, args.json)
     _print(report)
     return 0
 
@@ -170,7 +166,7 @@ def _measure_all(roots: dict[str, Path], per_repository: int, seed: int) -> dict
         results[name] = measure(root, name, per_repository, seed)
         spent_s = time.monotonic() - started_s
         left_s = spent_s / number * (len(roots) - number)
-        _say(f"{number}/{len(roots)} {name}: {len(results[name].with_index)} positions, about {left_s:.0f} s left")
+        say(f"{number}/{len(roots)} {name}: {len(results[name].with_index)} positions, about {left_s:.0f} s left")
     return results
 
 
@@ -184,7 +180,3 @@ def _print(report: dict[str, Any]) -> None:
 
 def _cell(number: float | None) -> str:
     return "–" if number is None else f"{number:.3f}" if number <= 1 else f"{number:.0f}"
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

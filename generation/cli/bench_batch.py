@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from generation.cli.output import say, write_json
 from generation.errors import ConfigError
 from generation.evaluation.emptying import empty
 from generation.evaluation.repositories import fetch, read_manifest
@@ -54,13 +54,11 @@ def run(args: argparse.Namespace) -> int:
     together, workers = _numbers(args.together), _numbers(args.workers)
     if not together or min([*together, *workers, args.functions]) < 1:
         raise ConfigError("--together, --workers and --functions are numbers from 1 on")
-    report = bench.measure(_root(args), args.functions, bench.settings(together, workers), _say)
-    text = json.dumps(report, indent=2)
+    report = bench.measure(_root(args), args.functions, bench.settings(together, workers), say)
+    write_json(report, args.json)
     if args.json is not None:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(text + "\n", encoding="utf-8")
         bench.draw(report, args.json.with_suffix(".png"))
-    print(text)
+    print(json.dumps(report, indent=2))
     return 0
 
 
@@ -75,8 +73,4 @@ def _root(args: argparse.Namespace) -> Path:
     entries = {one.name: one for one in read_manifest(args.repos)}
     if args.only not in entries:
         raise ConfigError(f"{args.repos} has no repository called {args.only}; there are {', '.join(entries)}")
-    return fetch([entries[args.only]], progress=_say)[args.only]
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    return fetch([entries[args.only]], progress=say)[args.only]

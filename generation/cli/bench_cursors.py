@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from generation.cli.output import say, write_json
 from generation.config import GeneratorConfig
 from generation.evaluation import cursor_bench
 from generation.evaluation.repositories import open_repositories
@@ -34,18 +33,12 @@ def add_parser(parts: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print; the exit code."""
-    roots = open_repositories(args.repos, _say)
+    roots = open_repositories(args.repos, say)
     model = load_model(GeneratorConfig(threads=args.threads))
-    rows = cursor_bench.measure(model, roots, args.per_repo, args.seed, _say)
+    rows = cursor_bench.measure(model, roots, args.per_repo, args.seed, say)
     table = Table("begins", "cursors", "right", "ms behind the prompt")
     for row in rows:
         table.add_row(row.start, str(row.cursors), f"{row.right:.3f}", f"{row.median_ms:.1f}")
     Console().print(table)
-    if args.json is not None:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")
+    write_json([asdict(row) for row in rows], args.json)
     return 0
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from generation.cli.output import say, write_json
 from generation.config import GeneratorConfig
 from generation.errors import ConfigError
 from generation.evaluation import decode_bench, overhead_bench, step_profile, threads_bench
@@ -80,9 +80,7 @@ def run(args: argparse.Namespace) -> int:
         report = _measured(args, Path(scratch))
     _print(report["rows"])
     print(json.dumps({name: report[name] for name in ("ratios", "rss_mb")}, indent=2))
-    if args.json is not None:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_json(report, args.json)
     return 0
 
 
@@ -96,7 +94,7 @@ def _measured(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     memory_mb = decode_bench.resident_mb()  # before any other engine is loaded
     rows = [row for count in threads for row in _rows(args, count, prompts, scratch, clock)]
     overheads = _overheads(args, threads[0])
-    _say("perplexity in int8 and in float32")
+    say("perplexity in int8 and in float32")
     texts = next(iter(prompts.values()))
     surprise = {dtype: decode_bench.perplexity(load_model(replace(config, dtype=dtype)), texts) for dtype in _DTYPES}
     return {
@@ -123,21 +121,21 @@ def _rows(
         engines |= decode_bench.transformers_engine(folder, threads, clock)
     if "llama.cpp" in args.rivals:
         engines |= decode_bench.llama_cpp_engines(folder, threads, scratch, clock)
-    return decode_bench.measure(engines, prompts, args.tokens, threads, _say)
+    return decode_bench.measure(engines, prompts, args.tokens, threads, say)
 
 
 def _overheads(args: argparse.Namespace, threads: int) -> list[overhead_bench.Overhead]:
     """Of both ways to ask, each with the adapter that ships for it."""
     if args.functions <= 0:
         return []
-    roots = open_repositories(args.repos, _say)
+    roots = open_repositories(args.repos, say)
     base = GeneratorConfig(threads=threads, max_tokens=96)
     configs = [base.with_preset(name) for name in ("mark", "dot")]
-    return [overhead_bench.measure(config, load_model(config), roots, args.functions, _say) for config in configs]
+    return [overhead_bench.measure(config, load_model(config), roots, args.functions, say) for config in configs]
 
 
 def _prompts(args: argparse.Namespace, model: LanguageModel) -> dict[int, list[list[int]]]:
-    roots = list(open_repositories(args.repos, _say).values())
+    roots = list(open_repositories(args.repos, say).values())
     encode = model.tokenizer.encode
     lengths = [int(length) for length in args.lengths.split(",")]
     found = {length: decode_bench.prompts(roots, encode, length, args.prompts) for length in lengths}
@@ -152,7 +150,3 @@ def _print(rows: Sequence[Mapping[str, Any]]) -> None:
         speeds = (f"{row['read_tokens_per_s']:.0f}", f"{row['write_tokens_per_s']:.1f}", f"{row['total_s']:.2f}")
         table.add_row(row["engine"], str(row["threads"]), str(row["prompt_tokens"]), *speeds)
     Console().print(table)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)

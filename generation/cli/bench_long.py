@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from generation.cli.output import say, write_json
 from generation.config import GeneratorConfig, Selection
 from generation.errors import ConfigError
 from generation.evaluation import long_bench
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print; the exit code."""
     if args.needles < 1:
         raise ConfigError(f"--needles is {args.needles}; it must be at least 1")
-    roots = open_repositories(args.repos, _say)
+    roots = open_repositories(args.repos, say)
     if args.only and args.only not in roots:
         raise ConfigError(f"{args.repos} has no repository called {args.only}")
     lengths = [int(length) for length in args.lengths.split(",")]
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         GeneratorConfig(threads=args.threads, selection=Selection.ON, context_tokens=max(lengths) + 256)
     )
     readers = {"everything": plain, "chosen": chosen, "cut": plain}
-    rows = long_bench.measure(readers, roots[args.only or next(iter(roots))], lengths, args.needles, _say)
+    rows = long_bench.measure(readers, roots[args.only or next(iter(roots))], lengths, args.needles, say)
     report = {"rows": [asdict(row) for row in rows], "ratios": long_bench.ratios(rows)}
     table = Table("sees", "prompt", "recall", "loss", "step ms", "read s")
     for row in rows:
@@ -55,11 +55,5 @@ def run(args: argparse.Namespace) -> int:
         table.add_row(row.reader, str(row.prompt_tokens), *numbers)
     Console().print(table)
     print(json.dumps(report["ratios"], indent=2))
-    if args.json is not None:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_json(report, args.json)
     return 0
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

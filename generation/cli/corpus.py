@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from generation import models
 from generation.cache import cache_root
+from generation.cli.output import say
 from generation.errors import ConfigError
 from generation.evaluation.repositories import open_repositories
 
@@ -131,8 +132,3 @@ def bar(description: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(description, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
-def say(line: str) -> None:
-    """A line for people."""
-    print(line, file=sys.stderr, flush=True)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from generation.cli.output import say
 from generation.cli.progress import Progress
 from generation.config import GeneratorConfig, SamplingConfig
 from generation.errors import ConfigError
@@ -120,7 +120,7 @@ def _executed(args: argparse.Namespace, plan: Plan, records: list[Record], resul
 
     listed = read_manifest(args.tests_from) if args.tests_from else ()
     tests = fetch_tests({one.name: one for one in listed if one.name in plan.tasks})
-    libraries = fetch([one for one in listed if one.name not in plan.roots], progress=_say).values()
+    libraries = fetch([one for one in listed if one.name not in plan.roots], progress=say).values()
     with Progress("tested", plan.generations) as progress:
         checks = judging.in_their_files(plan, records)
         found = pass_at_1(
@@ -129,7 +129,7 @@ def _executed(args: argparse.Namespace, plan: Plan, records: list[Record], resul
             plan.out / "cache" / "tests",
             libraries=list(libraries),
             done=progress.step,
-            say=_say,
+            say=say,
         )
     tested = {key: outcome.passed for key, outcome in found.items()}
     return [replace(result, passed=tested.get((result.task, result.config))) for result in results]
@@ -147,7 +147,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         tool=measured_tool(),
     )
     configs = {name: row.on(common) for name, row in rows.items()}
-    roots = open_repositories(args.repos, _say)
+    roots = open_repositories(args.repos, say)
     tasks = draw_tasks(roots, args.tasks, args.per_repo, args.seed, thaw(args.frozen, roots) if args.frozen else None)
     if not tasks:
         raise ConfigError(f"{args.repos} has no documented function of 2 to 50 lines")
@@ -168,8 +168,4 @@ def _write(args: argparse.Namespace, plan: Plan, results: list[Result]) -> None:
     (args.out / "report.md").write_text(page, encoding="utf-8")
     (args.out / "report.html").write_text(as_html(report, results), encoding="utf-8")
     print(page)
-    _say(f"the same with plots, and every task to look at: {args.out / 'report.html'}")
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    say(f"the same with plots, and every task to look at: {args.out / 'report.html'}")
