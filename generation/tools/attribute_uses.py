@@ -4,14 +4,15 @@ A receiver is known by its last name: ``self.app.config`` is a use of ``config``
 ``bar`` on ``foo()``, ``rows[0].id`` one of ``id`` on ``rows[]``. ``self`` and ``cls`` carry the class they stand in
 (``self@Session``), so that classes do not mix.
 
-Works piece by piece (a piece is what stands between two ``def`` or ``class`` headers) and remembers pieces, since the
-same buffer is scanned again after every few characters. Knows nothing of files, types or Jedi. Start at ``scan``.
+Works piece by piece: a piece is what stands between two ``def`` or ``class`` headers. Of a buffer that is asked about
+again and again only the piece that is written in is new (``scan_around``). Knows nothing of files, types or Jedi.
+Start at ``scan``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -34,54 +35,74 @@ _LONGEST_RECEIVER = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """Text between two headers. ``owner`` is the qualified name of the class whose ``self`` is meant in it."""
+class Open:
+    """What is open where a text starts: classes as (indentation, qualified name, last names of bases), and a quote."""
 
-    text: str
-    owner: str
-    bases: tuple[str, ...]  # of ``owner``, last names
-    start: int
+    classes: tuple[tuple[int, str, tuple[str, ...]], ...] = ()
+    quote: str = ""
+
+    @property
+    def owner(self) -> str:
+        """The qualified name of the class whose ``self`` is meant."""
+        return self.classes[-1][1] if self.classes else ""
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """Its bases."""
+        return self.classes[-1][2] if self.classes else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What a text uses, the methods it gives to each class, and what is open where it ends."""
+
+    uses: Uses
+    methods: Mapping[str, set[str]]
+    end: Open
 
 
 def scan(text: str) -> Uses:
     """Every use in ``text``."""
-    total: Uses = {}
-    open_quote = ""
-    for piece in pieces(text):
-        open_quote = _scan_piece(piece, open_quote, total)
-    return total
+    return _scan(text, Open()).uses
 
 
-def scan_pieces(text: str) -> list[Mapping[str, Mapping[str, int]]]:
-    """The uses in each piece of ``text``; pieces that were seen before cost next to nothing."""
-    found = []
-    open_quote = ""
-    for piece in pieces(text):
-        uses, open_quote = _remembered_scan(piece.text, piece.owner, open_quote)
-        found.append(uses)
-    return found
+def scan_around(text: str, offset: int) -> tuple[Scanned, Scanned, Scanned]:
+    """The same for what is above the piece at ``offset``, for that piece, and for what is below it."""
+    start = _header_before(text, offset)
+    below = _HEADER.search(text, offset + 1)
+    end = below.start() if below else len(text)
+    above = _remembered(text[:start], Open())
+    here = _scan(text[start:end], above.end)
+    return above, here, _remembered(text[end:], here.end)
 
 
-@lru_cache(maxsize=8)
-def pieces(text: str) -> tuple[Piece, ...]:
-    """``text`` cut at its headers, in order, without gaps."""
-    return tuple(_cut(text))
+def _header_before(text: str, offset: int) -> int:
+    line_start = offset + 1
+    while line_start > 0:
+        line_start = text.rfind("\n", 0, line_start - 1) + 1
+        if _HEADER.match(text, line_start):
+            break
+    return line_start
 
 
-def _cut(text: str) -> Iterator[Piece]:
-    start, owner = 0, ""
-    bases: tuple[str, ...] = ()
-    classes: list[tuple[int, str, tuple[str, ...]]] = []
+def _scan(text: str, start: Open) -> Scanned:
+    uses: Uses = {}
+    methods: dict[str, set[str]] = {}
+    begin, place = 0, start
     for header in _HEADER.finditer(text):
-        yield Piece(text[start : header.start()], owner, bases, start)
-        indent, start = len(header[1].expandtabs()), header.start()
-        while classes and classes[-1][0] >= indent:
-            classes.pop()
+        quote = _scan_piece(text[begin : header.start()], place, uses)
+        begin, indent = header.start(), len(header[1].expandtabs())
+        place = Open(tuple(one for one in place.classes if one[0] < indent), quote)
         if header[2] == "class":
-            qualname = f"{classes[-1][1]}.{header[3]}" if classes else header[3]
-            classes.append((indent, qualname, _base_names(header[4] or "")))
-        _, owner, bases = classes[-1] if classes else (0, "", ())
-    yield Piece(text[start:], owner, bases, start)
+            name = f"{place.owner}.{header[3]}" if place.owner else header[3]
+            place = Open((*place.classes, (indent, name, _base_names(header[4] or ""))), quote)
+        else:
+            methods.setdefault(place.owner, set()).add(header[3])
+    quote = _scan_piece(text[begin:], place, uses)
+    return Scanned(uses, methods, Open(place.classes, quote))
+
+
+_remembered = lru_cache(maxsize=16)(_scan)
 
 
 def receiver_key(receiver: str, owner: str = "") -> str:
@@ -91,19 +112,12 @@ def receiver_key(receiver: str, owner: str = "") -> str:
     return _key_at(blank, match.start(), match[1], owner) if match else ""
 
 
-@lru_cache(maxsize=4096)
-def _remembered_scan(text: str, owner: str, open_quote: str) -> tuple[Mapping[str, Mapping[str, int]], str]:
-    uses: Uses = {}
-    open_quote = _scan_piece(Piece(text, owner, (), 0), open_quote, uses)
-    return uses, open_quote
-
-
-def _scan_piece(piece: Piece, open_quote: str, uses: Uses) -> str:
-    """Add the uses in ``piece`` to ``uses``; the quote that is open before it goes in, the one after it comes out."""
-    blank, open_quote = _without_text(piece.text, open_quote)
+def _scan_piece(text: str, start: Open, uses: Uses) -> str:
+    """Add the uses in a piece to ``uses``; the quote that is open behind it."""
+    blank, quote = _without_text(text, start.quote)
     for match in _CHAIN.finditer(blank):
-        _count_chain(match, piece.owner, uses)
-    return open_quote
+        _count_chain(match, start.owner, uses)
+    return quote
 
 
 def _count_chain(match: re.Match[str], owner: str, uses: Uses) -> None:

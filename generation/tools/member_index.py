@@ -7,15 +7,14 @@ imports in ``importable``; what is kept on disk in ``index_cache``. One thread u
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
 from generation.interfaces import ReportShare, silent
 from generation.tools import index_cache
-from generation.tools.attribute_uses import Piece, Uses, pieces, receiver_key, scan, scan_pieces
+from generation.tools.attribute_uses import Scanned, Uses, receiver_key, scan, scan_around
 from generation.tools.file_facts import FileFacts, read_facts
 from generation.tools.importable import importable_names
 from generation.tools.repository_files import (
@@ -32,7 +31,6 @@ from generation.types import Definition, Suggestion
 
 _MOST_BASES = 12
 _MOST_NAMESAKES = 4  # a name that more classes have says little
-_METHOD = re.compile(r"[ \t]+(?:async[ \t]+)?def[ \t]+(\w+)")
 
 
 class MemberIndex:
@@ -75,16 +73,17 @@ class MemberIndex:
             offset: where the receiver stands in ``text``, which tells the class of ``self``; None is the end.
         """
         path = self._absolute(path)
-        keys, classes = self._keys(receiver, path, text, len(text) if offset is None else offset)
+        parts = scan_around(text, len(text) if offset is None else offset)
+        keys, classes = self._keys(receiver, path, parts)
         counts: Counter[str] = Counter()
         for key in keys:
             counts.update(self._totals.get(key, {}))
         on_disk = self._uses_on_disk(path)
         for key in keys:
             counts.subtract(on_disk.get(key, {}))
-        for uses in scan_pieces(text):
+        for part in parts:
             for key in keys:
-                counts.update(uses.get(key, {}))
+                counts.update(part.uses.get(key, {}))
         used = [name for name, count in counts.most_common() if count > 0]
         others = [*sorted(classes), *(name for key in keys for name in self._namesake_members(key))]
         return list(dict.fromkeys([*used, *others]))
@@ -103,15 +102,16 @@ class MemberIndex:
                     found.setdefault(_word(definition.name), []).append(definition)
         return {word: classes for word, classes in found.items() if len(classes) <= _MOST_NAMESAKES}
 
-    def _keys(self, receiver: str, path: Path, text: str, offset: int) -> tuple[list[str], set[str]]:
+    def _keys(self, receiver: str, path: Path, parts: tuple[Scanned, Scanned, Scanned]) -> tuple[list[str], set[str]]:
         """The keys to count under, nearest first, and names that are members although nobody may use them."""
         if receiver.strip() not in ("self", "cls") and receiver.replace(" ", "") != "super()":
             return [receiver_key(receiver)], set()
-        piece = _piece_at(text, offset)
-        own = [] if receiver.lstrip().startswith("super") else [piece.owner]
-        owners = [owner for owner in dict.fromkeys([*own, *self._all_bases(piece.bases)]) if owner]
+        place = parts[1].end
+        own = [] if receiver.lstrip().startswith("super") else [place.owner]
+        owners = [owner for owner in dict.fromkeys([*own, *self._all_bases(place.bases)]) if owner]
         defined = (item for owner in owners for item in self._class_facts.get(owner, ()))
-        members = {item.name for item in defined if item.path != path} | _methods(text, owners)
+        members = {item.name for item in defined if item.path != path}
+        members.update(name for part in parts for owner in owners for name in part.methods.get(owner, ()))
         return [f"self@{owner}" for owner in owners], members
 
     def _all_bases(self, names: Iterable[str]) -> list[str]:
@@ -248,18 +248,3 @@ def _word(name: str) -> str:
     word = name.replace("_", "").lower()
     word = word.removesuffix("[]").removesuffix("s") if word.endswith("s[]") else word
     return word.rstrip("0123456789")
-
-
-def _piece_at(text: str, offset: int) -> Piece:
-    here = Piece("", "", (), 0)
-    for piece in pieces(text):
-        if piece.start > offset:
-            break
-        here = piece
-    return here
-
-
-def _methods(text: str, owners: Collection[str]) -> set[str]:
-    """Names of the methods that ``text``, which may be broken, gives to the classes ``owners``."""
-    headers = (_METHOD.match(piece.text) for piece in pieces(text) if piece.owner in owners)
-    return {header[1] for header in headers if header}

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from generation.source import parsing
 from generation.source.lexer import Scanner
@@ -136,29 +137,36 @@ def statements(text: str) -> list[Statement]:
 
     When a new statement would start at the end, the last element is empty and starts there.
     """
-    headers = list(_HEADER.finditer(text))
-    for index in range(len(headers) - 1, -1, -1):
-        header = headers[index]
-        if header[2] and header.end() < len(text) and _is_code(text, header.start()):
-            return [*_around(text, headers[:index], header[1]), *_scan(text, header.start())]
-    return list(_scan(text, 0))
+    line_start = text.rfind("\n") + 1
+    while True:
+        header = _HEADER.match(text, line_start)
+        if header and header[2] and header.end() < len(text):
+            around = _around(text[:line_start], header[1])
+            if around is not None:
+                return [*around, *_scan(text, line_start)]
+        if line_start == 0:
+            return list(_scan(text, 0))
+        line_start = text.rfind("\n", 0, line_start - 1) + 1
+
+
+@lru_cache(maxsize=16)  # while a function is written, what is above it stays
+def _around(above: str, indent: str) -> tuple[Statement, ...] | None:
+    """The headers whose blocks hold a line with this indentation behind ``above``; None if that line is no code."""
+    if not _is_code(above, len(above)):
+        return None
+    found: list[Statement] = []
+    for match in reversed(list(_HEADER.finditer(above))):
+        if len(match[1]) < len(indent) and _is_code(above, match.start()):
+            indent = match[1]
+            found.append(Statement(match.end(1), indent, match[2] or match[3], opens_block=True))
+        if not indent:
+            break
+    return tuple(reversed(found))
 
 
 def _is_code(text: str, line_start: int) -> bool:
     """The line is not inside a triple-quoted string, as far as counting quotes can tell."""
     return text.count('"""', 0, line_start) % 2 == 0 and text.count("'''", 0, line_start) % 2 == 0
-
-
-def _around(text: str, headers: list[re.Match[str]], indent: str) -> list[Statement]:
-    """The headers whose blocks hold a line with this indentation."""
-    found: list[Statement] = []
-    for match in reversed(headers):
-        if len(match[1]) < len(indent) and _is_code(text, match.start()):
-            indent = match[1]
-            found.append(Statement(match.end(1), indent, match[2] or match[3], opens_block=True))
-        if not indent:
-            break
-    return found[::-1]
 
 
 def _scan(text: str, start: int) -> Iterator[Statement]:

@@ -17,7 +17,7 @@ import torch
 
 from generation.decoding.adapter import MARK_EMBEDDING, MARK_HEAD
 from generation.decoding.loading import load_network as load_base
-from generation.errors import MissingExtraError, ModelLoadError
+from generation.errors import ConfigError, MissingExtraError, ModelLoadError
 from generation.training.examples import TrainingExample
 from generation.training.loss import cross_entropy
 
@@ -41,6 +41,8 @@ class AdaptedNetwork:
         config = peft.LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear", lora_dropout=0.0, bias="none")
         self.base = base
         self.model: Any = peft.get_peft_model(base, config)
+        if base.dtype == torch.bfloat16:
+            _keep_inputs_as_they_are(self.model)
         self.body: Any = base.base_model
         self.head: torch.Tensor = base.get_output_embeddings().weight
         self.embedding: torch.Tensor = base.get_input_embeddings().weight
@@ -70,6 +72,20 @@ class AdaptedNetwork:
         self.mark = {MARK_EMBEDDING: torch.nn.Parameter(embedding.float().clone())}
         if not self.is_tied:
             self.mark[MARK_HEAD] = torch.nn.Parameter(head.float().clone())
+
+    def compile(self) -> None:
+        """Let torch compile the layers: a minute and a C++ compiler to begin with, then up to twice the speed.
+
+        Raises:
+            ConfigError: the layers are not where a transformer of this library has them.
+        """
+        layers = next((child for child in self.body.children() if isinstance(child, torch.nn.ModuleList)), None)
+        if layers is None:
+            raise ConfigError(f"the layers of {type(self.base).__name__} are not to be found; train without --compile")
+        # Attention in plain operations is what the compiler can fuse; the library's own kernel is slower backwards.
+        self.base.set_attn_implementation("eager")
+        for layer in layers:
+            layer.compile(dynamic=True)
 
     def parameters(self) -> list[torch.nn.Parameter]:
         """What is trained, in a fixed order."""
@@ -122,8 +138,13 @@ class AdaptedNetwork:
         if self.mark_id is not None:
             row = self.mark[MARK_EMBEDDING].to(embedded.dtype)
             embedded = torch.where((ids == self.mark_id)[..., None], row, embedded)
-        hidden: torch.Tensor = self.body(inputs_embeds=embedded, use_cache=False)[0]
+        with self._precision():
+            hidden: torch.Tensor = self.body(inputs_embeds=embedded, use_cache=False)[0]
         return hidden
+
+    def _precision(self) -> torch.autocast:
+        """A base in bfloat16 computes with its adapters in bfloat16, too."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.base.dtype == torch.bfloat16)
 
     def _check_head(self) -> None:
         """Applying the head here must give what the base gives.
@@ -132,7 +153,7 @@ class AdaptedNetwork:
             ModelLoadError: the base does more than multiply by its head.
         """
         ids = torch.arange(4, device=self.device)[None]
-        with torch.no_grad():
+        with torch.no_grad(), self._precision():
             expected = self.base(input_ids=ids, use_cache=False).logits.float()
             found = (self.body(input_ids=ids, use_cache=False)[0] @ self.head.T).float()
         if not torch.allclose(expected, found, atol=1e-2, rtol=1e-2):
@@ -159,6 +180,15 @@ def training_dtype() -> str:
     from generation.decoding.loading import cpu_dtype
 
     return "bfloat16" if torch.cuda.is_available() else cpu_dtype()
+
+
+def _keep_inputs_as_they_are(model: Any) -> None:
+    """Adapters are float32 so that small steps add up; peft would also compute with them so, at half of the speed."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for module in model.modules():
+        if isinstance(module, BaseTunerLayer):
+            module.cast_input_dtype_enabled = False
 
 
 def _padded(

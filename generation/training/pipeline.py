@@ -57,6 +57,7 @@ class Job:
         name: of the adapter.
         mark_words: words whose mean is the mark's first embedding; none takes the mean of all.
         threads: torch computes with; None is half of the cores, at least one.
+        compiled: torch compiles the layers first.
     """
 
     base: str
@@ -68,6 +69,7 @@ class Job:
     name: str = ""
     mark_words: tuple[str, ...] = MARK_WORDS
     threads: int | None = None
+    compiled: bool = False
 
 
 def train(job: Job, settings: TrainingSettings, *, resume: bool, report: Report) -> Progress:
@@ -89,6 +91,8 @@ def train(job: Job, settings: TrainingSettings, *, resume: bool, report: Report)
     network = load_network(model, training_dtype(), settings.rank, settings.alpha, mark_id, settings.seed)
     if job.marks:
         set_mark_from_words(network, tokenizer, job.mark_words)
+    if job.compiled:
+        network.compile()
     before = _before_this_stage(job) if resume else _start(job, settings, network, model)
     manifest = _manifest(job, settings, network, model, before)
     keep = partial(_keep, job, network, manifest)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import textwrap
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from generation.tools import index_cache
+from generation.tools.attribute_uses import scan, scan_around
 from generation.tools.member_index import MemberIndex
 from generation.types import ImportNeeded, SuggestionSource
 
@@ -373,3 +377,31 @@ def _answers(index: MemberIndex, root: Path) -> tuple[object, ...]:
         index.class_members("shop.cart", "Cart"),
         index.unreadable_files,
     )
+
+
+WHOLE = (
+    textwrap.dedent(FILES["shop/base.py"])
+    + '''
+class Shelf(Base):
+    """Has a def text(self.odd): in it."""
+
+    class Inner:
+        def deep(self):
+            return self.name.upper()
+
+    def rows(self):
+        return [self.name, other.name]
+
+async def first(cart):
+    return cart.rows[0].name
+'''
+)
+
+
+@given(st.integers(0, len(WHOLE)))
+def test_a_text_uses_the_same_wherever_one_stands_in_it(offset: int) -> None:
+    found: Counter[tuple[str, str]] = Counter()
+    for part in scan_around(WHOLE, offset):
+        found.update({(key, name): count for key, uses in part.uses.items() for name, count in uses.items()})
+    expected = {(key, name): count for key, uses in scan(WHOLE).items() for name, count in uses.items()}
+    assert found == expected
