@@ -2,17 +2,22 @@
 
 * ``body_loss``: nats per visible token; what the marks cost is in ``mark_loss``, also per visible token.
 * ``mark_recall``: share of true marks at which the mark is the likeliest token.
-* ``mark_precision``: share of the places where the mark is the likeliest token at which one is true, that is, at which
-  the tool has the true name and the function does not show it. Places right behind a mark do not count: decoding never
-  writes two.
+* ``mark_precision``: share of the places where the mark is the likeliest token at which the tool has the true name: a
+  true mark, or a name that the tool lists because the function has shown it or Python has it built in.
+* ``mark_need``: share of these places at which a mark is true, so that asking was of use.
+
+Places right behind a mark do not count: decoding never writes two.
 
 Start reading at ``measure``.
 """
 
 from __future__ import annotations
 
+import builtins
+import keyword
 import random
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +28,14 @@ from generation.adapters import read_adapter
 from generation.decoding.loading import load_network
 from generation.decoding.tokenizer import load_tokenizer
 from generation.errors import ConfigError
+from generation.interfaces import Tokenizer
 from generation.training.bodies import Hole, HoleKind, read_holes, tokens_of
 from generation.training.corpus import Split
 from generation.training.examples import TrainingExample
 from generation.training.network import training_dtype
 
 _LENGTH_TOKENS = 768
+_NAME = re.compile(r"[ ]?([^\W\d]\w*)")
 
 
 @dataclass(slots=True)
@@ -41,9 +48,25 @@ class Tally:
     true_marks: int = 0
     found_marks: int = 0
     written_marks: int = 0
+    answered_marks: int = 0
 
-    def add(self, logits: torch.Tensor, targets: torch.Tensor, previous: torch.Tensor, mark_id: int) -> None:
-        """Count some positions: logits (N, V), what should come (N,), and what came before (N,)."""
+    def add(
+        self,
+        logits: torch.Tensor,
+        targets: torch.Tensor,
+        previous: torch.Tensor,
+        mark_id: int,
+        is_listed: Callable[[int], bool],
+    ) -> None:
+        """Count some positions.
+
+        Args:
+            logits: (N, V) what the network says.
+            targets: (N,) what should come.
+            previous: (N,) what came before.
+            mark_id: of the mark.
+            is_listed: whether the tool lists the name that starts at one of the positions without being marked.
+        """
         losses = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
         is_mark, wrote = targets == mark_id, (logits.argmax(-1) == mark_id) & (previous != mark_id)
         self.visible += int((~is_mark).sum())
@@ -52,6 +75,8 @@ class Tally:
         self.true_marks += int(is_mark.sum())
         self.found_marks += int((is_mark & wrote).sum())
         self.written_marks += int(wrote.sum())
+        needless = (wrote & ~is_mark).nonzero()[:, 0].tolist()
+        self.answered_marks += int((is_mark & wrote).sum()) + sum(map(is_listed, needless))
 
     def figures(self) -> dict[str, float | int]:
         """The measures; those of marks only where there were any."""
@@ -60,7 +85,8 @@ class Tally:
         if self.true_marks:
             found["mark_loss"] = round(self.mark_loss / max(1, self.visible), 4)
             found["mark_recall"] = round(self.found_marks / self.true_marks, 4)
-            found["mark_precision"] = round(self.found_marks / max(1, self.written_marks), 4)
+            found["mark_precision"] = round(self.answered_marks / max(1, self.written_marks), 4)
+            found["mark_need"] = round(self.found_marks / max(1, self.written_marks), 4)
             found["true_marks"] = self.true_marks
         return found
 
@@ -84,7 +110,8 @@ def measure(data: Path, model: Path, adapter: Path | None, functions: int) -> di
     tally = Tally()
     chosen = held_back(data, functions)
     for hole in chosen:
-        _tally(network, tokens_of(hole, tokenizer, mark_id, _LENGTH_TOKENS), -1 if mark_id is None else mark_id, tally)
+        example = tokens_of(hole, tokenizer, mark_id, _LENGTH_TOKENS)
+        _tally(network, tokenizer, example, -1 if mark_id is None else mark_id, tally)
     return {"bodies": len(chosen), **tally.figures()}
 
 
@@ -100,9 +127,30 @@ def held_back(data: Path, count: int) -> Sequence[Hole]:
     return random.Random("measure").sample(bodies, min(count, len(bodies)))
 
 
-def _tally(network: Any, example: TrainingExample, mark_id: int, tally: Tally) -> None:
+def _tally(network: Any, tokenizer: Tokenizer, example: TrainingExample, mark_id: int, tally: Tally) -> None:
     ids = torch.tensor(example.token_ids)
     first = max(1, example.counted_from)
     with torch.no_grad():
         logits = network(input_ids=ids[None, :-1], use_cache=False, logits_to_keep=len(ids) - first).logits[0]
-    tally.add(logits, ids[first:], ids[first - 1 : -1], mark_id)
+
+    spelled = [b"" if one == mark_id else tokenizer.token_bytes[one] for one in example.token_ids]
+
+    def is_listed(position: int) -> bool:
+        parts = (spelled[: first + position], spelled[first + position :])
+        before, after = (b"".join(part).decode(errors="replace") for part in parts)
+        return is_shown(before, after)
+
+    tally.add(logits, ids[first:], ids[first - 1 : -1], mark_id, is_listed)
+
+
+def is_shown(before: str, after: str) -> bool:
+    """Whether ``after`` starts with a name, not an attribute, that Python has built in or the function above has shown.
+
+    Shown is a name that stands as a word of its own since the last ``def`` of ``before``: as a parameter, as what a
+    statement binds, or used.
+    """
+    name = _NAME.match(after)
+    if name is None or keyword.iskeyword(name[1]) or before.rstrip(" ").endswith("."):
+        return False
+    function = before[before.rfind("def ") :]
+    return name[1] in vars(builtins) or re.search(rf"(?<![\w.]){name[1]}(?!\w)", function) is not None

@@ -184,10 +184,10 @@ def training_dtype() -> str:
 
 def _keep_inputs_as_they_are(model: Any) -> None:
     """Adapters are float32 so that small steps add up; peft would also compute with them so, at half of the speed."""
-    from peft.tuners.tuners_utils import BaseTunerLayer
+    from peft.tuners.lora import LoraLayer
 
     for module in model.modules():
-        if isinstance(module, BaseTunerLayer):
+        if isinstance(module, LoraLayer):
             module.cast_input_dtype_enabled = False
 
 

@@ -102,7 +102,7 @@ def train(job: Job, settings: TrainingSettings, *, resume: bool, report: Report)
     else:
         run.validate()
     if team.leads:
-        _write_settings(job, settings)
+        _write_settings(job, settings, team.size)
     progress = run.train()
     if team.leads:
         draw_curves(job.out / LOG_NAME, job.out / "curves.png", job.name or job.out.name)
@@ -192,7 +192,7 @@ def _keep(job: Job, network: AdaptedNetwork, manifest: AdapterManifest, progress
     adapter_folder.write_adapter(job.out, network.tensors(), now)
 
 
-def _write_settings(job: Job, settings: TrainingSettings) -> None:
+def _write_settings(job: Job, settings: TrainingSettings, processes: int) -> None:
     with writing(job.out / SETTINGS_NAME) as out:
         described = {name: str(value) for name, value in asdict(job).items()}
-        json.dump({"job": described, "settings": asdict(settings)}, out, indent=2)
+        json.dump({"job": described, "settings": asdict(settings), "processes": processes}, out, indent=2)

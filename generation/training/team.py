@@ -1,4 +1,4 @@
-"""The processes that train together: one, or as many as ``accelerate launch`` has started, one for each GPU.
+"""The processes that train together: one, or as many as ``torchrun`` has started, one for each GPU or core.
 
 All draw the same examples and each takes its share; gradients are added up before every step, so a run depends on the
 number of processes by rounding only. Knows no network. Start reading at ``join_team``.
@@ -36,10 +36,12 @@ class Team:
         """Make every process's gradients the sum of all."""
         if self.size == 1:
             return
-        for parameter in parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-            torch.distributed.all_reduce(parameter.grad)
+        trained = list(parameters)
+        gradients = [torch.zeros_like(one) if one.grad is None else one.grad for one in trained]
+        together = torch.cat([gradient.flatten() for gradient in gradients])  # one message is quicker than hundreds
+        torch.distributed.all_reduce(together)
+        for parameter, summed in zip(trained, together.split([one.numel() for one in trained]), strict=True):
+            parameter.grad = summed.view_as(parameter)
 
     def add(self, number: float, device: torch.device) -> float:
         """The sum of every process's number."""
@@ -51,7 +53,7 @@ class Team:
 
 
 def join_team() -> Team:
-    """The team that ``accelerate launch`` has started this process in; a team of one without it."""
+    """The team that ``torchrun`` (or ``accelerate launch``) has started this process in; a team of one without it."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Team()
     from accelerate import PartialState

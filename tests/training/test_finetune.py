@@ -246,20 +246,12 @@ def test_two_processes_train_what_one_does(model: Path, corpus: Path, tmp_path: 
     """The sums are added in another order, so the tensors differ by rounding."""
     one = replace(job(corpus, tmp_path / "one"), base=str(model))
     alone = train(one, SETTINGS, resume=False, report=lambda line: None)
-    command = [
-        sys.executable,
-        "-m",
-        "accelerate.commands.launch",
-        "--cpu",
-        "--num_processes",
-        "2",
-        "--num_machines",
-        "1",
-    ]
-    command += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "generation.cli.main", "train"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "generation.cli.main", "train"]
     command += ["--base", str(model), "--data", str(corpus), "--out", str(tmp_path / "two"), "--threads", "1", *OPTIONS]
     done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
     assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "two" / "settings.json").read_text())["processes"] == 2
     lines = [json.loads(line) for line in (tmp_path / "two" / "log.jsonl").read_text().splitlines()]
     assert lines[-1]["step"] == alone.step
     assert lines[-1]["validation_loss"] == pytest.approx(alone.best, abs=1e-4)
