@@ -40,7 +40,7 @@ class Team:
         gradients = [torch.zeros_like(one) if one.grad is None else one.grad for one in trained]
         together = torch.cat([gradient.flatten() for gradient in gradients])  # one message is quicker than hundreds
         torch.distributed.all_reduce(together)
-        for parameter, summed in zip(trained, together.split([one.numel() for one in trained]), strict=True):
+        for parameter, summed in zip(trained, torch.split(together, [one.numel() for one in trained]), strict=True):
             parameter.grad = summed.view_as(parameter)
 
     def add(self, number: float, device: torch.device) -> float:
