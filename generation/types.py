@@ -21,6 +21,7 @@ class NameKind(StrEnum):
     ATTRIBUTE = "attribute"  # after the dot of an expression
     NAME = "name"  # where an expression starts
     ARGUMENT = "argument"  # a keyword argument in a call; its suggestions end with "="
+    IMPORT = "import"  # in an import statement: a module, or what a module has
 
 
 class SuggestionSource(StrEnum):

@@ -60,7 +60,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--name", default="", help="of the adapter; the folder's name by default")
     parser.add_argument("--mark-words", metavar="WORDS", help="words whose mean the mark starts as; 'mean' takes all")
     parser.add_argument("--threads", type=int, help="of the processor; half of the cores by default")
-    parser.add_argument("--compile", action="store_true", help="by torch.compile: starts a minute later, then runs faster")
+    parser.add_argument("--compile", action="store_true", help="by torch.compile: a minute to start, then quicker")
     for name, meaning in _OPTIONS.items():
         default = getattr(TrainingSettings(), name)
         option = f"--{name.replace('_', '-')}"

@@ -275,7 +275,8 @@ class Run:
             return None
         if unmarked and not point.word and not begun:
             return None  # behind the dot a mark may still come
-        skipped = published and (point.expected.may_bind or point.word in _NEVER_ASKED_PUBLISHED)
+        imports = point.expected.kind is NameKind.IMPORT
+        skipped = published and (imports or point.expected.may_bind or point.word in _NEVER_ASKED_PUBLISHED)
         return None if skipped else point
 
     def _may_be_name(self, point: TriggerPoint, next_id: int | None) -> bool:

@@ -20,7 +20,7 @@ _OPENERS = {"(": ")", "[": "]", "{": "}"}
 _CLOSERS = frozenset(")]}")
 _EXPRESSION_KEYWORDS = frozenset({"None", "True", "False"})  # keywords an expression can end with
 _BINDING_KEYWORDS = frozenset({"def", "class", "import", "as", "global", "nonlocal", "lambda", "for"})
-_NAMELESS_STATEMENTS = frozenset({"import", "from", "global", "nonlocal"})
+_NAMELESS_STATEMENTS = frozenset({"global", "nonlocal"})
 _STRING_PREFIXES = frozenset({"r", "u", "b", "f", "br", "rb", "fr", "rf"})
 
 
@@ -29,7 +29,7 @@ class ExpectedName:
     """The kind of name that may start at a position.
 
     Attributes:
-        kind: attribute or name.
+        kind: attribute, name, or what an import statement names.
         may_bind: the name may also be a new one here: an assignment target, a keyword argument, the variable of a
             comprehension that follows.
         bracket: the innermost open bracket, or "" outside of all.
@@ -171,8 +171,11 @@ class Scanner:
         if not self.in_code or self.word or self._after_backslash or self._pending_quotes:
             return None
         bracket = self._bracket
+        if self.statement in ("from", "import"):
+            imports = self.previous in ("from", "import", ",", "(") or self.previous.startswith(".")
+            return ExpectedName(NameKind.IMPORT, may_bind=False, bracket=bracket) if imports else None
         if self.previous == ".":
-            chained = _ends_expression(self._before_previous) and self.statement not in _NAMELESS_STATEMENTS
+            chained = _ends_expression(self._before_previous)
             may_bind = self._chain_starts_statement and not bracket
             return ExpectedName(NameKind.ATTRIBUTE, may_bind, bracket) if chained else None
         if self.statement in _NAMELESS_STATEMENTS or self._binds_here() or _ends_expression(self.previous):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import io
 import keyword
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ USUAL_DUNDERS = frozenset(
     {"__class__", "__dict__", "__doc__", "__file__", "__module__", "__name__", "__qualname__", "__version__"}
 )
 MOST_INDEX_NAMES = 200  # in large repositories the names used on one receiver are many
+_TOP_MODULE = re.compile(r"^(?:from[ \t]+|import\b(?:[^#]*,)?\s*)$")
 _MODULE_DUNDERS = ("__name__", "__file__", "__doc__", "__all__", "__version__", "__import__", "__debug__")
 _USUAL_TYPES = (str, dict, list, set, io.TextIOWrapper)
 _USUAL_METHODS = tuple(dict.fromkeys(name for kind in _USUAL_TYPES for name in vars(kind) if not name.startswith("_")))
@@ -88,6 +90,18 @@ def with_usual_methods(suggestions: Iterable[Suggestion]) -> tuple[Suggestion, .
 def argument_suggestions(found: Found) -> tuple[Suggestion, ...]:
     """Keyword arguments that a call still takes, each with its ``=``."""
     return tuple(Suggestion(name, kind) for name, kind in dict(found).items())
+
+
+def import_suggestions(found: Found) -> tuple[Suggestion, ...]:
+    """Modules, or what a module has; nobody imports special names."""
+    return unique(
+        Suggestion(name, kind) for name, kind in found if not _is_special(name) and not keyword.iskeyword(name)
+    )
+
+
+def names_top_module(statement: str) -> bool:
+    """Whether an import statement names an outermost module at its end, which may be one that is not installed."""
+    return _TOP_MODULE.search(statement) is not None
 
 
 def name_suggestions(visible: Iterable[str], found: Found, at_statement_start: bool) -> tuple[Suggestion, ...]:

@@ -126,6 +126,8 @@ class JediTool:
             return self._attribute(query, position, started_s)
         if query.kind is NameKind.ARGUMENT:
             return self._argument(position, started_s)
+        if query.kind is NameKind.IMPORT:
+            return self._import(position, started_s)
         return self._name(position, started_s)
 
     def _attribute(self, query: ToolQuery, position: Position, started_s: float) -> ToolAnswer:
@@ -170,6 +172,15 @@ class JediTool:
         answer, error = self._wait(pending, started_s)
         suggestions = filtering.argument_suggestions(answer.found)
         trusted = bool(suggestions) and not answer.facts.dynamic
+        return ToolAnswer(suggestions, trusted, cached=_is_known(pending), error=error)
+
+    def _import(self, position: Position, started_s: float) -> ToolAnswer:
+        statement = position.statement
+        pending = self._ask(position.key(statement), position.question(NameKind.IMPORT))
+        answer, error = self._wait(pending, started_s)
+        suggestions = filtering.import_suggestions(answer.found)
+        known = bool(suggestions) and not answer.facts.dynamic and not answer.facts.unresolved
+        trusted = known and not filtering.names_top_module(statement)
         return ToolAnswer(suggestions, trusted, cached=_is_known(pending), error=error)
 
     def _unrepaired(self, query: ToolQuery, started_s: float) -> ToolAnswer:

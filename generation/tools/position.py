@@ -85,8 +85,13 @@ class Position:
     @property
     def may_bind(self) -> bool:
         """A name that does not exist yet may stand here, because it is bound here or further on."""
-        expected = Scanner(self.head[statements(self.head + DUMMY)[-1].start :]).expected_name()
+        expected = Scanner(self.statement).expected_name()
         return expected is None or expected.may_bind
+
+    @property
+    def statement(self) -> str:
+        """The statement at the position, as far as it stands before it."""
+        return self.head[statements(self.head + DUMMY)[-1].start :]
 
     def warm_questions(self) -> list[tuple[AnswerKey, Question]]:
         """Questions that are likely in this function: parameters, then what the file imports, in one buffer."""

@@ -114,6 +114,8 @@ def answer(session: Session, question: Question) -> Answer:
         names, facts = members(session, script, position)
     elif question["kind"] == "argument":
         names, facts = arguments(script, position)
+    elif question["kind"] == "import":
+        names, facts = imports(script, position)
     else:
         names, facts = _names(script.complete(*position)), module_facts(script)
     return {"names": names, "facts": facts, "files": session.repository_files()}
@@ -146,6 +148,20 @@ def arguments(script: jedi.Script, position: tuple[int, int]) -> Members:
     names = [completion.name for completion in script.complete(*position) if completion.name.endswith("=")]
     any_name = not parameters or any(one.kind.name == "VAR_KEYWORD" for listed in parameters for one in listed)
     return [(name, "param") for name in names], {"kinds": [], "dynamic": any_name, "unresolved": False}
+
+
+def imports(script: jedi.Script, position: tuple[int, int]) -> Members:
+    """Modules, or what the module of a ``from`` has, where an import statement names them."""
+    completions = script.complete(*position)
+    leaf = script._module_node.get_leaf_for_position(position, include_prefixes=True)
+    statement = leaf and leaf.search_ancestor("import_from")
+    module = statement.get_from_names()[-1:] if statement else []
+    values = [value for name in module for found in script.infer(*name.start_pos) for value in found._name.infer()]
+    return _names(completions), {
+        "kinds": [],
+        "dynamic": any(_is_dynamic(completion) for completion in completions),
+        "unresolved": any(value.is_module() and _unresolved_stars(value) for value in values),
+    }
 
 
 def receiver_values(script: jedi.Script, position: tuple[int, int]) -> list[Any]:

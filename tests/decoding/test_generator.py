@@ -45,8 +45,14 @@ class TableTool:
         trusted: bool = True,
         importable: Mapping[str, Suggestion] | None = None,
         arguments: Sequence[str] = (),
+        imports: Sequence[str] = (),
     ) -> None:
-        self.lists = {NameKind.ATTRIBUTE: attributes, NameKind.NAME: names, NameKind.ARGUMENT: arguments}
+        self.lists = {
+            NameKind.ATTRIBUTE: attributes,
+            NameKind.NAME: names,
+            NameKind.ARGUMENT: arguments,
+            NameKind.IMPORT: imports,
+        }
         self.trusted = trusted
         self.trusted_unless_bound = trusted
         self.importable = importable or {}
@@ -206,6 +212,21 @@ def test_an_argument_may_be_called_like_a_name_in_scope() -> None:
     tool = TableTool(arguments=["self=", "sep="])
     events, _ = run([("    print(self=self, sep=self)\n", 1)], tool)
     assert text_of(events) == "    print(self=self, sep=self)\n"
+
+
+def test_an_invented_import_is_replaced_by_what_the_module_has() -> None:
+    tool = TableTool(attributes=["load"], names=["self", "load"], imports=["json", "load"])
+    events, _ = run([("    from json import read\n", 0.9), ("    from json import load\n", 0.1)], tool)
+    assert text_of(events) == "    from json import load\n"
+    assert [(call.kind, call.chosen and call.chosen.name) for call in calls(events)] == [
+        (NameKind.IMPORT, "json"),
+        (NameKind.IMPORT, "load"),
+    ]
+
+
+def test_the_published_method_does_not_ask_at_imports() -> None:
+    events, _ = run([("    import gone\n", 1)], TableTool(imports=["json"]), config=PRESETS["paper"])
+    assert text_of(events) == "    import gone\n"
 
 
 def test_an_undefined_name_is_replaced() -> None:

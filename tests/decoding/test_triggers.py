@@ -20,7 +20,8 @@ from generation.types import NameKind
         ("(a", ").", ").", "", NameKind.ATTRIBUTE),
         ("'text ", "self.x", None, None, None),
         ("x", " =", None, None, None),
-        ("import", " os", None, None, None),
+        ("import", " os", " ", "os", NameKind.IMPORT),
+        ("import os", " as", None, None, None),
         ("sel", "f", None, None, None),
     ],
 )

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from generation.source.lexer import Scanner
 from generation.types import NameKind
 
-ATTRIBUTE, NAME = NameKind.ATTRIBUTE, NameKind.NAME
+ATTRIBUTE, IMPORT, NAME = NameKind.ATTRIBUTE, NameKind.IMPORT, NameKind.NAME
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,16 @@ def test_closers(text: str, closers: str) -> None:
         ("def f(a, *", None, None),
         ("def f(a: ", NAME, True),
         ("def f(a=g(", NAME, True),
-        ("import ", None, None),
-        ("from .", None, None),
-        ("from a import ", None, None),
+        ("import ", IMPORT, False),
+        ("import a.", IMPORT, False),
+        ("import a as ", None, None),
+        ("from ", IMPORT, False),
+        ("from .", IMPORT, False),
+        ("from a ", None, None),
+        ("from a import ", IMPORT, False),
+        ("from a import (b as c, ", IMPORT, False),
+        ("yield from ", NAME, False),
+        ("global ", None, None),
         ("with a as ", None, None),
         ("except ", NAME, False),
         ("if a: ", NAME, True),

@@ -156,6 +156,28 @@ def test_arguments(shared: JediTool, shared_root: Path, call: str, expected: set
     assert answer.error is None
 
 
+@pytest.mark.parametrize(
+    ("statement", "listed", "unlisted", "trusted"),
+    [
+        ("from pkg.wire import ", {"Session", "Reply", "client"}, {"Client", "__name__"}, True),
+        ("from pkg.wire import (\n    Reply,\n    ", {"Session"}, {"Client"}, True),
+        ("from pkg.", {"wire", "client"}, {"Session"}, True),
+        ("from . import ", {"wire", "Client"}, {"Session"}, True),
+        ("from ", {"pkg", "json"}, {"Session", "from"}, False),
+        ("import json, ", {"pkg"}, {"Session"}, False),
+        ("from missing import ", set(), set(), False),
+    ],
+)
+def test_imports(
+    shared: JediTool, shared_root: Path, statement: str, listed: set[str], unlisted: set[str], trusted: bool
+) -> None:
+    text = f"import json\n\n\ndef f():\n    {statement}"
+    answer = shared.suggest(ToolQuery(shared_root, Path("src/pkg/new.py"), text, "\n", NameKind.IMPORT))
+    assert listed <= names(answer)
+    assert not unlisted & names(answer)
+    assert (answer.trusted, answer.error) == (trusted, None)
+
+
 def test_methods_of_builtin_types_where_nothing_is_known(shared: JediTool, shared_root: Path) -> None:
     text = "def f(a, b: int):\n    return {}."
     unknown, known = (
