@@ -95,7 +95,7 @@ def argument_suggestions(found: Found) -> tuple[Suggestion, ...]:
 def import_suggestions(found: Found) -> tuple[Suggestion, ...]:
     """Modules, or what a module has; nobody imports special names."""
     return unique(
-        Suggestion(name, kind) for name, kind in found if not _is_special(name) and not keyword.iskeyword(name)
+        Suggestion(name, kind) for name, kind in found if not name.startswith("__") and not keyword.iskeyword(name)
     )
 
 
