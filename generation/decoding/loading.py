@@ -91,14 +91,14 @@ def load_model(
     _require_length(engine, context_tokens, selection)
     if engine.kernels is None or engine.shape is None:
         return _transformers_model(path, engine.dtype, added, costs_key)
-    from generation.decoding.llama.model import LlamaModel
+    from generation.decoding.llama.model import LlamaModel, Network
     from generation.decoding.selection.reference import LongContexts
 
     weights = load_packed(path, engine.shape, engine.dtype, added.folder if added else None, report)
     report(_WEIGHTS_LOADED)
     tokenizer = load_tokenizer(path, weights.shape.vocabulary, added.mark_id if added else None)
     return LlamaModel(
-        weights, engine.kernels, tokenizer, _name(path, added), count, costs_key=costs_key,
+        Network(weights, engine.kernels, count), tokenizer, _name(path, added), costs_key=costs_key,
         long=LongContexts(select_from(engine.shape, selection, context_tokens), context_tokens),
     )  # fmt: skip
 

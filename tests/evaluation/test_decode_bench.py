@@ -29,7 +29,7 @@ from generation.evaluation.overhead_bench import Overhead
 from generation.evaluation.overhead_bench import measure as measure_overhead
 from generation.evaluation.overhead_bench import ratios as overhead_ratios
 from generation.service import load_model
-from tests.decoding.llama.networks import NoTokenizer, kernels, model_of, network_of, truth
+from tests.decoding.llama.networks import NoTokenizer, model_of, network_of, truth
 
 SHOP = '''
 class Shop:
@@ -144,7 +144,7 @@ def test_what_is_rewritten_is_what_was_given(model: LlamaModel) -> None:
             state.close = lambda: (written.append(list(state.token_ids)), close())[1]  # type: ignore[method-assign]
             return state
 
-    watching = Watching(model.network.weights, kernels(), NoTokenizer(), "tiny", 1, costs_key="a test of rewriting")
+    watching = Watching(model.network, NoTokenizer(), "tiny", costs_key="a test of rewriting")
     for drafts in (False, True):
         assert OwnEngine(watching, drafts=drafts).rewrite(prompt, text) > 0
     assert written == [prompt + text] * 2

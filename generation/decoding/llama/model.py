@@ -1,8 +1,9 @@
 """A network of the Llama family behind the ``LanguageModel`` protocol.
 
-``LlamaModel`` holds weights and threads; ``LlamaScorer`` is one sequence of it, whose bookkeeping and checks
-``SequenceState`` shares with the other models. Every row of logits depends on its own tokens only, bit by bit, whatever
-else is scored in the same forward. Knows nothing of text, sampling or files. Start reading at ``LlamaModel.start``.
+``LlamaModel`` is made of a network: ``Network`` runs our own kernels, ``gpu.network.TorchNetwork`` a GPU.
+``LlamaScorer`` is one sequence of it, whose bookkeeping and checks ``SequenceState`` shares with the other models. With
+our own kernels every row of logits depends on its own tokens only, bit by bit, whatever else is scored in the same
+forward. Knows nothing of text, sampling or files. Start reading at ``LlamaModel.start``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import ctypes
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -19,8 +20,9 @@ import torch
 from generation.decoding.llama import native
 from generation.decoding.llama.cache import KVCache
 from generation.decoding.llama.packing import Array, PackedWeights
-from generation.decoding.llama.prefix_cache import PrefixCache
+from generation.decoding.llama.prefix_cache import PrefixCache, Slots
 from generation.decoding.llama.scored_tree import ScoredTree
+from generation.decoding.llama.shape import LlamaShape
 from generation.decoding.selection.long_rows import LastPrompt
 from generation.decoding.selection.reference import LongContexts
 from generation.decoding.sequence import ANY_TOKENS, Scorer, SequenceState, Stop, check_prompt
@@ -30,44 +32,40 @@ from generation.interfaces import LanguageModel, Tokenizer
 from generation.types import Draft
 
 _COST_CONTEXTS = (64, 1024)  # tokens behind which forwards are timed
-_PREFILL_TOKENS = 96  # read in one forward: enough rows to use each weight well; what a cancel throws away
+_READ_TOKENS = 96  # of a prompt in one forward: enough rows to use each weight well
 _MATRICES = ("qkv", "attention_out", "gate_up", "down")
 _NORMS = ("attention_norm", "mlp_norm", "query_norm", "key_norm")
 
 
 class LlamaModel:
-    """Weights, a tokenizer and threads; implements ``LanguageModel``.
+    """A network and a tokenizer; implements ``LanguageModel``.
 
     Args:
-        weights: packed for the kernels.
-        kernels: that run them.
+        network: the weights and what runs them.
         tokenizer: the tokenizer the weights were trained with.
         name: how reports call the model.
-        threads: threads of one forward.
         prefix_bytes: memory for sequences that have ended, whose starts later prompts may share.
         costs_key: tells weights, processor and threads apart, for what was measured of them; None measures nothing.
-        long: how long a sequence may be, and when attention sees a chosen part of it; None never.
+        long: how long a sequence may be, and when attention sees a chosen part of it, for which the network must be
+            of our own kernels; None never.
     """
 
     def __init__(
         self,
-        weights: PackedWeights,
-        kernels: native.Kernels,
+        network: TreeNetwork,
         tokenizer: Tokenizer,
         name: str,
-        threads: int,
         prefix_bytes: int = 128 << 20,
         costs_key: str | None = None,
         long: LongContexts | None = None,
     ) -> None:
         self._tokenizer = tokenizer
         self._name = name
-        self.network = Network(weights, kernels, threads)
-        self._threads = threads
+        self.network = network
         self._long = long or LongContexts()
         self._last_prompt = LastPrompt()
-        self._prefixes = PrefixCache(self.network.new_cache, prefix_bytes)
-        self.step_costs = known_costs(costs_key, self.network.blank_forward(), _COST_CONTEXTS) if costs_key else None
+        self._prefixes = PrefixCache(network.new_cache, prefix_bytes)
+        self.step_costs = known_costs(costs_key, network.blank_forward(), _COST_CONTEXTS) if costs_key else None
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -82,7 +80,7 @@ class LlamaModel:
     @property
     def context_tokens(self) -> int:
         """Longest sequence."""
-        return self._long.context_tokens or self.network.weights.shape.context_tokens
+        return self._long.context_tokens or self.network.shape.context_tokens
 
     def shared(self) -> LanguageModel:
         """The same for several threads, a sequence each; this one is not used meanwhile."""
@@ -95,7 +93,7 @@ class LlamaModel:
 
         Args:
             prompt_ids: at least one token.
-            stop: asked in every layer.
+            stop: asked again and again.
 
         Raises:
             CapacityError: the prompt does not fit into the context.
@@ -110,19 +108,42 @@ class LlamaModel:
             return LlamaScorer(self.network, self._prefixes)
         from generation.decoding.selection.scorer import SelectingScorer
 
-        return SelectingScorer(self.network, self._long.settings, self._last_prompt, self._threads)
+        assert isinstance(self.network, Network)
+        return SelectingScorer(self.network, self._long.settings, self._last_prompt, self.network.threads)
 
 
 class Forwards(Protocol):
-    """What a sequence needs of a network: ``Network``, or one that several sequences share."""
+    """What a sequence needs of a network: ``TreeNetwork``, or one that several sequences share."""
 
-    def forward(
-        self, cache: KVCache, draft: Draft, rows: int, stop: Stop | None = None, first: int = 0
-    ) -> torch.Tensor:
-        """See ``Network.forward``."""
+    @property
+    def read_tokens(self) -> int:
+        """How many tokens of a prompt are read in one forward: what uses each weight well, and a cancel throws away."""
 
-    def keep(self, cache: KVCache, path: Sequence[int]) -> None:
+    def forward(self, cache: Any, draft: Draft, rows: int, stop: Stop | None = None, first: int = 0) -> torch.Tensor:
+        """See ``Network.forward``; ``cache`` is of this network."""
+
+    def keep(self, cache: Any, path: Sequence[int]) -> None:
         """See ``Network.keep``."""
+
+
+class TreeNetwork(Forwards, Protocol):
+    """What a model needs of a network: ``Network``, or ``gpu.network.TorchNetwork``. One thread calls it."""
+
+    @property
+    def shape(self) -> LlamaShape:
+        """Its sizes."""
+
+    def forward_together(self, scorings: Sequence[Scoring], stop: Stop | None = None) -> list[torch.Tensor]:
+        """See ``Network.forward_together``."""
+
+    def check(self, draft: Draft) -> None:
+        """See ``Network.check``."""
+
+    def new_cache(self) -> Slots:
+        """An empty cache for one sequence."""
+
+    def blank_forward(self) -> Forward:
+        """See ``Network.blank_forward``."""
 
 
 class LlamaScorer:
@@ -143,8 +164,8 @@ class LlamaScorer:
         self.reused_tokens = self._cache.length
         self._token_ids = list(token_ids[: self.reused_tokens])
         logits = torch.empty(0)
-        for start in range(self.reused_tokens, len(token_ids), _PREFILL_TOKENS):
-            chunk = token_ids[start : start + _PREFILL_TOKENS]
+        for start in range(self.reused_tokens, len(token_ids), self._network.read_tokens):
+            chunk = token_ids[start : start + self._network.read_tokens]
             wanted = 1 if start + len(chunk) == len(token_ids) else 0
             try:
                 logits = self._network.forward(self._cache, Draft.chain(chunk), wanted, stop)
@@ -200,9 +221,9 @@ class LlamaScorer:
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """A tree to run behind the committed slots of a cache, as ``Network.forward`` takes it."""
+    """A tree to run behind the committed slots of a cache of the same network, as ``Network.forward`` takes it."""
 
-    cache: KVCache
+    cache: Any
     draft: Draft
     rows: int
     first: int = 0
@@ -216,10 +237,20 @@ class Scoring:
 
 
 class Network:
-    """The kernels with one set of weights. One thread calls it."""
+    """The kernels with one set of weights. One thread calls it.
+
+    Args:
+        weights: packed for the kernels.
+        kernels: that run them.
+        threads: of one forward.
+    """
+
+    read_tokens = _READ_TOKENS
 
     def __init__(self, weights: PackedWeights, kernels: native.Kernels, threads: int) -> None:
         self.weights = weights
+        self.shape = weights.shape
+        self.threads = threads
         self.library = kernels.library
         self._handle = self._create(threads)
         weakref.finalize(self, kernels.library.memberwise_destroy, self._handle)

@@ -9,16 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-from generation.decoding.llama.cache import KVCache
+from typing import Any, Protocol
 
 _WORTH_TOKENS = 16  # shorter starts are read again: all files of a language share some tokens
+
+
+class Slots(Protocol):
+    """Keys and values of one sequence of some network."""
+
+    length: int
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory of all slots."""
+
+    def copy_start(self, source: Any, length: int) -> None:
+        """Become the first ``length`` slots of another cache of the same network."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
     token_ids: tuple[int, ...]
-    cache: KVCache
+    cache: Slots
 
 
 class PrefixCache:
@@ -29,7 +41,7 @@ class PrefixCache:
         capacity_bytes: of all sequences kept.
     """
 
-    def __init__(self, new_cache: Callable[[], KVCache], capacity_bytes: int) -> None:
+    def __init__(self, new_cache: Callable[[], Slots], capacity_bytes: int) -> None:
         self.new_cache = new_cache
         self._capacity_bytes = capacity_bytes
         self._ended: list[_Ended] = []  # used last comes last
@@ -39,7 +51,7 @@ class PrefixCache:
         """Memory of all sequences kept."""
         return sum(ended.cache.size_bytes for ended in self._ended)
 
-    def take(self, prompt_ids: Sequence[int]) -> KVCache:
+    def take(self, prompt_ids: Sequence[int]) -> Slots:
         """A cache that holds a start of a prompt, never all of it: its last token must be read for its logits.
 
         A sequence of which the prompt shares more than half is taken over; of another, the shared rows are copied.
@@ -61,7 +73,7 @@ class PrefixCache:
         copy.copy_start(best.cache, shared)
         return copy
 
-    def give(self, token_ids: Sequence[int], cache: KVCache) -> None:
+    def give(self, token_ids: Sequence[int], cache: Slots) -> None:
         """Keep a sequence that has ended; ``cache`` holds its rows and belongs to this object from now on."""
         if not token_ids:
             return

@@ -12,13 +12,12 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from generation.decoding.llama.cache import KVCache
-from generation.decoding.llama.model import LlamaModel, LlamaScorer, Network, Scoring
-from generation.decoding.llama.prefix_cache import PrefixCache
+from generation.decoding.llama.model import LlamaModel, LlamaScorer, Scoring, TreeNetwork
+from generation.decoding.llama.prefix_cache import PrefixCache, Slots
 from generation.decoding.sequence import SequenceState, Stop, check_prompt, check_stop
 from generation.types import Draft
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from generation.interfaces import LanguageModel, Tokenizer
 
 _GATHER_S = 0.004  # how long a forward is held back for sequences that are between two steps
-_MOST_ROWS = 192  # of one forward: a chunk of a prompt and the steps of the others
+_MOST_CHUNKS = 2  # of a prompt, as rows of one forward: one, and the steps of the others
 _PREFIX_BYTES = 512 << 20
 
 
@@ -99,17 +98,16 @@ class SharedNetwork:
         network: runs the forwards, one at a time.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: TreeNetwork) -> None:
         self._network = network
+        self.read_tokens = network.read_tokens
         self._changed = threading.Condition()
         self._waiting: list[_Request] = []
         self._running = False
         self._last = 1  # sequences in the forward before
         self.forwards = self.rows = 0
 
-    def forward(
-        self, cache: KVCache, draft: Draft, rows: int, stop: Stop | None = None, first: int = 0
-    ) -> torch.Tensor:
+    def forward(self, cache: Any, draft: Draft, rows: int, stop: Stop | None = None, first: int = 0) -> torch.Tensor:
         """See ``Network.forward``; ``stop`` is asked before, not in every layer, for the others go on."""
         check_stop(stop)
         self._network.check(draft)  # here, so that it is nobody else's error
@@ -128,7 +126,7 @@ class SharedNetwork:
         assert request.logits is not None
         return request.logits
 
-    def keep(self, cache: KVCache, path: Sequence[int]) -> None:
+    def keep(self, cache: Any, path: Sequence[int]) -> None:
         """See ``Network.keep``; caches have nothing in common."""
         self._network.keep(cache, path)
 
@@ -139,8 +137,8 @@ class SharedNetwork:
         late = time.perf_counter() - self._waiting[0].asked_s >= _GATHER_S
         if len(self._waiting) < self._last and not late:
             return []
-        rows = count = 0
-        while count < len(self._waiting) and (not count or rows + self._waiting[count].rows <= _MOST_ROWS):
+        rows, count, most = 0, 0, _MOST_CHUNKS * self.read_tokens
+        while count < len(self._waiting) and (not count or rows + self._waiting[count].rows <= most):
             rows += self._waiting[count].rows
             count += 1
         chosen, self._waiting = self._waiting[:count], self._waiting[count:]
@@ -176,12 +174,12 @@ class _SharedPrefixes(PrefixCache):
         super().__init__(*args)  # type: ignore[arg-type]
         self._lock = threading.Lock()
 
-    def take(self, prompt_ids: Sequence[int]) -> KVCache:
+    def take(self, prompt_ids: Sequence[int]) -> Slots:
         """See ``PrefixCache``."""
         with self._lock:
             return super().take(prompt_ids)
 
-    def give(self, token_ids: Sequence[int], cache: KVCache) -> None:
+    def give(self, token_ids: Sequence[int], cache: Slots) -> None:
         """See ``PrefixCache``."""
         with self._lock:
             super().give(token_ids, cache)

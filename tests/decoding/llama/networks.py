@@ -18,7 +18,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from generation.decoding.llama.model import LlamaModel
+from generation.decoding.llama.model import LlamaModel, Network
 from generation.decoding.llama.native import Kernels, find_kernels
 from generation.decoding.llama.packing import pack
 from generation.decoding.llama.shape import read_shape
@@ -82,7 +82,9 @@ def model_of(family: str, *, int8: bool = False, portable: bool = False, threads
     network = network_of(family)
     shape = read_shape(network.config.to_dict())
     assert shape is not None
-    return LlamaModel(pack(network, shape, int8=int8), kernels(portable=portable), NoTokenizer(), family, threads)
+    return LlamaModel(
+        Network(pack(network, shape, int8=int8), kernels(portable=portable), threads), NoTokenizer(), family
+    )
 
 
 def truth(family: str, token_ids: list[int]) -> torch.Tensor:

@@ -17,7 +17,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from generation.config import PRESETS, SamplingConfig
 from generation.decoding.asking import Asker
 from generation.decoding.generator import Generator
-from generation.decoding.llama.model import LlamaModel
+from generation.decoding.llama.model import LlamaModel, Network
 from generation.decoding.llama.packing import pack
 from generation.decoding.llama.shape import read_shape
 from generation.decoding.run import Run
@@ -36,15 +36,21 @@ WRITTEN = b"abeils .()=\n"
 
 
 @cache
-def model(int8: bool, prefix_bytes: int = 128 << 20) -> LlamaModel:
+def bytes_network() -> LlamaForCausalLM:
     torch.manual_seed(5)
     network = LlamaForCausalLM(LlamaConfig(**{**SHAPE, "vocab_size": SIZE, "max_position_embeddings": 2048})).eval()
     barred = [token_id for token_id in range(SIZE) if token_id not in set(WRITTEN)]
     with torch.no_grad():
         network.lm_head.weight[barred] = 0.0
+    return network
+
+
+@cache
+def model(int8: bool, prefix_bytes: int = 128 << 20) -> LlamaModel:
+    network = bytes_network()
     shape = read_shape(network.config.to_dict())
     assert shape is not None
-    return LlamaModel(pack(network, shape, int8=int8), kernels(), ByteTokenizer(), "bytes", 1, prefix_bytes)
+    return LlamaModel(Network(pack(network, shape, int8=int8), kernels(), 1), ByteTokenizer(), "bytes", prefix_bytes)
 
 
 class FewNames:

@@ -9,7 +9,7 @@ import time
 import pytest
 import torch
 
-from generation.decoding.llama.model import LlamaModel
+from generation.decoding.llama.model import LlamaModel, Network
 from generation.decoding.sequence import SequenceState
 from generation.errors import StoppedError
 from generation.types import Draft
@@ -20,7 +20,7 @@ PROMPT = random_ids(random.Random(0), 300)
 
 def model(int8: bool = False, prefix_bytes: int = 128 << 20) -> LlamaModel:
     weights = model_of("qwen2", int8=int8).network.weights
-    return LlamaModel(weights, kernels(), NoTokenizer(), "tiny", 1, prefix_bytes)
+    return LlamaModel(Network(weights, kernels(), 1), NoTokenizer(), "tiny", prefix_bytes)
 
 
 @pytest.mark.parametrize("int8", [False, True])

@@ -10,7 +10,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from generation.config import Selection
-from generation.decoding.llama.model import LlamaModel
+from generation.decoding.llama.model import LlamaModel, Network
 from generation.decoding.llama.packing import pack
 from generation.decoding.llama.shape import read_shape
 from generation.decoding.loading import select_from
@@ -31,7 +31,7 @@ def model_of(
     shape = read_shape(network.config.to_dict())  # type: ignore[attr-defined]
     assert shape is not None
     return LlamaModel(
-        pack(network, shape, int8=int8), kernels(), NoTokenizer(), "tiny", 1,
+        Network(pack(network, shape, int8=int8), kernels(), 1), NoTokenizer(), "tiny",
         long=LongContexts(select, 2000, settings),
     )  # fmt: skip
 
