@@ -95,11 +95,12 @@ def _check_model() -> list[str]:
     print(f"model {model.name}: loaded in {time.perf_counter() - started_s:.1f} s with its libraries")
     engine = loading.choose_engine(resolve("default"))
     print(f"it runs in {engine.dtype} by {engine.reason}")
-    print(_speed(model, loading.usual_threads(engine)))
+    where = f"{loading.usual_threads(engine)} thread(s)" if engine.device == "cpu" else engine.device
+    print(_speed(model, where))
     return []
 
 
-def _speed(model: LanguageModel, threads: int) -> str:
+def _speed(model: LanguageModel, where: str) -> str:
     prompt = (model.tokenizer.encode("def add(a, b):\n    return a + b\n\n") * _PROMPT_TOKENS)[:_PROMPT_TOKENS]
     model.start(prompt[::-1]).close()  # not the same prompt, of which nothing would have to be read again
     started_s = time.perf_counter()
@@ -110,7 +111,4 @@ def _speed(model: LanguageModel, threads: int) -> str:
         state.commit([0])
     written_s = time.perf_counter() - started_s - read_s
     state.close()
-    return (
-        f"reads {_PROMPT_TOKENS / read_s:.0f} tokens/s, writes {_DECODED_TOKENS / written_s:.0f} tokens/s "
-        f"({threads} thread(s))"
-    )
+    return f"reads {_PROMPT_TOKENS / read_s:.0f} tokens/s, writes {_DECODED_TOKENS / written_s:.0f} tokens/s ({where})"

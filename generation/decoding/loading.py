@@ -1,6 +1,7 @@
 """A model folder becomes a model that is ready to run. Knows no names or downloads. Start at ``load_model``.
 
-Networks of the Llama family run on our own kernels, every other causal model through transformers: ``choose_engine``.
+Networks of the Llama family run on a GPU or on our own kernels, every other causal model through transformers:
+``choose_engine``.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _LIBRARIES_LOADED, _NETWORK_LOADED, _WEIGHTS_LOADED = 0.2, 0.5, 0.9  # of the time of a first load, about
 _MOST_OWN_THREADS = 8  # a model that needs our kernels to be quick is too small for more
 _ROOM_TOKENS = 512  # that a prompt leaves for what is written
+_GPU_SEQUENCES = 8  # of the longest kind, which a GPU has room for at a time
 DTYPES = ("auto", "int8", "float32", "bfloat16")
 
 
@@ -36,15 +38,17 @@ class Engine:
 
     Attributes:
         dtype: int8, float32 or bfloat16.
-        kernels: our own, or None for transformers.
-        shape: sizes of the network, where our own kernels run it.
+        kernels: our own, or None.
+        shape: sizes of the network, where our own kernels or a GPU run it; None for transformers.
         reason: in words.
+        device: as torch calls it.
     """
 
     dtype: str
     kernels: Kernels | None
     shape: LlamaShape | None
     reason: str
+    device: str = "cpu"
 
 
 def load_model(
@@ -56,12 +60,12 @@ def load_model(
     context_tokens: int | None = None,
     selection: Selection = Selection.AUTO,
 ) -> LanguageModel:
-    """Load the model folder ``path`` (Hugging Face format) for the CPU.
+    """Load the model folder ``path`` (Hugging Face format).
 
     Args:
         path: the folder, as ``generation.models.resolve`` finds it.
-        dtype: ``int8``, ``float32``, ``bfloat16``, or ``auto``: int8 for the families that our own kernels run, else
-            bfloat16 where the processor computes with it, else float32.
+        dtype: ``int8``, ``float32``, ``bfloat16``, or ``auto``: for the families that our own kernels run bfloat16 on a
+            GPU, else int8; for others bfloat16 where the processor computes with it, else float32.
         threads: threads of a forward; None is ``usual_threads()``.
         adapter: an adapter folder, which is added to the weights.
         report: is told how far it is. The first load of a model converts it, which takes most of the time.
@@ -89,8 +93,10 @@ def load_model(
     torch.set_num_threads(1 if engine.kernels else count)
     costs_key = f"{path.resolve().name} {engine.dtype} {engine.reason} {count} {processor()}"
     _require_length(engine, context_tokens, selection)
-    if engine.kernels is None or engine.shape is None:
+    if engine.shape is None:
         return _transformers_model(path, engine.dtype, added, costs_key)
+    if engine.kernels is None:
+        return _gpu_model(path, engine, added, costs_key, report, context_tokens)
     from generation.decoding.llama.model import LlamaModel, Network
     from generation.decoding.selection.reference import LongContexts
 
@@ -121,12 +127,12 @@ def _require_length(engine: Engine, context_tokens: int | None, selection: Selec
     """Refuse a length that only selection reaches, where there is none."""
     if context_tokens is None:
         return
-    if engine.shape is None or engine.kernels is None:
+    trained = engine.shape.context_tokens if engine.shape else 0
+    if engine.kernels is None and context_tokens > trained:
         raise ConfigError(
             f"a context of {context_tokens} tokens needs our own kernels; the model runs by {engine.reason}"
         )
-    if context_tokens > engine.shape.context_tokens and selection is Selection.OFF:
-        trained = engine.shape.context_tokens
+    if context_tokens > trained and selection is Selection.OFF:
         raise ConfigError(
             f"without selection the model reads {trained} tokens, not {context_tokens}; use --selection auto"
         )
@@ -165,9 +171,12 @@ def choose_engine(path: Path, dtype: str = "auto") -> Engine:
     if dtype not in DTYPES:
         raise ModelLoadError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
     fallback = cpu_dtype() if dtype == "auto" else dtype
-    if dtype == "bfloat16":
+    gpu = gpu_name() if dtype in {"auto", "bfloat16"} else None
+    if dtype == "bfloat16" and gpu is None:
         return Engine(fallback, None, None, "transformers computes in bfloat16")
     shape = read_shape(_read_config(path))
+    if shape is not None and gpu is not None:
+        return Engine("bfloat16", None, shape, f"CUDA graphs and Triton kernels on {gpu}", "cuda")
     kernels = find_kernels() if shape else NoKernels("the model is not of the Llama family")
     if not isinstance(kernels, NoKernels):
         reason = f"own kernels, {kernels.instructions}"
@@ -175,6 +184,18 @@ def choose_engine(path: Path, dtype: str = "auto") -> Engine:
     if dtype == "int8":
         raise ModelLoadError(f"int8 needs our own kernels: {kernels.reason}. Use another dtype")
     return Engine(fallback, None, None, f"transformers, because {kernels.reason}")
+
+
+def gpu_name() -> str | None:
+    """The GPU that models run on: one of CUDA that computes with bfloat16, where Triton is; None without.
+
+    An empty environment variable ``CUDA_VISIBLE_DEVICES`` hides it, as from everything that uses CUDA.
+    """
+    import torch
+
+    if not torch.cuda.is_available() or importlib.util.find_spec("triton") is None:
+        return None
+    return str(torch.cuda.get_device_name()) if torch.cuda.is_bf16_supported(including_emulation=False) else None
 
 
 def load_packed(
@@ -208,6 +229,32 @@ def _transformers_model(path: Path, dtype: str, added: _Added | None, costs_key:
     rows = network.get_output_embeddings().weight.shape[0]
     tokenizer = load_tokenizer(path, rows, added.mark_id if added else None)
     return TransformersModel(network, tokenizer, _name(path, added), costs_key)
+
+
+def _gpu_model(
+    path: Path, engine: Engine, added: _Added | None, costs_key: str, report: ReportShare, context_tokens: int | None
+) -> LanguageModel:
+    """Half of the memory for slots is for sequences that have ended."""
+    import torch
+
+    from generation.decoding.gpu.network import TorchNetwork, new_pool
+    from generation.decoding.gpu.weights import read_weights
+    from generation.decoding.llama.model import LlamaModel
+    from generation.decoding.selection.reference import LongContexts
+    from generation.decoding.tokenizer import load_tokenizer
+
+    assert engine.shape is not None
+    dtype, device = getattr(torch, engine.dtype), torch.device(engine.device)
+    network = load_network(path, "float32" if added else "auto", added.folder if added else None)
+    report(_NETWORK_LOADED)
+    weights = read_weights(network, engine.shape, dtype, device)
+    report(_WEIGHTS_LOADED)
+    pool = new_pool(weights, _GPU_SEQUENCES)
+    tokenizer = load_tokenizer(path, weights.shape.vocabulary, added.mark_id if added else None)
+    return LlamaModel(
+        TorchNetwork(weights, pool, record=device.type == "cuda"), tokenizer, _name(path, added), pool.size_bytes // 2,
+        costs_key, LongContexts(context_tokens=context_tokens),
+    )  # fmt: skip
 
 
 def _read_config(path: Path) -> dict[str, Any]:

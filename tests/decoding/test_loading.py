@@ -15,11 +15,13 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from generation.decoding import loading, step_costs
+from generation.decoding.gpu.network import TorchNetwork
 from generation.decoding.llama import native, packed_file
 from generation.decoding.llama.model import LlamaModel
-from generation.decoding.loading import choose_engine, load_model
+from generation.decoding.loading import Engine, choose_engine, load_model
 from generation.decoding.transformers_model import TransformersModel
-from generation.errors import ModelLoadError
+from generation.errors import ConfigError, ModelLoadError
 from generation.types import Draft
 
 
@@ -28,6 +30,12 @@ def same_threads() -> Iterator[None]:
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same engines on every machine."""
+    monkeypatch.setattr(loading, "gpu_name", lambda: None)
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +97,34 @@ def test_without_a_compiler_transformers_runs_it(folder: Path, monkeypatch: pyte
     assert choose_engine(folder).reason == "transformers, because there is no C++ compiler"
     with pytest.raises(ModelLoadError, match="int8 needs our own kernels: there is no C"):
         load_model(folder, dtype="int8")
+
+
+def test_a_gpu_runs_the_families_of_our_kernels(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "gpu_name", lambda: "GPU")
+    for dtype, device in (("auto", "cuda"), ("bfloat16", "cuda"), ("int8", "cpu"), ("float32", "cpu")):
+        assert choose_engine(folder, dtype).device == device
+    assert choose_engine(folder).reason == "CUDA graphs and Triton kernels on GPU"
+    with pytest.raises(ConfigError, match="129 tokens needs our own kernels; the model runs by CUDA"):
+        load_model(folder, context_tokens=129)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "gpt2"}))
+    assert (choose_engine(folder).device, choose_engine(folder).shape) == ("cpu", None)
+
+
+def test_what_a_gpu_would_load_computes_what_was_saved(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but the device: the engine that a GPU would have, in float32 on the CPU."""
+    shape = choose_engine(folder).shape
+    monkeypatch.setattr(loading, "choose_engine", lambda *_: Engine("float32", None, shape, "as on a GPU"))
+    monkeypatch.setattr(step_costs, "cache_root", lambda: folder)
+    model = load_model(folder, context_tokens=100)
+    assert isinstance(model, LlamaModel)
+    assert isinstance(model.network, TorchNetwork)
+    state = model.start([5, 6, 7])
+    reference = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    with torch.inference_mode():
+        expected = reference(torch.tensor([[5, 6, 7]])).logits[0, -1]
+    torch.testing.assert_close(state.next_logits, expected, atol=1e-5, rtol=1e-5)
+    assert (model.name, model.context_tokens) == ("tiny", 100)
 
 
 def test_other_families_run_through_transformers(folder: Path) -> None:

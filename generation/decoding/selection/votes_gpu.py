@@ -1,13 +1,11 @@
 """The votes of ``reference.votes`` as Triton kernels, for keys that lie on a GPU.
 
 Keys are read once; the scores of all query heads go to memory and are summed up in a second pass. Triton's interpreter
-runs the same code on a CPU (``TRITON_INTERPRET=1``), which is how it is tested; it has not run on a GPU, and nothing
-but the tests calls it yet. Start reading at ``votes``.
+runs the same code on a CPU (``TRITON_INTERPRET=1``) and its compiler needs no GPU, which is how it is tested; only
+``memberwise bench gpu`` calls it yet. Start reading at ``votes``.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 import triton
@@ -18,7 +16,8 @@ _BLOCK = 128  # keys of a program
 
 @triton.jit  # type: ignore[untyped-decorator, unused-ignore]
 def _score(  # noqa: PLR0913, PLR0917 - a kernel has no objects
-    queries: Any, keys: Any, scores: Any, peaks: Any, totals: Any, count: Any, scale: Any,
+    queries: tl.tensor, keys: tl.tensor, scores: tl.tensor, peaks: tl.tensor, totals: tl.tensor,
+    count: tl.tensor, scale: tl.tensor,
     key_heads: tl.constexpr, group: tl.constexpr, size: tl.constexpr, block: tl.constexpr,
 ) -> None:  # fmt: skip
     """Scores (H, N) of one block of keys for the query heads of one key head, with their largest and their sum."""
@@ -41,7 +40,9 @@ def _score(  # noqa: PLR0913, PLR0917 - a kernel has no objects
 
 
 @triton.jit  # type: ignore[untyped-decorator, unused-ignore]
-def _vote(scores: Any, levels: Any, found: Any, count: Any, heads: tl.constexpr, block: tl.constexpr) -> None:
+def _vote(
+    scores: tl.tensor, levels: tl.tensor, found: tl.tensor, count: tl.tensor, heads: tl.constexpr, block: tl.constexpr
+) -> None:
     """Votes (N,) of one block of keys: the sum over heads of e to the score less the head's level."""
     rows = tl.program_id(0) * block + tl.arange(0, block)
     inside = rows < count

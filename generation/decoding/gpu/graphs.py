@@ -1,0 +1,81 @@
+"""Forwards by their sizes, recorded as CUDA graphs where they come up again and again.
+
+Between two kernels of a small model the GPU waits for Python; a graph replays all kernels of a forward at once, at the
+same addresses. Off a GPU the same function runs over the same buffers, and nothing is recorded. Knows no network. Start
+reading at ``Forwards.run``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from generation.decoding.gpu.batch import Batch, Size, size_of
+from generation.decoding.llama.model import Scoring
+
+_RECORDED_AT = 2  # times that a size came up: recording costs some forwards
+_MOST_GRAPHS = 256
+
+Compute = Callable[[Batch], torch.Tensor]
+
+
+@dataclass(slots=True)
+class _Forward:
+    """One size: its buffers, and its graph with where that leaves the logits."""
+
+    batch: Batch
+    uses: int = 0
+    graph: torch.cuda.CUDAGraph | None = None
+    logits: torch.Tensor | None = None
+
+
+class Forwards:
+    """All sizes of one network; used by one thread at a time.
+
+    Args:
+        compute: a forward over a batch.
+        pages: most of a sequence.
+        device: of all buffers.
+        record: whether to record graphs; a GPU is needed.
+    """
+
+    def __init__(self, compute: Compute, pages: int, device: torch.device, *, record: bool) -> None:
+        self._compute = compute
+        self._pages = pages
+        self._device = device
+        self._record = record
+        self._known: dict[Size, _Forward] = {}
+        self._memory: Any = None  # what all graphs share: one runs at a time
+
+    @property
+    def graphs(self) -> int:
+        """How many are recorded."""
+        return sum(one.graph is not None for one in self._known.values())
+
+    def run(self, scorings: Sequence[Scoring]) -> torch.Tensor:
+        """Logits (N, V) of what some sequences want computed, then rows of no meaning; valid until the next call."""
+        size = size_of(scorings)
+        known = self._known.get(size)
+        if known is None:
+            known = self._known[size] = _Forward(Batch(size, self._pages, self._device))
+        known.batch.fill(scorings)
+        known.uses += 1
+        if known.graph is None and self._record and known.uses >= _RECORDED_AT and self.graphs < _MOST_GRAPHS:
+            self._capture(known)
+        if known.graph is None or known.logits is None:
+            return self._compute(known.batch)
+        known.graph.replay()
+        return known.logits
+
+    def _capture(self, known: _Forward) -> None:
+        """Record what the forward does; whatever it loads or compiles on first use was done by an unrecorded one."""
+        torch.cuda.synchronize()
+        known.graph = torch.cuda.CUDAGraph()
+        if self._memory is None:
+            self._memory = torch.cuda.graph_pool_handle()
+        # Other threads may move rows meanwhile; what is recorded is this thread's only.
+        with torch.cuda.graph(known.graph, pool=self._memory, capture_error_mode="thread_local"):
+            known.logits = self._compute(known.batch)

@@ -1,0 +1,144 @@
+"""A network on a GPU with the surface of ``llama.model.Network``: what its sequences, drafts and batches need of it.
+
+Rows of several widths go through different routines of the GPU's libraries, so a row differs by rounding between
+widths: a near tie can fall differently with drafts than without, which it cannot on our own kernels. Knows no files.
+Start reading at ``TorchNetwork.forward_together``.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from functools import partial
+
+import psutil
+import torch
+
+from generation.decoding.gpu import compute, reference
+from generation.decoding.gpu.compute import Operations
+from generation.decoding.gpu.graphs import Forwards
+from generation.decoding.gpu.slots import PAGE_SLOTS, SequenceSlots, SlotPool, fitting_pages
+from generation.decoding.gpu.weights import Weights
+from generation.decoding.llama.model import Scoring
+from generation.decoding.llama.shape import LlamaShape
+from generation.decoding.sequence import Stop, check_stop
+from generation.decoding.step_costs import Forward
+from generation.errors import CapacityError
+from generation.types import Draft
+
+_SPARE_POSITIONS = 2048  # of trees wider than deep, and for forwards that are only timed
+
+
+class TorchNetwork:
+    """Weights, and the slots of all sequences. One forward at a time; other threads may move slots meanwhile.
+
+    Args:
+        weights: of the network.
+        pool: for all its sequences.
+        record: whether forwards are recorded as CUDA graphs.
+        read_tokens: of a prompt in one forward; what a cancel throws away.
+        operations: what torch lacks; None chooses by the device.
+    """
+
+    def __init__(
+        self,
+        weights: Weights,
+        pool: SlotPool,
+        *,
+        record: bool,
+        read_tokens: int = 1024,
+        operations: Operations | None = None,
+    ) -> None:
+        self.shape: LlamaShape = weights.shape
+        self.read_tokens = read_tokens
+        self.weights = weights
+        self._pool = pool
+        positions = weights.shape.context_tokens + _SPARE_POSITIONS
+        self._most_slots = -(-positions // PAGE_SLOTS) * PAGE_SLOTS
+        device = weights.embedding.device
+        rotary = compute.rotary_tables(weights, self._most_slots)
+        run = partial(compute.forward, weights, operations or operations_for(device), pool, rotary)
+        self._forwards = Forwards(run, self._most_slots // PAGE_SLOTS, device, record=record)
+        self._lock = threading.Lock()
+
+    def forward(
+        self, cache: SequenceSlots, draft: Draft, rows: int, stop: Stop | None = None, first: int = 0
+    ) -> torch.Tensor:
+        """Run a tree behind the committed slots of ``cache``; logits (rows, V), on the CPU, of its last ``rows`` nodes.
+
+        Args:
+            cache: its length stays; the slots of the tree are written.
+            draft: the tree, at least one node.
+            rows: how many nodes need logits.
+            stop: asked before.
+            first: the first node to compute; those before it lie in their slots already.
+
+        Raises:
+            CapacityError: there is no room for so many nodes.
+            StoppedError: ``stop`` returned true; the cache is as it was.
+        """
+        return self.forward_together([Scoring(cache, draft, rows, first)], stop)[0]
+
+    @torch.no_grad()
+    def forward_together(self, scorings: Sequence[Scoring], stop: Stop | None = None) -> list[torch.Tensor]:
+        """Run a tree of each of several sequences in one forward; the logits of each, as ``forward`` gives them."""
+        check_stop(stop)
+        for one in scorings:
+            self.check(one.draft)
+            self._reserve(one.cache, one.cache.length + len(one.draft))
+        rows = [one.rows for one in scorings]
+        with self._lock:
+            logits = self._forwards.run(scorings)[: sum(rows)]
+            # The copy waits for the device, and the next forward may write over what was copied.
+            found = logits.to("cpu", copy=True) if any(rows) else logits.new_empty(logits.shape, device="cpu")
+        return list(torch.split(found, rows))
+
+    @torch.no_grad()
+    def keep(self, cache: SequenceSlots, path: Sequence[int]) -> None:
+        """Move slots of nodes, as increasing indices into the tree that was run last, behind the committed ones."""
+        with self._lock:
+            cache.keep(path)
+
+    def check(self, draft: Draft) -> None:
+        """Refuse what would be read from outside of the embedding.
+
+        Raises:
+            ValueError: a token is none of the vocabulary.
+        """
+        if not all(0 <= token_id < self.shape.vocabulary for token_id in draft.token_ids):
+            raise ValueError(f"not tokens of a vocabulary of {self.shape.vocabulary}: {draft.token_ids}")
+
+    def new_cache(self) -> SequenceSlots:
+        """An empty cache for one sequence."""
+        return SequenceSlots(self._pool)
+
+    def blank_forward(self) -> Forward:
+        """Runs a number of rows behind a number of tokens, whatever lies there, to see how long that takes."""
+        cache = self.new_cache()
+
+        def forward(rows: int, context_tokens: int) -> torch.Tensor:
+            cache.length = context_tokens
+            return self.forward(cache, Draft.chain([0] * rows), rows)
+
+        return forward
+
+    def _reserve(self, cache: SequenceSlots, slots: int) -> None:
+        if slots > self._most_slots:
+            raise CapacityError(f"a sequence of {slots} slots with its tree does not fit into {self._most_slots}")
+        cache.reserve(slots)
+
+
+def new_pool(weights: Weights, sequences: int) -> SlotPool:
+    """Slots beside the weights for so many of the longest sequences, and as many that have ended, if they fit."""
+    device, dtype = weights.embedding.device, weights.embedding.dtype
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    return SlotPool(weights.shape, fitting_pages(weights.shape, dtype, free, sequences), dtype, device)
+
+
+def operations_for(device: torch.device) -> Operations:
+    """What torch lacks: our kernels on a GPU, else the reference."""
+    if device.type != "cuda":
+        return reference
+    from generation.decoding.gpu import kernels
+
+    return kernels
