@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from generation.cli import bench_batch, bench_cursors, bench_decode, bench_long
+from generation.cli import bench_batch, bench_cursors, bench_decode, bench_gpu, bench_long
 from generation.cli.output import say, write_json
 from generation.errors import ConfigError
 from generation.evaluation import server_bench, server_soak
@@ -69,6 +69,7 @@ def add_parser(subparsers: Subparsers) -> None:
     bench_long.add_parser(parts)
     bench_cursors.add_parser(parts)
     bench_batch.add_parser(parts)
+    bench_gpu.add_parser(parts)
 
 
 def _add_server(parts: Subparsers) -> None:

@@ -1,4 +1,7 @@
-"""``memberwise bench decode``: speed of the model against other engines, as a table and as JSON. Start at ``run``."""
+"""``memberwise bench decode``: speed of the model against other engines, as a table and as JSON. Start at ``run``.
+
+All on the CPU; ``bench_gpu`` is for a GPU.
+"""
 
 from __future__ import annotations
 
@@ -59,8 +62,8 @@ def add_parser(parts: Subparsers) -> None:
 
 def run_step(args: argparse.Namespace) -> int:
     """Print the parts of forwards of 1, 8 and 96 rows behind 1,000 tokens; the exit code."""
-    model = load_model(GeneratorConfig(threads=args.threads))
-    if getattr(model, "network", None) is None:
+    model = load_model(GeneratorConfig(dtype="int8", threads=args.threads))
+    if not hasattr(getattr(model, "network", None), "times_ms"):
         raise ConfigError(f"{model.name} does not run on our own kernels here; `memberwise doctor` says why")
     print(json.dumps([step_profile.profile(model, rows, 1000) for rows in (1, 8, 96)], indent=2))
     return 0
@@ -68,7 +71,7 @@ def run_step(args: argparse.Namespace) -> int:
 
 def run_threads(args: argparse.Namespace) -> int:
     """Print steps a second; the exit code."""
-    models = {count: load_model(GeneratorConfig(threads=count)) for count in (1, 2)}
+    models = {count: load_model(GeneratorConfig(dtype="int8", threads=count)) for count in (1, 2)}
     report = {name: threads_bench.measure(models, args.steps, count) for name, count in threads_bench.situations()}
     print(json.dumps(report, indent=2))
     return 0
@@ -86,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _measured(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     threads = [int(count) for count in args.threads.split(",")]
-    config = GeneratorConfig(threads=threads[0])
+    config = GeneratorConfig(dtype="int8", threads=threads[0])
     clock = time.process_time if args.cpu_time else time.perf_counter
     model = load_model(config)
     prompts = _prompts(args, model)
@@ -114,7 +117,7 @@ def _measured(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
 def _rows(
     args: argparse.Namespace, threads: int, prompts: dict[int, list[list[int]]], scratch: Path, clock: Clock
 ) -> list[decode_bench.Row]:
-    config, folder = GeneratorConfig(threads=threads), resolve("default")
+    config, folder = GeneratorConfig(dtype="int8", threads=threads), resolve("default")
     model = load_model(config)
     engines = decode_bench.own_engines(model, clock)
     if "transformers" in args.rivals:
@@ -129,7 +132,7 @@ def _overheads(args: argparse.Namespace, threads: int) -> list[overhead_bench.Ov
     if args.functions <= 0:
         return []
     roots = open_repositories(args.repos, say)
-    base = GeneratorConfig(threads=threads, max_tokens=96)
+    base = GeneratorConfig(dtype="int8", threads=threads, max_tokens=96)
     configs = [base.with_preset(name) for name in ("mark", "dot")]
     return [overhead_bench.measure(config, load_model(config), roots, args.functions, say) for config in configs]
 

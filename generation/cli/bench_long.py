@@ -42,9 +42,9 @@ def run(args: argparse.Namespace) -> int:
     if args.only and args.only not in roots:
         raise ConfigError(f"{args.repos} has no repository called {args.only}")
     lengths = [int(length) for length in args.lengths.split(",")]
-    plain = load_model(GeneratorConfig(threads=args.threads, selection=Selection.OFF))
+    plain = load_model(GeneratorConfig(dtype="int8", threads=args.threads, selection=Selection.OFF))
     chosen = load_model(
-        GeneratorConfig(threads=args.threads, selection=Selection.ON, context_tokens=max(lengths) + 256)
+        GeneratorConfig(dtype="int8", threads=args.threads, selection=Selection.ON, context_tokens=max(lengths) + 256)
     )
     readers = {"everything": plain, "chosen": chosen, "cut": plain}
     rows = long_bench.measure(readers, roots[args.only or next(iter(roots))], lengths, args.needles, say)

@@ -1,0 +1,320 @@
+"""What ``memberwise bench gpu`` measures: our GPU path, transformers on the same weights, and what the memory allows.
+
+A part that fails is told and left out, for whoever has the GPU at hand may not have it for long. On a CPU the same code
+runs with tiny models (``subjects.TINY``); its numbers then mean nothing. Knows no terminal. Start reading at
+``measure``.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import torch
+
+from generation.decoding.gpu import reference
+from generation.decoding.gpu.batch import Batch, size_of
+from generation.decoding.gpu.network import operations_for
+from generation.decoding.gpu.slots import PAGE_SLOTS, SequenceSlots, SlotPool
+from generation.decoding.gpu.subjects import NetworkEngine, Plan, Subject, default_subject, large_subject
+from generation.decoding.llama.model import LlamaModel, Scoring
+from generation.decoding.llama.shape import read_shape
+from generation.decoding.rivals import Engine, OwnEngine
+from generation.decoding.selection import reference as selection
+from generation.decoding.step_costs import measure as measure_costs
+from generation.interfaces import Tell
+from generation.types import Draft
+
+Encode = Callable[[str], list[int]]
+Row = dict[str, Any]
+
+TABLES = ("agreement", "speed", "steps", "drafts", "together", "selection")
+_COST_CONTEXTS = (64, 1024)  # tokens behind which forwards are timed
+_ROUNDS, _UNCOUNTED = 3, 3
+_AGREEING = 16  # rows that are compared
+_REPEATS = 20  # of an operation that is timed
+_COMPILING_S = 150  # at most, about
+_COMPILED = "transformers, compiled with a static cache"
+
+
+class Report:
+    """Rows as they are found, by table; what failed, in words."""
+
+    def __init__(self, tell: Tell) -> None:
+        self.tables: dict[str, list[Row]] = {name: [] for name in TABLES}
+        self.left_out: list[str] = []
+        self.started = time.perf_counter()
+        self._tell = tell
+
+    def part(self, table: str, name: str, found: Callable[[], Row | list[Row]]) -> None:
+        """Measure and add rows to a table."""
+        self._tell(f"{time.perf_counter() - self.started:.0f} s: {table}, {name}")
+        try:
+            rows = found()
+        except Exception as error:  # noqa: BLE001 - the others are still worth measuring
+            first = (str(error) or repr(error)).splitlines()[0]
+            self.left_out.append(f"{table}, {name}: {type(error).__name__}: {first}")
+        else:
+            self.tables[table] += rows if isinstance(rows, list) else [rows]
+
+    def has_time(self, plan: Plan, name: str) -> bool:
+        """Whether compiling may begin; else it is told."""
+        enough = time.perf_counter() - self.started + _COMPILING_S <= plan.budget_s
+        if not enough:
+            self.left_out.append(f"speed, {name}: not begun, for the ten minutes would not do")
+        return enough
+
+
+def measure(plan: Plan, prompts: Callable[[Encode, int], list[list[int]]], tell: Tell) -> dict[str, Any]:
+    """Measure everything.
+
+    Args:
+        plan: how much.
+        prompts: given an encoder and a length, prompts of repository code.
+        tell: is told what is measured now.
+    """
+    report = Report(tell)
+    bandwidth = copied_gb_per_s(plan)
+    for context_tokens in plan.contexts:
+        report.part("selection", f"{context_tokens} tokens", partial(selection_row, plan, context_tokens, bandwidth))
+    subject = default_subject(plan)
+    texts = prompts(subject.tokenizer.encode, plan.prompt_tokens)
+    report.part("agreement", subject.name, partial(agreement_rows, subject, texts[0]))
+    _measure_speeds(plan, subject, texts[0], bandwidth, report)
+    for text in texts:
+        report.part("drafts", f"prompt {len(report.tables['drafts']) + 1}", partial(drafts_row, plan, subject, text))
+    report.part("together", subject.name, partial(together_row, plan, subject, texts[0]))
+    tokenizer = subject.tokenizer
+    del subject  # and its memory
+    subject = large_subject(plan, tokenizer)
+    for context_tokens in plan.contexts:
+        report.part("steps", f"{context_tokens} tokens", partial(step_row, subject, context_tokens, bandwidth))
+    _measure_speeds(plan, subject, texts[0], bandwidth, report)
+    return {
+        "device": torch.cuda.get_device_name() if plan.device.type == "cuda" else "CPU",
+        "torch": torch.__version__,
+        "dtype": str(plan.dtype).removeprefix("torch."),
+        "bandwidth_gb_per_s": round(bandwidth, 1),
+        "seconds": round(time.perf_counter() - report.started, 1),
+        "left_out": report.left_out,
+        **report.tables,
+    }
+
+
+# --------------------------------------------------------------------------------------------------------- each part
+
+
+def copied_gb_per_s(plan: Plan) -> float:
+    """What the device reads and writes in a second while it copies."""
+    source = torch.zeros(plan.copied_bytes, dtype=torch.uint8, device=plan.device)
+    target = torch.empty_like(source)
+    return 2 * plan.copied_bytes / _repeated_ms(lambda: target.copy_(source), plan.device) / 1e6
+
+
+def agreement_rows(subject: Subject, prompt: Sequence[int]) -> list[Row]:
+    """How far logits of a draft behind a prompt are from those of transformers, and how often both choose alike.
+
+    Three times: as graphs replay it, as kernels compute it, and by plain torch. What differs shows which is wrong.
+    """
+    with torch.no_grad():
+        ids = torch.tensor([list(prompt)], device=subject.weights.embedding.device)
+        expected = subject.network(input_ids=ids).logits[0, -_AGREEING:].float().cpu()
+    models = {
+        "graphs": subject.model(), "kernels": subject.model(record=False),
+        "plain torch": subject.model(record=False, operations=reference),
+    }  # fmt: skip
+    rows = []
+    for name, model in models.items():
+        logits = [_scored(model, prompt) for _ in range(_UNCOUNTED)][-1]  # which is replayed
+        same = (logits.argmax(-1) == expected.argmax(-1)).float().mean()
+        distance = (logits - expected).abs().mean() / expected.std()
+        rows.append({
+            "model": subject.name, "by": name, "rows": _AGREEING,
+            "same_choice": round(float(same), 3), "distance_in_deviations": round(float(distance), 5),
+        })  # fmt: skip
+    return rows
+
+
+def _scored(model: LlamaModel, prompt: Sequence[int]) -> torch.Tensor:
+    state = model.start(prompt[:-_AGREEING])
+    logits = state.score(Draft.chain(prompt[-_AGREEING:]))
+    state.close()
+    return logits
+
+
+def _measure_speeds(plan: Plan, subject: Subject, prompt: Sequence[int], bandwidth: float, report: Report) -> None:
+    """Ours and transformers; what compiles comes last, for it may last long."""
+    engines: dict[str, Callable[[], Engine]] = {
+        "ours": lambda: OwnEngine(subject.model(), drafts=False),
+        "ours, without graphs": lambda: OwnEngine(subject.model(record=False), drafts=False),
+        "transformers, eager": lambda: NetworkEngine(subject.network, static=False),
+        _COMPILED: lambda: NetworkEngine(subject.network, static=True),
+    }
+    for name, engine in engines.items():
+        if name != _COMPILED or report.has_time(plan, f"{subject.name}, {name}"):
+            found = partial(speed_row, plan, subject, name, engine, prompt, bandwidth)
+            report.part("speed", f"{subject.name}, {name}", found)
+
+
+def speed_row(
+    plan: Plan, subject: Subject, name: str, engine: Callable[[], Engine], prompt: Sequence[int], bandwidth: float
+) -> Row:
+    """How quickly an engine reads a prompt and writes behind it; first runs compile and record, and do not count."""
+    made, count = engine(), plan.written_tokens
+    timings = [made.write(prompt, count) for _ in range(_UNCOUNTED + _ROUNDS)][_UNCOUNTED:]
+    read_s = statistics.median(one.read_s for one in timings)
+    written = (count - 1) / statistics.median(one.write_s for one in timings)
+    limit = 1000 / subject.limit_ms(bandwidth, len(prompt) + count // 2)
+    return {
+        "model": subject.name, "engine": name, "prompt_tokens": len(prompt),
+        "reads_tokens_per_s": round(len(prompt) / read_s), "writes_tokens_per_s": round(written, 1),
+        "limit_tokens_per_s": round(limit, 1), "share_of_limit": round(written / limit, 3),
+    }  # fmt: skip
+
+
+def step_row(subject: Subject, context_tokens: int, bandwidth: float) -> Row:
+    """One step of ours behind so many tokens, logits on the CPU included."""
+    forward = subject.model().network.blank_forward()
+    times = [_timed_s(lambda: forward(1, context_tokens)) for _ in range(_UNCOUNTED + _REPEATS)][_UNCOUNTED:]
+    step_ms, limit_ms = statistics.median(times) * 1000, subject.limit_ms(bandwidth, context_tokens)
+    return {
+        "model": subject.name, "context_tokens": context_tokens, "step_ms": round(step_ms, 3),
+        "limit_ms": round(limit_ms, 3), "share_of_limit": round(limit_ms / step_ms, 3),
+    }  # fmt: skip
+
+
+def drafts_row(plan: Plan, subject: Subject, prompt: Sequence[int]) -> Row:
+    """Writing with drafts, as long as the measured costs of this GPU make them, and without."""
+    model = subject.model()
+    model.step_costs = measure_costs(model.network.blank_forward(), _COST_CONTEXTS)
+    found = {}
+    for drafts in (False, True):
+        engine = OwnEngine(model, drafts=drafts)
+        timings = [engine.write(prompt, plan.written_tokens) for _ in range(_UNCOUNTED + _ROUNDS)][_UNCOUNTED:]
+        found[drafts] = statistics.median(one.write_s for one in timings), timings[-1].token_ids
+    (plain_s, plain), (drafted_s, drafted) = found[False], found[True]
+    return {
+        "model": subject.name, "prompt_tokens": len(prompt),
+        "plain_tokens_per_s": round(plan.written_tokens / plain_s, 1),
+        "drafts_tokens_per_s": round(plan.written_tokens / drafted_s, 1),
+        "ratio": round(plain_s / drafted_s, 2), "same_text": plain == drafted,
+    }  # fmt: skip
+
+
+def together_row(plan: Plan, subject: Subject, prompt: Sequence[int]) -> Row:
+    """Several requests, prompts included, one after the other and at the same time."""
+    model, shared = subject.model(), subject.model().shared()
+
+    def requests(first: int) -> list[list[int]]:
+        return [[first + number, *prompt[1:]] for number in range(plan.together)]  # none starts like another
+
+    alone, meeting = OwnEngine(model, drafts=False), OwnEngine(shared, drafts=False)
+    taken = {True: 0.0, False: 0.0}
+    for round_number in range(_UNCOUNTED + 1):  # the last counts
+        texts = requests(plan.together * round_number)
+        taken[False] = _timed_s(lambda: [alone.write(text, plan.written_tokens) for text in texts])  # noqa: B023
+        with ThreadPoolExecutor(plan.together) as threads:
+            write = partial(meeting.write, count=plan.written_tokens)
+            taken[True] = _timed_s(lambda: list(threads.map(write, texts)))  # noqa: B023
+    written = plan.together * plan.written_tokens
+    return {
+        "model": subject.name, "sequences": plan.together,
+        "alone_tokens_per_s": round(written / taken[False], 1),
+        "together_tokens_per_s": round(written / taken[True], 1),
+        "ratio": round(taken[False] / taken[True], 2),
+    }  # fmt: skip
+
+
+@torch.no_grad()
+def selection_row(plan: Plan, context_tokens: int, bandwidth: float) -> Row:
+    """Attention of one token in one layer of the large shape: over everything, over a list, and what choosing costs.
+
+    A list serves ``step`` tokens, so ``ratio`` counts a part of the choosing; ``ratio_chosen_anew`` counts all of it.
+    Not end to end: our GPU path sees everything.
+    """
+    settings = selection.SelectionSettings()
+    config = {
+        **plan.large,
+        "model_type": "qwen2",
+        "hidden_act": "silu",
+        "num_hidden_layers": 1,
+        "use_sliding_window": False,
+    }
+    shape = read_shape({"rms_norm_eps": 1e-6, **config})
+    assert shape is not None
+    pool = SlotPool(shape, -(-context_tokens // PAGE_SLOTS) + 3, plan.dtype, plan.device)
+    pool.keys.normal_()
+    pool.values.normal_()
+    queries = torch.randn((1, shape.heads, shape.head_size), dtype=plan.dtype, device=plan.device)
+    keys, values = pool.keys[0, PAGE_SLOTS:][:context_tokens], pool.values[0, PAGE_SLOTS:][:context_tokens]
+    listed = min(settings.least_tokens, context_tokens)
+    count = min(settings.chosen, context_tokens)
+    votes = _votes(plan.device)
+
+    def choose() -> tuple[torch.Tensor, torch.Tensor]:
+        chosen = torch.topk(votes(queries[0], keys), count).indices.sort().values
+        return keys.index_select(0, chosen), values.index_select(0, chosen)
+
+    everything_ms, list_ms = (_attention_ms(plan, pool, queries, tokens) for tokens in (context_tokens, listed))
+    choosing_ms = _repeated_ms(choose, plan.device)
+    read_bytes = 2 * context_tokens * shape.key_heads * shape.head_size * plan.dtype.itemsize
+    return {
+        "context_tokens": context_tokens, "everything_ms": round(everything_ms, 4), "list_ms": round(list_ms, 4),
+        "choosing_ms": round(choosing_ms, 4), "limit_ms": round(read_bytes / bandwidth / 1e6, 4),
+        "ratio": round(everything_ms / (list_ms + choosing_ms / settings.step), 2),
+        "ratio_chosen_anew": round(everything_ms / (list_ms + choosing_ms), 2),
+    }  # fmt: skip
+
+
+def _attention_ms(plan: Plan, pool: SlotPool, queries: torch.Tensor, tokens: int) -> float:
+    """Of one token that sees so many, itself included."""
+    cache = SequenceSlots(pool)
+    cache.reserve(tokens)
+    cache.length = tokens - 1
+    scorings = [Scoring(cache, Draft.chain([0]), 1)]
+    batch = Batch(size_of(scorings), len(cache.pages), plan.device)
+    batch.fill(scorings)
+    operations = operations_for(plan.device)
+    return _repeated_ms(lambda: operations.attend(queries, pool.keys[0], pool.values[0], batch), plan.device)
+
+
+def _votes(device: torch.device) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    if device.type != "cuda":
+        return selection.votes
+    from generation.decoding.selection import votes_gpu
+
+    return votes_gpu.votes
+
+
+def _timed_s(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def _repeated_ms(call: Callable[[], object], device: torch.device) -> float:
+    """Milliseconds of one of many calls; on a GPU recorded as a graph, so that it never waits for Python."""
+    for _ in range(_UNCOUNTED):
+        call()
+
+    def repeat() -> None:
+        for _ in range(_REPEATS):
+            call()
+
+    if device.type != "cuda":
+        return _timed_s(repeat) * 1000 / _REPEATS
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        repeat()
+
+    def replay() -> None:
+        graph.replay()
+        torch.cuda.synchronize()
+
+    replay()
+    return min(_timed_s(replay) for _ in range(_ROUNDS)) * 1000 / _REPEATS
