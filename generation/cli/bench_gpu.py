@@ -25,7 +25,7 @@ _NO_GPU = (
 _TITLES = {
     "agreement": "Whether we compute what transformers computes",
     "speed": "Reading and writing, one sequence",
-    "steps": "One step behind long contexts, all of which is seen",
+    "steps": "One step behind long contexts: all of them in sight, and a chosen part",
     "drafts": "Drafts on repository code",
     "together": "Several requests at a time",
     "selection": "Selection: attention of one token in one layer",
@@ -76,6 +76,10 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         [name.replace("_", " ") for name in rows[0]],
         ["---"] * len(rows[0]),
-        *(map(str, row.values()) for row in rows),
+        *(map(_cell, row.values()) for row in rows),
     ]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _cell(value: object) -> str:
+    return "–" if value is None else str(value)

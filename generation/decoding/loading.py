@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from generation.decoding.llama.native import Kernels
     from generation.decoding.llama.packing import PackedWeights
     from generation.decoding.llama.shape import LlamaShape
+    from generation.decoding.selection.reference import LongContexts
 
 _LIBRARIES_LOADED, _NETWORK_LOADED, _WEIGHTS_LOADED = 0.2, 0.5, 0.9  # of the time of a first load, about
 _MOST_OWN_THREADS = 8  # a model that needs our kernels to be quick is too small for more
@@ -82,6 +83,7 @@ def load_model(
     import torch
 
     from generation.decoding.llama.native import processor
+    from generation.decoding.selection.reference import LongContexts
     from generation.decoding.tokenizer import load_tokenizer
 
     added = _fitting_adapter(adapter, path)
@@ -95,17 +97,17 @@ def load_model(
     _require_length(engine, context_tokens, selection)
     if engine.shape is None:
         return _transformers_model(path, engine.dtype, added, costs_key)
+    long = LongContexts(select_from(engine.shape, selection, context_tokens), context_tokens)
     if engine.kernels is None:
-        return _gpu_model(path, engine, added, costs_key, report, context_tokens)
+        return _gpu_model(path, engine, added, costs_key, report, long)
     from generation.decoding.llama.model import LlamaModel, Network
-    from generation.decoding.selection.reference import LongContexts
 
     weights = load_packed(path, engine.shape, engine.dtype, added.folder if added else None, report)
     report(_WEIGHTS_LOADED)
     tokenizer = load_tokenizer(path, weights.shape.vocabulary, added.mark_id if added else None)
     return LlamaModel(
         Network(weights, engine.kernels, count), tokenizer, _name(path, added), costs_key=costs_key,
-        long=LongContexts(select_from(engine.shape, selection, context_tokens), context_tokens),
+        long=long,
     )  # fmt: skip
 
 
@@ -127,12 +129,12 @@ def _require_length(engine: Engine, context_tokens: int | None, selection: Selec
     """Refuse a length that only selection reaches, where there is none."""
     if context_tokens is None:
         return
-    trained = engine.shape.context_tokens if engine.shape else 0
-    if engine.kernels is None and context_tokens > trained:
+    if engine.shape is None:
         raise ConfigError(
             f"a context of {context_tokens} tokens needs our own kernels; the model runs by {engine.reason}"
         )
-    if context_tokens > trained and selection is Selection.OFF:
+    if context_tokens > engine.shape.context_tokens and selection is Selection.OFF:
+        trained = engine.shape.context_tokens
         raise ConfigError(
             f"without selection the model reads {trained} tokens, not {context_tokens}; use --selection auto"
         )
@@ -232,7 +234,7 @@ def _transformers_model(path: Path, dtype: str, added: _Added | None, costs_key:
 
 
 def _gpu_model(
-    path: Path, engine: Engine, added: _Added | None, costs_key: str, report: ReportShare, context_tokens: int | None
+    path: Path, engine: Engine, added: _Added | None, costs_key: str, report: ReportShare, long: LongContexts
 ) -> LanguageModel:
     """Half of the memory for slots is for sequences that have ended."""
     import torch
@@ -240,7 +242,6 @@ def _gpu_model(
     from generation.decoding.gpu.network import TorchNetwork, new_pool
     from generation.decoding.gpu.weights import read_weights
     from generation.decoding.llama.model import LlamaModel
-    from generation.decoding.selection.reference import LongContexts
     from generation.decoding.tokenizer import load_tokenizer
 
     assert engine.shape is not None
@@ -249,11 +250,11 @@ def _gpu_model(
     report(_NETWORK_LOADED)
     weights = read_weights(network, engine.shape, dtype, device)
     report(_WEIGHTS_LOADED)
-    pool = new_pool(weights, _GPU_SEQUENCES)
+    pool = new_pool(weights, _GPU_SEQUENCES, long.context_tokens)
     tokenizer = load_tokenizer(path, weights.shape.vocabulary, added.mark_id if added else None)
     return LlamaModel(
         TorchNetwork(weights, pool, record=device.type == "cuda"), tokenizer, _name(path, added), pool.size_bytes // 2,
-        costs_key, LongContexts(context_tokens=context_tokens),
+        costs_key, long,
     )  # fmt: skip
 
 

@@ -38,6 +38,7 @@ def test_all_of_it_runs_with_tiny_models(tmp_path: Path, capsys: pytest.CaptureF
     assert [row["by"] for row in report["agreement"]] == ["graphs", "kernels", "plain torch"]
     assert all(row["same_choice"] == 1 and row["distance_in_deviations"] < 1e-4 for row in report["agreement"])
     assert [row["context_tokens"] for row in report["steps"]] == [64, 700]
+    assert [row["step_ms_chosen"] is None for row in report["steps"]] == [False, False]
     assert [row["context_tokens"] for row in report["selection"]] == [64, 700]
     assert len(report["drafts"]) == 3
     assert all(row["same_text"] for row in report["drafts"])

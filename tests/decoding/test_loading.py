@@ -20,6 +20,7 @@ from generation.decoding.gpu.network import TorchNetwork
 from generation.decoding.llama import native, packed_file
 from generation.decoding.llama.model import LlamaModel
 from generation.decoding.loading import Engine, choose_engine, load_model
+from generation.decoding.selection.scorer import SelectingScorer
 from generation.decoding.transformers_model import TransformersModel
 from generation.errors import ConfigError, ModelLoadError
 from generation.types import Draft
@@ -104,10 +105,10 @@ def test_a_gpu_runs_the_families_of_our_kernels(folder: Path, monkeypatch: pytes
     for dtype, device in (("auto", "cuda"), ("bfloat16", "cuda"), ("int8", "cpu"), ("float32", "cpu")):
         assert choose_engine(folder, dtype).device == device
     assert choose_engine(folder).reason == "CUDA graphs and Triton kernels on GPU"
-    with pytest.raises(ConfigError, match="129 tokens needs our own kernels; the model runs by CUDA"):
-        load_model(folder, context_tokens=129)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "gpt2"}))
+    with pytest.raises(ConfigError, match="129 tokens needs our own kernels; the model runs by transformers"):
+        load_model(folder, context_tokens=129)
     assert (choose_engine(folder).device, choose_engine(folder).shape) == ("cpu", None)
 
 
@@ -116,7 +117,7 @@ def test_what_a_gpu_would_load_computes_what_was_saved(folder: Path, monkeypatch
     shape = choose_engine(folder).shape
     monkeypatch.setattr(loading, "choose_engine", lambda *_: Engine("float32", None, shape, "as on a GPU"))
     monkeypatch.setattr(step_costs, "cache_root", lambda: folder)
-    model = load_model(folder, context_tokens=100)
+    model = load_model(folder, context_tokens=3000)
     assert isinstance(model, LlamaModel)
     assert isinstance(model.network, TorchNetwork)
     state = model.start([5, 6, 7])
@@ -124,7 +125,9 @@ def test_what_a_gpu_would_load_computes_what_was_saved(folder: Path, monkeypatch
     with torch.inference_mode():
         expected = reference(torch.tensor([[5, 6, 7]])).logits[0, -1]
     torch.testing.assert_close(state.next_logits, expected, atol=1e-5, rtol=1e-5)
-    assert (model.name, model.context_tokens) == ("tiny", 100)
+    assert (model.name, model.context_tokens) == ("tiny", 3000)
+    long = model.start([5, 6, 7] * 950)
+    assert isinstance(long._scorer, SelectingScorer)
 
 
 def test_other_families_run_through_transformers(folder: Path) -> None:

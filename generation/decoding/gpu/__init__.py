@@ -6,6 +6,7 @@
 ``reference``  the two operations that torch lacks, in plain torch: any device, slow
 ``kernels``    the same as Triton kernels
 ``compute``    a forward made of these
+``long_rows``  where attention sees a chosen part of a long sequence
 ``graphs``     forwards by their sizes, recorded as CUDA graphs
 ``network``    the surface that ``llama.model.LlamaModel`` works with
 ``subjects``   models that ``memberwise bench gpu`` measures; ``measures`` how

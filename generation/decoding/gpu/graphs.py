@@ -14,22 +14,23 @@ from typing import Any
 import torch
 
 from generation.decoding.gpu.batch import Batch, Size, size_of
+from generation.decoding.gpu.compute import Found
 from generation.decoding.llama.model import Scoring
 
 _RECORDED_AT = 2  # times that a size came up: recording costs some forwards
 _MOST_GRAPHS = 256
 
-Compute = Callable[[Batch], torch.Tensor]
+Compute = Callable[[Batch], Found]
 
 
 @dataclass(slots=True)
 class _Forward:
-    """One size: its buffers, and its graph with where that leaves the logits."""
+    """One size: its buffers, and its graph with where that leaves what it finds."""
 
     batch: Batch
     uses: int = 0
     graph: torch.cuda.CUDAGraph | None = None
-    logits: torch.Tensor | None = None
+    found: Found | None = None
 
 
 class Forwards:
@@ -55,8 +56,8 @@ class Forwards:
         """How many are recorded."""
         return sum(one.graph is not None for one in self._known.values())
 
-    def run(self, scorings: Sequence[Scoring]) -> torch.Tensor:
-        """Logits (N, V) of what some sequences want computed, then rows of no meaning; valid until the next call."""
+    def run(self, scorings: Sequence[Scoring]) -> Found:
+        """What some sequences want computed, then rows of no meaning; valid until the next call."""
         size = size_of(scorings)
         known = self._known.get(size)
         if known is None:
@@ -65,10 +66,10 @@ class Forwards:
         known.uses += 1
         if known.graph is None and self._record and known.uses >= _RECORDED_AT and self.graphs < _MOST_GRAPHS:
             self._capture(known)
-        if known.graph is None or known.logits is None:
+        if known.graph is None or known.found is None:
             return self._compute(known.batch)
         known.graph.replay()
-        return known.logits
+        return known.found
 
     def _capture(self, known: _Forward) -> None:
         """Record what the forward does; whatever it loads or compiles on first use was done by an unrecorded one."""
@@ -78,4 +79,4 @@ class Forwards:
             self._memory = torch.cuda.graph_pool_handle()
         # Other threads may move rows meanwhile; what is recorded is this thread's only.
         with torch.cuda.graph(known.graph, pool=self._memory, capture_error_mode="thread_local"):
-            known.logits = self._compute(known.batch)
+            known.found = self._compute(known.batch)

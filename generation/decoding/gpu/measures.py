@@ -7,6 +7,7 @@ runs with tiny models (``subjects.TINY``); its numbers then mean nothing. Knows 
 
 from __future__ import annotations
 
+import gc
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -18,15 +19,15 @@ import torch
 
 from generation.decoding.gpu import reference
 from generation.decoding.gpu.batch import Batch, size_of
+from generation.decoding.gpu.long_rows import votes_for
 from generation.decoding.gpu.network import operations_for
 from generation.decoding.gpu.slots import PAGE_SLOTS, SequenceSlots, SlotPool
-from generation.decoding.gpu.subjects import NetworkEngine, Plan, Subject, default_subject, large_subject
+from generation.decoding.gpu.subjects import NetworkEngine, Plan, Subject, default_subject, large_subject, tokenizer_of
 from generation.decoding.llama.model import LlamaModel, Scoring
 from generation.decoding.llama.shape import read_shape
 from generation.decoding.rivals import Engine, OwnEngine
-from generation.decoding.selection import reference as selection
 from generation.decoding.step_costs import measure as measure_costs
-from generation.interfaces import Tell
+from generation.interfaces import Tell, Tokenizer
 from generation.types import Draft
 
 Encode = Callable[[str], list[int]]
@@ -81,19 +82,11 @@ def measure(plan: Plan, prompts: Callable[[Encode, int], list[list[int]]], tell:
     bandwidth = copied_gb_per_s(plan)
     for context_tokens in plan.contexts:
         report.part("selection", f"{context_tokens} tokens", partial(selection_row, plan, context_tokens, bandwidth))
-    subject = default_subject(plan)
-    texts = prompts(subject.tokenizer.encode, plan.prompt_tokens)
-    report.part("agreement", subject.name, partial(agreement_rows, subject, texts[0]))
-    _measure_speeds(plan, subject, texts[0], bandwidth, report)
-    for text in texts:
-        report.part("drafts", f"prompt {len(report.tables['drafts']) + 1}", partial(drafts_row, plan, subject, text))
-    report.part("together", subject.name, partial(together_row, plan, subject, texts[0]))
-    tokenizer = subject.tokenizer
-    del subject  # and its memory
-    subject = large_subject(plan, tokenizer)
-    for context_tokens in plan.contexts:
-        report.part("steps", f"{context_tokens} tokens", partial(step_row, subject, context_tokens, bandwidth))
-    _measure_speeds(plan, subject, texts[0], bandwidth, report)
+    tokenizer = tokenizer_of(plan)
+    texts = prompts(tokenizer.encode, plan.prompt_tokens)
+    report.part("speed", "the default model", partial(_measure_default, plan, tokenizer, texts, bandwidth, report))
+    gc.collect()  # its memory is needed
+    report.part("steps", "the large model", partial(_measure_large, plan, tokenizer, texts[0], bandwidth, report))
     return {
         "device": torch.cuda.get_device_name() if plan.device.type == "cuda" else "CPU",
         "torch": torch.__version__,
@@ -139,6 +132,30 @@ def agreement_rows(subject: Subject, prompt: Sequence[int]) -> list[Row]:
     return rows
 
 
+def _measure_default(
+    plan: Plan, tokenizer: Tokenizer, texts: Sequence[Sequence[int]], bandwidth: float, report: Report
+) -> list[Row]:
+    """All tables but that of long contexts; adds them itself."""
+    subject = default_subject(plan, tokenizer)
+    report.part("agreement", subject.name, partial(agreement_rows, subject, texts[0]))
+    _measure_speeds(plan, subject, texts[0], bandwidth, report)
+    for number, text in enumerate(texts, start=1):
+        report.part("drafts", f"prompt {number}", partial(drafts_row, plan, subject, text))
+    report.part("together", subject.name, partial(together_row, plan, subject, texts[0]))
+    return []
+
+
+def _measure_large(
+    plan: Plan, tokenizer: Tokenizer, text: Sequence[int], bandwidth: float, report: Report
+) -> list[Row]:
+    """Speeds, and steps behind long contexts; adds them itself."""
+    subject = large_subject(plan, tokenizer)
+    for context_tokens in plan.contexts:
+        report.part("steps", f"{context_tokens} tokens", partial(step_row, plan, subject, context_tokens, bandwidth))
+    _measure_speeds(plan, subject, text, bandwidth, report)
+    return []
+
+
 def _scored(model: LlamaModel, prompt: Sequence[int]) -> torch.Tensor:
     state = model.start(prompt[:-_AGREEING])
     logits = state.score(Draft.chain(prompt[-_AGREEING:]))
@@ -176,15 +193,33 @@ def speed_row(
     }  # fmt: skip
 
 
-def step_row(subject: Subject, context_tokens: int, bandwidth: float) -> Row:
-    """One step of ours behind so many tokens, logits on the CPU included."""
+def step_row(plan: Plan, subject: Subject, context_tokens: int, bandwidth: float) -> Row:
+    """One step of ours behind so many tokens, logits on the CPU included: all of them in sight, and a chosen part."""
     forward = subject.model().network.blank_forward()
     times = [_timed_s(lambda: forward(1, context_tokens)) for _ in range(_UNCOUNTED + _REPEATS)][_UNCOUNTED:]
     step_ms, limit_ms = statistics.median(times) * 1000, subject.limit_ms(bandwidth, context_tokens)
+    chosen_ms = _chosen_ms(plan, subject, context_tokens) if context_tokens > plan.selection.least_tokens else None
     return {
         "model": subject.name, "context_tokens": context_tokens, "step_ms": round(step_ms, 3),
         "limit_ms": round(limit_ms, 3), "share_of_limit": round(limit_ms / step_ms, 3),
+        "step_ms_chosen": chosen_ms and round(chosen_ms, 3), "ratio": chosen_ms and round(step_ms / chosen_ms, 2),
     }  # fmt: skip
+
+
+def _chosen_ms(plan: Plan, subject: Subject, context_tokens: int) -> float:
+    """Of one step of many, each choosing included, behind a prompt that was read with a chosen part in sight."""
+    state = subject.model(selection=plan.selection).start([token_id % 200 for token_id in range(context_tokens)])
+
+    def write(tokens: int) -> None:
+        for _ in range(tokens):
+            state.score(Draft.chain([1]))
+            state.commit([0])
+
+    write(plan.selection.step)  # what follows is recorded
+    choosing = 4 * plan.selection.step
+    milliseconds = _timed_s(lambda: write(choosing)) * 1000 / choosing
+    state.close()
+    return milliseconds
 
 
 def drafts_row(plan: Plan, subject: Subject, prompt: Sequence[int]) -> Row:
@@ -234,9 +269,8 @@ def selection_row(plan: Plan, context_tokens: int, bandwidth: float) -> Row:
     """Attention of one token in one layer of the large shape: over everything, over a list, and what choosing costs.
 
     A list serves ``step`` tokens, so ``ratio`` counts a part of the choosing; ``ratio_chosen_anew`` counts all of it.
-    Not end to end: our GPU path sees everything.
     """
-    settings = selection.SelectionSettings()
+    settings = plan.selection
     config = {
         **plan.large,
         "model_type": "qwen2",
@@ -251,9 +285,8 @@ def selection_row(plan: Plan, context_tokens: int, bandwidth: float) -> Row:
     pool.values.normal_()
     queries = torch.randn((1, shape.heads, shape.head_size), dtype=plan.dtype, device=plan.device)
     keys, values = pool.keys[0, PAGE_SLOTS:][:context_tokens], pool.values[0, PAGE_SLOTS:][:context_tokens]
-    listed = min(settings.least_tokens, context_tokens)
-    count = min(settings.chosen, context_tokens)
-    votes = _votes(plan.device)
+    listed, count = min(settings.least_tokens, context_tokens), min(settings.chosen, context_tokens)
+    votes = votes_for(plan.device)
 
     def choose() -> tuple[torch.Tensor, torch.Tensor]:
         chosen = torch.topk(votes(queries[0], keys), count).indices.sort().values
@@ -280,14 +313,6 @@ def _attention_ms(plan: Plan, pool: SlotPool, queries: torch.Tensor, tokens: int
     batch.fill(scorings)
     operations = operations_for(plan.device)
     return _repeated_ms(lambda: operations.attend(queries, pool.keys[0], pool.values[0], batch), plan.device)
-
-
-def _votes(device: torch.device) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    if device.type != "cuda":
-        return selection.votes
-    from generation.decoding.selection import votes_gpu
-
-    return votes_gpu.votes
 
 
 def _timed_s(call: Callable[[], object]) -> float:

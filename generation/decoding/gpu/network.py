@@ -17,16 +17,20 @@ import torch
 from generation.decoding.gpu import compute, reference
 from generation.decoding.gpu.compute import Operations
 from generation.decoding.gpu.graphs import Forwards
+from generation.decoding.gpu.long_rows import TorchMoves
 from generation.decoding.gpu.slots import PAGE_SLOTS, SequenceSlots, SlotPool, fitting_pages
 from generation.decoding.gpu.weights import Weights
 from generation.decoding.llama.model import Scoring
 from generation.decoding.llama.shape import LlamaShape
+from generation.decoding.selection.long_rows import LongRows
+from generation.decoding.selection.reference import SelectionSettings
 from generation.decoding.sequence import Stop, check_stop
 from generation.decoding.step_costs import Forward
 from generation.errors import CapacityError
 from generation.types import Draft
 
-_SPARE_POSITIONS = 2048  # of trees wider than deep, and for forwards that are only timed
+_TREE_SLOTS = 1024  # for trees that are wider than deep, behind the longest sequence
+_LEAST_SLOTS = 4096  # for chosen lists, and for forwards that are only timed, where a model's own context is shorter
 
 
 class TorchNetwork:
@@ -37,6 +41,7 @@ class TorchNetwork:
         pool: for all its sequences.
         record: whether forwards are recorded as CUDA graphs.
         read_tokens: of a prompt in one forward; what a cancel throws away.
+        least_slots: that a sequence may have, however short the model's context is.
         operations: what torch lacks; None chooses by the device.
     """
 
@@ -47,22 +52,30 @@ class TorchNetwork:
         *,
         record: bool,
         read_tokens: int = 1024,
+        least_slots: int = _LEAST_SLOTS,
         operations: Operations | None = None,
     ) -> None:
         self.shape: LlamaShape = weights.shape
         self.read_tokens = read_tokens
         self.weights = weights
         self._pool = pool
-        positions = weights.shape.context_tokens + _SPARE_POSITIONS
-        self._most_slots = -(-positions // PAGE_SLOTS) * PAGE_SLOTS
-        device = weights.embedding.device
-        rotary = compute.rotary_tables(weights, self._most_slots)
-        run = partial(compute.forward, weights, operations or operations_for(device), pool, rotary)
-        self._forwards = Forwards(run, self._most_slots // PAGE_SLOTS, device, record=record)
+        most = max(weights.shape.context_tokens + _TREE_SLOTS, least_slots)
+        self._most_slots = -(-most // PAGE_SLOTS) * PAGE_SLOTS
+        self.device = weights.embedding.device
+        rotary = compute.rotary_of(weights, self._most_slots)
+        self._moves = TorchMoves(pool, rotary.tables, rotary.backwards)
+        run = partial(compute.forward, weights, operations or operations_for(self.device), pool, rotary)
+        self._forwards = Forwards(run, self._most_slots // PAGE_SLOTS, self.device, record=record)
         self._lock = threading.Lock()
 
     def forward(
-        self, cache: SequenceSlots, draft: Draft, rows: int, stop: Stop | None = None, first: int = 0
+        self,
+        cache: SequenceSlots,
+        draft: Draft,
+        rows: int,
+        stop: Stop | None = None,
+        first: int = 0,
+        queries: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Run a tree behind the committed slots of ``cache``; logits (rows, V), on the CPU, of its last ``rows`` nodes.
 
@@ -72,12 +85,13 @@ class TorchNetwork:
             rows: how many nodes need logits.
             stop: asked before.
             first: the first node to compute; those before it lie in their slots already.
+            queries: is filled with the queries (nodes computed, L, H D) before their rotation.
 
         Raises:
             CapacityError: there is no room for so many nodes.
             StoppedError: ``stop`` returned true; the cache is as it was.
         """
-        return self.forward_together([Scoring(cache, draft, rows, first)], stop)[0]
+        return self.forward_together([Scoring(cache, draft, rows, first, queries)], stop)[0]
 
     @torch.no_grad()
     def forward_together(self, scorings: Sequence[Scoring], stop: Stop | None = None) -> list[torch.Tensor]:
@@ -88,10 +102,11 @@ class TorchNetwork:
             self._reserve(one.cache, one.cache.length + len(one.draft))
         rows = [one.rows for one in scorings]
         with self._lock:
-            logits = self._forwards.run(scorings)[: sum(rows)]
+            found = self._forwards.run(scorings)
+            _give_queries(scorings, found.queries)
             # The copy waits for the device, and the next forward may write over what was copied.
-            found = logits.to("cpu", copy=True) if any(rows) else logits.new_empty(logits.shape, device="cpu")
-        return list(torch.split(found, rows))
+            logits = found.logits[: sum(rows)].to("cpu", copy=True)
+        return list(torch.split(logits, rows))
 
     @torch.no_grad()
     def keep(self, cache: SequenceSlots, path: Sequence[int]) -> None:
@@ -112,6 +127,10 @@ class TorchNetwork:
         """An empty cache for one sequence."""
         return SequenceSlots(self._pool)
 
+    def long_rows(self, settings: SelectionSettings) -> LongRows:
+        """The rows of a long sequence of which attention sees a chosen part."""
+        return LongRows(self._moves, self.new_cache, self.shape.layers, settings)
+
     def blank_forward(self) -> Forward:
         """Runs a number of rows behind a number of tokens, whatever lies there, to see how long that takes."""
         cache = self.new_cache()
@@ -128,11 +147,23 @@ class TorchNetwork:
         cache.reserve(slots)
 
 
-def new_pool(weights: Weights, sequences: int) -> SlotPool:
+def _give_queries(scorings: Sequence[Scoring], queries: torch.Tensor | None) -> None:
+    first = 0
+    for one in scorings:
+        rows = len(one.draft) - one.first
+        if one.queries is not None and queries is not None:
+            one.queries.copy_(queries[first : first + rows])
+        first += rows
+
+
+def new_pool(weights: Weights, sequences: int, context_tokens: int | None = None) -> SlotPool:
     """Slots beside the weights for so many of the longest sequences, and as many that have ended, if they fit."""
     device, dtype = weights.embedding.device, weights.embedding.dtype
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # what torch holds for later counts as taken
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
-    return SlotPool(weights.shape, fitting_pages(weights.shape, dtype, free, sequences), dtype, device)
+    tokens = sequences * max(weights.shape.context_tokens, context_tokens or 0)
+    return SlotPool(weights.shape, fitting_pages(weights.shape, dtype, free, tokens), dtype, device)
 
 
 def operations_for(device: torch.device) -> Operations:

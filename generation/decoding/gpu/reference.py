@@ -39,9 +39,9 @@ def place(
     if layer.query_norm is not None and layer.key_norm is not None:
         query = torch.nn.functional.rms_norm(query, query.shape[2:], layer.query_norm, shape.norm_epsilon)
         key = torch.nn.functional.rms_norm(key, key.shape[2:], layer.key_norm, shape.norm_epsilon)
-    keys.index_copy_(0, slots, _rotated(key, tables))
+    keys.index_copy_(0, slots, rotated(key, tables))
     values.index_copy_(0, slots, value)
-    return _rotated(query, tables)
+    return rotated(query, tables)
 
 
 def attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -75,8 +75,13 @@ def _visible(batch: Batch, places: int) -> torch.Tensor:
     return (place < length) | (in_tree & seen)
 
 
-def _rotated(heads: torch.Tensor, tables: torch.Tensor) -> torch.Tensor:
-    """Pairs of channels, half a head apart, turned by the angle of their row; computed in float32."""
+def rotated(heads: torch.Tensor, tables: torch.Tensor) -> torch.Tensor:
+    """Pairs of channels, half a head apart, turned by the angle of their row; computed in float32.
+
+    Args:
+        heads: (..., R, heads, D).
+        tables: (2, R, D / 2), cosines and sines.
+    """
     cosines, sines = tables[:, :, None]
     first, second = heads.float().chunk(2, dim=-1)
     return torch.cat([first * cosines - second * sines, second * cosines + first * sines], -1).to(heads.dtype)

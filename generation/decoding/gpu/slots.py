@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from generation.decoding.llama.shape import LlamaShape
@@ -38,9 +41,10 @@ class SlotPool:
         self.keys = torch.zeros(sizes, dtype=dtype, device=device)
         self.values = torch.zeros(sizes, dtype=dtype, device=device)
         self.page_bytes = page_bytes(shape, dtype)
+        self.device = device
         self._free = list(range(pages - 1, 0, -1))
         self._pages = pages - 1
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a sequence may be collected while pages are taken
 
     @property
     def free_pages(self) -> int:
@@ -71,9 +75,8 @@ class SlotPool:
         with self._lock:
             self._free += pages
 
-    def copy(self, source: Iterable[int], target: Iterable[int]) -> None:
+    def copy(self, of: torch.Tensor, to: torch.Tensor) -> None:
         """Copy slots of all layers; all are read before one is written."""
-        of, to = (torch.tensor(list(slots), device=self.keys.device) for slots in (source, target))
         for tensor in (self.keys, self.values):
             tensor.index_copy_(1, to, tensor.index_select(1, of))
 
@@ -108,15 +111,21 @@ class SequenceSlots:
     def copy_start(self, source: SequenceSlots, length: int) -> None:
         """Become the first ``length`` slots of another sequence."""
         self.reserve(length)
-        self._pool.copy(map(source.slot, range(length)), map(self.slot, range(length)))
+        places = np.arange(length)
+        self._pool.copy(source.slots_at(places), self.slots_at(places))
         self.length = length
 
-    def keep(self, path: Iterable[int]) -> None:
+    def keep(self, path: Sequence[int]) -> None:
         """Move slots behind the committed ones together, as increasing indices; ``length`` stays."""
-        moves = [(index, place) for place, index in enumerate(path) if index != place]
-        if moves:
-            source, target = ([self.slot(self.length + move[side]) for move in moves] for side in (0, 1))
-            self._pool.copy(source, target)
+        of, to = np.array(path), np.arange(len(path))
+        moved = of != to
+        if moved.any():
+            self._pool.copy(self.slots_at(self.length + of[moved]), self.slots_at(self.length + to[moved]))
+
+    def slots_at(self, places: npt.NDArray[Any]) -> torch.Tensor:
+        """Where the tokens at these places are in the pool, on its device."""
+        pages = np.array(self.pages, dtype=np.int64)
+        return torch.from_numpy(pages[places // PAGE_SLOTS] * PAGE_SLOTS + places % PAGE_SLOTS).to(self._pool.device)
 
     def slot(self, place: int) -> int:
         """Where the token at ``place`` of this sequence is in the pool."""
@@ -128,10 +137,10 @@ def page_bytes(shape: LlamaShape, dtype: torch.dtype) -> int:
     return 2 * shape.layers * PAGE_SLOTS * shape.key_heads * shape.head_size * dtype.itemsize
 
 
-def fitting_pages(shape: LlamaShape, dtype: torch.dtype, free_bytes: int, sequences: int) -> int:
-    """Pages for so many of the longest sequences, and for as many tokens of sequences that have ended.
+def fitting_pages(shape: LlamaShape, dtype: torch.dtype, free_bytes: int, tokens: int) -> int:
+    """Pages for so many tokens of sequences that are written, and of those that have ended.
 
     No more than half of the memory that is free is taken, whatever that leaves: others may need the GPU too.
     """
-    wanted = 2 * sequences * -(-shape.context_tokens // PAGE_SLOTS)
+    wanted = 2 * -(-tokens // PAGE_SLOTS)
     return 1 + min(wanted, free_bytes // 2 // page_bytes(shape, dtype))

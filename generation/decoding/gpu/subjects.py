@@ -21,6 +21,7 @@ from generation.decoding.llama.model import LlamaModel
 from generation.decoding.llama.shape import read_shape
 from generation.decoding.loading import load_network
 from generation.decoding.rivals import Timing
+from generation.decoding.selection.reference import LongContexts, SelectionSettings
 from generation.decoding.tokenizer import load_tokenizer
 from generation.interfaces import Tokenizer
 
@@ -50,6 +51,7 @@ class Plan:
         written_tokens: behind it.
         together: sequences at a time.
         contexts: how long sequences are behind which one step is timed.
+        selection: of what a chosen part of them is.
         budget_s: no compiling is begun that might last longer.
     """
 
@@ -62,16 +64,19 @@ class Plan:
     written_tokens: int
     together: int
     contexts: Sequence[int]
+    selection: SelectionSettings
     budget_s: float = 540.0
 
 
 def full_plan(default: Path) -> Plan:
     """For a GPU."""
-    contexts = (1024, 8192, 32768, 131072 - 1)
-    return Plan(torch.device("cuda"), torch.bfloat16, default, _LARGE, 1 << 30, 1000, 128, 8, contexts)
+    contexts = (1024, 8192, 32768, 131072 - 512)
+    settings = SelectionSettings()
+    return Plan(torch.device("cuda"), torch.bfloat16, default, _LARGE, 1 << 30, 1000, 128, 8, contexts, settings)
 
 
-TINY = Plan(torch.device("cpu"), torch.float32, None, _SMALL, 1 << 20, 64, 8, 2, (64, 700))
+_FEW = SelectionSettings(sink=16, chosen=24, window=16, chunk=32, step=8)
+TINY = Plan(torch.device("cpu"), torch.float32, None, _SMALL, 1 << 20, 64, 8, 2, (64, 700), _FEW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +97,17 @@ class Subject:
     weights: Weights
     pool: SlotPool
 
-    def model(self, *, record: bool = True, operations: Operations | None = None) -> LlamaModel:
+    def model(
+        self, *, record: bool = True, operations: Operations | None = None, selection: SelectionSettings | None = None
+    ) -> LlamaModel:
         """Ours, which keeps nothing of a sequence that has ended."""
         record = record and self.pool.keys.is_cuda
-        network = TorchNetwork(self.weights, self.pool, record=record, operations=operations)
-        return LlamaModel(network, self.tokenizer, self.name, prefix_bytes=0)
+        read_tokens = 32 if operations else 1024  # the reference gathers all pages for each row
+        network = TorchNetwork(
+            self.weights, self.pool, record=record, read_tokens=read_tokens, operations=operations
+        )  # fmt: skip
+        long = LongContexts(selection.least_tokens, None, selection) if selection else None
+        return LlamaModel(network, self.tokenizer, self.name, prefix_bytes=0, long=long)
 
     def limit_ms(self, bandwidth: float, context_tokens: int) -> float:
         """Of one step: weights, and keys and values of so many tokens, are read once."""
@@ -146,12 +157,16 @@ class NetworkEngine:
         return time.perf_counter() - started, token_ids
 
 
-def default_subject(plan: Plan) -> Subject:
+def tokenizer_of(plan: Plan) -> Tokenizer:
+    """That of the default model, or bytes."""
+    return _Bytes() if plan.default is None else load_tokenizer(plan.default)
+
+
+def default_subject(plan: Plan, tokenizer: Tokenizer) -> Subject:
     """The default model, or a tiny one."""
     if plan.default is None:
-        return _subject("tiny", _random_network(_SMALL, plan), _Bytes(), plan)
+        return _subject("tiny", _random_network(_SMALL, plan), tokenizer, plan)
     network = load_network(plan.default, "auto").to(plan.device, plan.dtype)
-    tokenizer = load_tokenizer(plan.default, network.config.vocab_size, None)
     return _subject(plan.default.resolve().name, network, tokenizer, plan)
 
 

@@ -23,8 +23,8 @@ from generation.decoding.llama.packing import Array, PackedWeights
 from generation.decoding.llama.prefix_cache import PrefixCache, Slots
 from generation.decoding.llama.scored_tree import ScoredTree
 from generation.decoding.llama.shape import LlamaShape
-from generation.decoding.selection.long_rows import LastPrompt
-from generation.decoding.selection.reference import LongContexts
+from generation.decoding.selection.long_rows import LastPrompt, LongRows, NativeMoves
+from generation.decoding.selection.reference import LongContexts, SelectionSettings
 from generation.decoding.sequence import ANY_TOKENS, Scorer, SequenceState, Stop, check_prompt
 from generation.decoding.step_costs import MOST_ROWS, Forward, known_costs
 from generation.errors import StoppedError
@@ -46,8 +46,7 @@ class LlamaModel:
         name: how reports call the model.
         prefix_bytes: memory for sequences that have ended, whose starts later prompts may share.
         costs_key: tells weights, processor and threads apart, for what was measured of them; None measures nothing.
-        long: how long a sequence may be, and when attention sees a chosen part of it, for which the network must be
-            of our own kernels; None never.
+        long: how long a sequence may be, and when attention sees a chosen part of it; None never.
     """
 
     def __init__(
@@ -108,8 +107,7 @@ class LlamaModel:
             return LlamaScorer(self.network, self._prefixes)
         from generation.decoding.selection.scorer import SelectingScorer
 
-        assert isinstance(self.network, Network)
-        return SelectingScorer(self.network, self._long.settings, self._last_prompt, self.network.threads)
+        return SelectingScorer(self.network, self._long.settings, self._last_prompt)
 
 
 class Forwards(Protocol):
@@ -133,8 +131,26 @@ class TreeNetwork(Forwards, Protocol):
     def shape(self) -> LlamaShape:
         """Its sizes."""
 
+    @property
+    def device(self) -> torch.device:
+        """Where queries are."""
+
+    def forward(
+        self,
+        cache: Any,
+        draft: Draft,
+        rows: int,
+        stop: Stop | None = None,
+        first: int = 0,
+        queries: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """See ``Network.forward``."""
+
     def forward_together(self, scorings: Sequence[Scoring], stop: Stop | None = None) -> list[torch.Tensor]:
         """See ``Network.forward_together``."""
+
+    def long_rows(self, settings: SelectionSettings) -> LongRows:
+        """The rows of a long sequence of which attention sees a chosen part."""
 
     def check(self, draft: Draft) -> None:
         """See ``Network.check``."""
@@ -246,11 +262,12 @@ class Network:
     """
 
     read_tokens = _READ_TOKENS
+    device = torch.device("cpu")
 
     def __init__(self, weights: PackedWeights, kernels: native.Kernels, threads: int) -> None:
         self.weights = weights
         self.shape = weights.shape
-        self.threads = threads
+        self._threads = threads
         self.library = kernels.library
         self._handle = self._create(threads)
         weakref.finalize(self, kernels.library.memberwise_destroy, self._handle)
@@ -315,6 +332,12 @@ class Network:
     def new_cache(self) -> KVCache:
         """An empty cache for one sequence."""
         return KVCache(self.weights.shape, int8=self.weights.int8)
+
+    def long_rows(self, settings: SelectionSettings) -> LongRows:
+        """The rows of a long sequence of which attention sees a chosen part."""
+        int8 = self.weights.int8
+        moves = NativeMoves(self.library, self.shape, int8=int8, tables=self.rotary_tables, threads=self._threads)
+        return LongRows(moves, self.new_cache, self.shape.layers, settings)
 
     def blank_forward(self) -> Forward:
         """Runs a number of rows behind a number of tokens that are all zeros, to see how long that takes."""

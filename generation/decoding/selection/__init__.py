@@ -3,9 +3,9 @@
 Source: TokenSelect (arXiv 2411.02886), reimplemented.
 
 ``reference`` what is chosen, in plain torch
-``votes_gpu`` the votes as Triton kernels, tested in the interpreter only
+``votes_gpu`` the votes as Triton kernels
 ``long_rows`` all keys and values of a long sequence, and the short list of them that attention runs over
-``scorer``    a sequence of our own kernels that works so
+``scorer``    a sequence that works so
 
 Start reading at ``reference.choose`` and ``scorer.SelectingScorer``.
 """

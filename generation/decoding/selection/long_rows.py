@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,40 +21,104 @@ from generation.decoding.llama.packing import Array
 from generation.decoding.llama.shape import LlamaShape
 from generation.decoding.selection.reference import SelectionSettings, similar
 
+_READ_TOKENS = 32  # in one forward of our own kernels
+
 Tables = Callable[[int], tuple[Array, Array]]  # cosines and sines of a number of positions
 
 
-class LongRows:
-    """One sequence. ``store`` holds its rows, ``list`` those that attention sees.
+class RowMoves(Protocol):
+    """What moves rows between the two caches of a sequence: ``NativeMoves``, or ``gpu.long_rows.TorchMoves``."""
+
+    @property
+    def read_tokens(self) -> int:
+        """How many tokens of a prompt are read in one forward."""
+
+    def absorb(self, listed: Any, store: Any, first: int, count: int) -> None:
+        """Copy rows of the list from place ``first`` on behind those of the store, turned back; no length changes."""
+
+    def choose(self, store: Any, queries: torch.Tensor, layer: int, first: int, end: int, chosen: Array) -> None:
+        """Fill ``chosen`` (int32) with the places between ``first`` and ``end`` that get most votes, in their order.
+
+        Args:
+            store: rows of the sequence.
+            queries: (H D), of this layer, not rotated.
+            layer: whose rows are chosen.
+            first: of the places to choose from.
+            end: behind the last of them.
+            chosen: is filled.
+        """
+
+    def gather(self, store: Any, listed: Any, layer: int, slots: Array, to: int) -> None:
+        """Copy rows of one layer of the store to the list from place ``to`` on, rotated to their places there."""
+
+
+class NativeMoves:
+    """By our own kernels.
 
     Args:
         library: the kernels.
         shape: of the network.
         int8: whether its rows are bfloat16.
         tables: of the rotation.
-        settings: of the choice.
         threads: of the kernels.
     """
 
+    read_tokens = _READ_TOKENS
+
     def __init__(
-        self,
-        library: ctypes.CDLL,
-        shape: LlamaShape,
-        *,
-        int8: bool,
-        tables: Tables,
-        settings: SelectionSettings,
-        threads: int = 1,
+        self, library: ctypes.CDLL, shape: LlamaShape, *, int8: bool, tables: Tables, threads: int = 1
     ) -> None:
-        self._library, self._shape, self._tables, self._settings = library, shape, tables, settings
+        self._library, self._tables = library, tables
         self._heads = native.Heads(
             shape.layers, shape.heads, shape.key_heads, shape.head_size, int(int8), threads
         )  # fmt: skip
-        self.store, self.list = KVCache(shape, int8=int8), KVCache(shape, int8=int8)
+
+    def absorb(self, listed: KVCache, store: KVCache, first: int, count: int) -> None:
+        """See ``RowMoves``."""
+        tables = self._tables(first + count)
+        self._library.memberwise_absorb(
+            ctypes.byref(self._heads), ctypes.byref(listed.as_argument()), ctypes.byref(store.as_argument()),
+            first, store.length, count, *(table.ctypes.data for table in tables),
+        )  # fmt: skip
+
+    def choose(self, store: KVCache, queries: torch.Tensor, layer: int, first: int, end: int, chosen: Array) -> None:
+        """See ``RowMoves``."""
+        self._library.memberwise_choose(
+            ctypes.byref(self._heads), ctypes.byref(store.as_argument()), queries.data_ptr(),
+            layer, first, end, len(chosen), chosen.ctypes.data,
+        )  # fmt: skip
+
+    def gather(self, store: KVCache, listed: KVCache, layer: int, slots: Array, to: int) -> None:
+        """See ``RowMoves``."""
+        tables = self._tables(to + len(slots))
+        self._library.memberwise_gather(
+            ctypes.byref(self._heads), ctypes.byref(store.as_argument()), ctypes.byref(listed.as_argument()),
+            layer, slots.ctypes.data, len(slots), to, *(table.ctypes.data for table in tables),
+        )  # fmt: skip
+
+
+class LongRows:
+    """One sequence. ``store`` holds its rows, ``list`` those that attention sees.
+
+    Args:
+        moves: what moves rows.
+        new_cache: makes an empty cache of the network.
+        layers: of the network.
+        settings: of the choice.
+    """
+
+    def __init__(self, moves: RowMoves, new_cache: Callable[[], Any], layers: int, settings: SelectionSettings) -> None:
+        self._moves, self._layers, self._settings = moves, layers, settings
+        self.store, self.list = new_cache(), new_cache()
         self._front: Array | None = None  # (layers, sink + chosen); None while the list is everything
         self._chosen_by: torch.Tensor | None = None  # (layers, queries)
         self._start = 0  # of the last tokens in the list, in the sequence
         self.choices = self.kept_choices = 0
+
+    @property
+    def read_tokens(self) -> int:
+        """How many tokens of a prompt are read in one forward."""
+        return self._moves.read_tokens
 
     @property
     def _front_count(self) -> int:
@@ -62,7 +127,7 @@ class LongRows:
     @property
     def _unstored(self) -> int:
         """Rows at the end of the list that the store lacks."""
-        return self._front_count + (self.store.length - self._start)
+        return self._front_count + int(self.store.length) - self._start
 
     def absorb(self) -> None:
         """Take what was appended to the list into the store."""
@@ -70,11 +135,7 @@ class LongRows:
         if count <= 0:
             return
         self.store.reserve(self.store.length + count)
-        tables = self._tables(self.list.length)
-        self._library.memberwise_absorb(
-            ctypes.byref(self._heads), ctypes.byref(self.list.as_argument()), ctypes.byref(self.store.as_argument()),
-            first, self.store.length, count, *(table.ctypes.data for table in tables),
-        )  # fmt: skip
+        self._moves.absorb(self.list, self.store, first, count)
         self.store.length += count
 
     def forget(self) -> None:
@@ -99,9 +160,9 @@ class LongRows:
         if anew or self._chosen_by is None:
             self._start = self.store.length - settings.window
             self._chosen_by = queries.clone()
-            self._front = np.empty((self._shape.layers, settings.sink + settings.chosen), np.int32)
+            self._front = np.empty((self._layers, settings.sink + settings.chosen), np.int32)
             self._front[:, : settings.sink] = np.arange(settings.sink)
-            changed = torch.ones(self._shape.layers, dtype=torch.bool)
+            changed = torch.ones(self._layers, dtype=torch.bool)
             self._show_end()
         else:
             changed = similar(queries, self._chosen_by) < settings.similar
@@ -113,33 +174,22 @@ class LongRows:
 
     def _choose(self, layer: int, queries: torch.Tensor) -> None:
         assert self._front is not None
-        settings, row = self._settings, self._front[layer]
-        chosen = row[settings.sink :]
-        self._library.memberwise_choose(
-            ctypes.byref(self._heads), ctypes.byref(self.store.as_argument()), queries.data_ptr(),
-            layer, settings.sink, self._start, settings.chosen, chosen.ctypes.data,
-        )  # fmt: skip
-        self._gather(layer, row, 0)
+        row, sink = self._front[layer], self._settings.sink
+        self._moves.choose(self.store, queries, layer, sink, self._start, row[sink:])
+        self._moves.gather(self.store, self.list, layer, row, 0)
 
     def _show_end(self) -> None:
         """The list ends with the window."""
         last = np.arange(self._start, self.store.length, dtype=np.int32)
         self.list.reserve(self._front_count + len(last))
         self.list.length = self._front_count + len(last)
-        for layer in range(self._shape.layers):
-            self._gather(layer, last, self._front_count)
+        for layer in range(self._layers):
+            self._moves.gather(self.store, self.list, layer, last, self._front_count)
 
     def _show_all(self) -> None:
         """The list is the sequence."""
         self.forget()
         self._show_end()
-
-    def _gather(self, layer: int, slots: Array, to: int) -> None:
-        tables = self._tables(to + len(slots))
-        self._library.memberwise_gather(
-            ctypes.byref(self._heads), ctypes.byref(self.store.as_argument()), ctypes.byref(self.list.as_argument()),
-            layer, slots.ctypes.data, len(slots), to, *(table.ctypes.data for table in tables),
-        )  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""A sequence longer than attention looks at: the ``Scorer`` of our own kernels with a chosen list.
+"""A sequence longer than attention looks at: a ``Scorer`` with a chosen list.
 
 What a token sees follows from its position and the tokens before it, never from how they were read or drafted: a list
 is chosen by the token before a chunk of the prompt, or before every ``step`` tokens at its end and behind it, at
@@ -12,37 +12,30 @@ from collections.abc import Sequence
 
 import torch
 
-from generation.decoding.llama.model import Network
+from generation.decoding.llama.model import TreeNetwork
 from generation.decoding.llama.packing import LANES
 from generation.decoding.llama.scored_tree import ScoredTree
-from generation.decoding.selection.long_rows import LastPrompt, LongRows
+from generation.decoding.selection.long_rows import LastPrompt
 from generation.decoding.selection.reference import SelectionSettings
 from generation.decoding.sequence import Stop
 from generation.errors import StoppedError
 from generation.types import Draft
-
-_READ_TOKENS = 32  # in one forward
 
 
 class SelectingScorer:
     """One long sequence inside a network; implements ``Scorer``.
 
     Args:
-        network: the kernels with their weights.
+        network: the weights and what runs them.
         settings: of the choice.
         last: taken over, and left for the next sequence.
-        threads: of the choice.
     """
 
-    def __init__(self, network: Network, settings: SelectionSettings, last: LastPrompt, threads: int = 1) -> None:
+    def __init__(self, network: TreeNetwork, settings: SelectionSettings, last: LastPrompt) -> None:
         if settings.chunk % settings.step or settings.sink % LANES:
             raise ValueError(f"a chunk must be a multiple of a step, and the sink of {LANES}: {settings}")
         self._network, self._settings, self._last = network, settings, last
-        weights = network.weights
-        self.rows = LongRows(
-            network.library, weights.shape, int8=weights.int8, tables=network.rotary_tables, settings=settings,
-            threads=threads,
-        )  # fmt: skip
+        self.rows = network.long_rows(settings)
         self._length = 0
         self._token_ids: list[int] = []
         self._chunk_queries: list[torch.Tensor] = []
@@ -136,8 +129,8 @@ class SelectingScorer:
 
     def _read_step(self, token_ids: Sequence[int], stop: Stop | None) -> torch.Tensor:
         logits = torch.empty(0)
-        for start in range(0, len(token_ids), _READ_TOKENS):
-            part = token_ids[start : start + _READ_TOKENS]
+        for start in range(0, len(token_ids), self.rows.read_tokens):
+            part = token_ids[start : start + self.rows.read_tokens]
             queries = self._empty_queries(len(part))
             logits = self._network.forward(self.rows.list, Draft.chain(part), 1, stop, queries=queries)[-1]
             self.rows.list.length += len(part)
@@ -149,5 +142,5 @@ class SelectingScorer:
         self.rows.renew(self._last_queries, anew=self._length % self._settings.chunk == 0)
 
     def _empty_queries(self, count: int) -> torch.Tensor:
-        shape = self._network.weights.shape
-        return torch.empty((count, shape.layers, shape.heads * shape.head_size))
+        shape = self._network.shape
+        return torch.empty((count, shape.layers, shape.heads * shape.head_size), device=self._network.device)

@@ -1,8 +1,8 @@
 """The votes of ``reference.votes`` as Triton kernels, for keys that lie on a GPU.
 
 Keys are read once; the scores of all query heads go to memory and are summed up in a second pass. Triton's interpreter
-runs the same code on a CPU (``TRITON_INTERPRET=1``) and its compiler needs no GPU, which is how it is tested; only
-``memberwise bench gpu`` calls it yet. Start reading at ``votes``.
+runs the same code on a CPU (``TRITON_INTERPRET=1``) and its compiler needs no GPU, which is how it is tested. Start
+reading at ``votes``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import triton.language as tl
 _BLOCK = 128  # keys of a program
 
 
-@triton.jit  # type: ignore[untyped-decorator, unused-ignore]
+@triton.jit(do_not_specialize=["count"])  # type: ignore[untyped-decorator, unused-ignore]
 def _score(  # noqa: PLR0913, PLR0917 - a kernel has no objects
     queries: tl.tensor, keys: tl.tensor, scores: tl.tensor, peaks: tl.tensor, totals: tl.tensor,
     count: tl.tensor, scale: tl.tensor,
@@ -39,7 +39,7 @@ def _score(  # noqa: PLR0913, PLR0917 - a kernel has no objects
         tl.store(totals + head * blocks + number, tl.sum(tl.exp(score - peak), axis=0))
 
 
-@triton.jit  # type: ignore[untyped-decorator, unused-ignore]
+@triton.jit(do_not_specialize=["count"])  # type: ignore[untyped-decorator, unused-ignore]
 def _vote(
     scores: tl.tensor, levels: tl.tensor, found: tl.tensor, count: tl.tensor, heads: tl.constexpr, block: tl.constexpr
 ) -> None:

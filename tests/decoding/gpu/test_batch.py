@@ -87,5 +87,5 @@ def test_slots_move_together_over_the_end_of_a_page() -> None:
 def test_half_of_the_memory_is_left_to_others() -> None:
     one = page_bytes(SHAPE, torch.bfloat16)
     assert one == 2 * 2 * 256 * 2 * 8 * 2
-    assert fitting_pages(SHAPE, torch.bfloat16, 1 << 40, sequences=8) == 1 + 2 * 8 * 3
-    assert fitting_pages(SHAPE, torch.bfloat16, 10 * one, sequences=8) == 1 + 5
+    assert fitting_pages(SHAPE, torch.bfloat16, 1 << 40, tokens=8 * 640) == 1 + 2 * 20
+    assert fitting_pages(SHAPE, torch.bfloat16, 10 * one, tokens=8 * 640) == 1 + 5

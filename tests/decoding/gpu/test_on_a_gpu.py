@@ -11,9 +11,13 @@ import torch
 
 from generation.decoding.llama.model import LlamaModel
 from generation.decoding.llama.together import TogetherModel
+from generation.decoding.selection.reference import LongContexts
+from generation.types import Draft
+from tests.decoding.gpu.test_selection import without_twins
 from tests.decoding.gpu.torch_networks import torch_model, torch_network
 from tests.decoding.llama.networks import FAMILIES, NoTokenizer, ancestors, network_of, random_ids, random_tree, truth
 from tests.decoding.llama.test_together import walk
+from tests.decoding.selection.test_selection import SETTINGS
 
 pytestmark = [pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"), pytest.mark.timeout(400)]
 close = partial(torch.testing.assert_close, atol=1e-3, rtol=1e-3)
@@ -48,3 +52,19 @@ def test_several_sequences_together_say_what_each_says_alone() -> None:
     for seed in range(8):
         for one, other in zip(found[seed], alone[seed], strict=True):
             close(one, other)
+
+
+def test_a_long_sequence_sees_what_it_sees_on_the_cpu() -> None:
+    network = without_twins("llama")
+    ids = random.Random(1).sample(range(400), 320)
+    long = LongContexts(56, 2000, SETTINGS)
+    models = [
+        LlamaModel(torch_network(network, device=torch.device(device)), NoTokenizer(), device, long=long)
+        for device in ("cpu", "cuda")
+    ]
+    states = [model.start(ids[:296]) for model in models]
+    for token_id in ids[296:]:
+        close(*(state.next_logits for state in states))
+        for state in states:
+            state.score(Draft.chain([token_id]))
+            state.commit([0])

@@ -26,7 +26,7 @@ def weights_of(network: Any, device: torch.device = CPU) -> Weights:
 def torch_network(network: Any, pages: int = 24, device: torch.device = CPU) -> TorchNetwork:
     weights = weights_of(network, device)
     pool = SlotPool(weights.shape, pages, torch.float32, device)
-    return TorchNetwork(weights, pool, record=device.type == "cuda", read_tokens=READ_TOKENS)
+    return TorchNetwork(weights, pool, record=device.type == "cuda", read_tokens=READ_TOKENS, least_slots=0)
 
 
 def torch_model(family: str, pages: int = 24, prefix_bytes: int = 1 << 20) -> LlamaModel:
