@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from generation.decoding.llama.shape import LlamaShape
     from generation.decoding.selection.reference import LongContexts
 
+_log = logging.getLogger(__name__)
 _LIBRARIES_LOADED, _NETWORK_LOADED, _WEIGHTS_LOADED = 0.2, 0.5, 0.9  # of the time of a first load, about
 _MOST_OWN_THREADS = 8  # a model that needs our kernels to be quick is too small for more
 _ROOM_TOKENS = 512  # that a prompt leaves for what is written
@@ -60,6 +62,8 @@ def load_model(
     report: ReportShare = silent,
     context_tokens: int | None = None,
     selection: Selection = Selection.AUTO,
+    *,
+    use_gpu: bool = True,
 ) -> LanguageModel:
     """Load the model folder ``path`` (Hugging Face format).
 
@@ -72,6 +76,7 @@ def load_model(
         report: is told how far it is. The first load of a model converts it, which takes most of the time.
         context_tokens: longest sequence; None is what the model was trained for.
         selection: when attention sees a chosen part of a long prompt.
+        use_gpu: False stays on the CPU.
 
     Raises:
         ConfigError: nothing that runs this model reads so long a sequence.
@@ -88,7 +93,7 @@ def load_model(
 
     added = _fitting_adapter(adapter, path)
     report(_LIBRARIES_LOADED)
-    engine = choose_engine(path, dtype)
+    engine = choose_engine(path, dtype, use_gpu)
     count = threads or usual_threads(engine)
     # Beside our own kernels torch does what one thread does at once; its threads spin while they wait for each other,
     # and where one has lost its core to another program every such trifle takes milliseconds.
@@ -99,7 +104,15 @@ def load_model(
         return _transformers_model(path, engine.dtype, added, costs_key)
     long = LongContexts(select_from(engine.shape, selection, context_tokens), context_tokens)
     if engine.kernels is None:
-        return _gpu_model(path, engine, added, costs_key, report, long)
+        try:
+            return _gpu_model(path, engine, added, costs_key, report, long)
+        except Exception as problem:  # a driver, a compiler, a library: whatever it is, the processor still works
+            if dtype != "auto":
+                raise ModelLoadError(
+                    f"the GPU cannot be used: {problem}; leave the dtype out to use the CPU"
+                ) from problem
+            _log.warning("the GPU is not used, the CPU is: %s", problem)
+            return load_model(path, "auto", threads, adapter, report, context_tokens, selection, use_gpu=False)
     from generation.decoding.llama.model import LlamaModel, Network
 
     weights = load_packed(path, engine.shape, engine.dtype, added.folder if added else None, report)
@@ -161,8 +174,8 @@ def _name(path: Path, added: _Added | None) -> str:
     return path.resolve().name + (f"+{added.name}" if added else "")
 
 
-def choose_engine(path: Path, dtype: str = "auto") -> Engine:
-    """What will run the model in ``path``.
+def choose_engine(path: Path, dtype: str = "auto", use_gpu: bool = True) -> Engine:
+    """What will run the model in ``path``, provided that a GPU proves to work.
 
     Raises:
         ModelLoadError: there is no such dtype, or nothing that runs this model in it.
@@ -173,7 +186,7 @@ def choose_engine(path: Path, dtype: str = "auto") -> Engine:
     if dtype not in DTYPES:
         raise ModelLoadError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
     fallback = cpu_dtype() if dtype == "auto" else dtype
-    gpu = gpu_name() if dtype in {"auto", "bfloat16"} else None
+    gpu = gpu_name() if use_gpu and dtype in {"auto", "bfloat16"} else None
     if dtype == "bfloat16" and gpu is None:
         return Engine(fallback, None, None, "transformers computes in bfloat16")
     shape = read_shape(_read_config(path))
@@ -239,7 +252,7 @@ def _gpu_model(
     """Half of the memory for slots is for sequences that have ended."""
     import torch
 
-    from generation.decoding.gpu.network import TorchNetwork, new_pool
+    from generation.decoding.gpu.network import TorchNetwork, new_pool, require_agreement
     from generation.decoding.gpu.weights import read_weights
     from generation.decoding.llama.model import LlamaModel
     from generation.decoding.tokenizer import load_tokenizer
@@ -251,10 +264,11 @@ def _gpu_model(
     weights = read_weights(network, engine.shape, dtype, device)
     report(_WEIGHTS_LOADED)
     pool = new_pool(weights, _GPU_SEQUENCES, long.context_tokens)
+    torch_network = TorchNetwork(weights, pool, record=device.type == "cuda")
+    require_agreement(torch_network)
     tokenizer = load_tokenizer(path, weights.shape.vocabulary, added.mark_id if added else None)
     return LlamaModel(
-        TorchNetwork(weights, pool, record=device.type == "cuda"), tokenizer, _name(path, added), pool.size_bytes // 2,
-        costs_key, long,
+        torch_network, tokenizer, _name(path, added), pool.size_bytes // 2, costs_key, long,
     )  # fmt: skip
 
 
@@ -336,12 +350,12 @@ def _quiet_transformers() -> Iterator[None]:
     """No progress bars and no warnings: stdout and stderr belong to the caller, who gets exceptions instead."""
     import transformers
 
-    logging: Any = transformers.utils.logging
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    theirs: Any = transformers.utils.logging
+    verbosity = theirs.get_verbosity()
+    theirs.set_verbosity_error()
+    theirs.disable_progress_bar()
     try:
         yield
     finally:
-        logging.set_verbosity(verbosity)
-        logging.enable_progress_bar()
+        theirs.set_verbosity(verbosity)
+        theirs.enable_progress_bar()

@@ -18,7 +18,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from generation.decoding import loading, step_costs
 from generation.decoding.gpu.network import TorchNetwork
 from generation.decoding.llama import native, packed_file
-from generation.decoding.llama.model import LlamaModel
+from generation.decoding.llama.model import LlamaModel, Network
 from generation.decoding.loading import Engine, choose_engine, load_model
 from generation.decoding.selection.scorer import SelectingScorer
 from generation.decoding.transformers_model import TransformersModel
@@ -110,6 +110,19 @@ def test_a_gpu_runs_the_families_of_our_kernels(folder: Path, monkeypatch: pytes
     with pytest.raises(ConfigError, match="129 tokens needs our own kernels; the model runs by transformers"):
         load_model(folder, context_tokens=129)
     assert (choose_engine(folder).device, choose_engine(folder).shape) == ("cpu", None)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the GPU works")
+def test_a_gpu_that_does_not_work_leaves_the_model_to_the_cpu(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(loading, "gpu_name", lambda: "GPU")
+    model = load_model(folder)
+    assert isinstance(model, LlamaModel)
+    assert isinstance(model.network, Network)
+    assert "the GPU is not used, the CPU is" in caplog.text
+    with pytest.raises(ModelLoadError, match="leave the dtype out to use the CPU"):
+        load_model(folder, "bfloat16")
 
 
 def test_what_a_gpu_would_load_computes_what_was_saved(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,9 +26,11 @@ from generation.decoding.selection.long_rows import LongRows
 from generation.decoding.selection.reference import SelectionSettings
 from generation.decoding.sequence import Stop, check_stop
 from generation.decoding.step_costs import Forward
-from generation.errors import CapacityError
+from generation.errors import CapacityError, ModelLoadError
 from generation.types import Draft
 
+_TRIED_TOKENS, _TRIED_TIMES = 8, 3  # the second time a graph is recorded, the third it is replayed
+_FARTHEST = 0.1  # what bfloat16 rounds differently is a few hundredths
 _TREE_SLOTS = 1024  # for trees that are wider than deep, behind the longest sequence
 _LEAST_SLOTS = 4096  # for chosen lists, and for forwards that are only timed, where a model's own context is shorter
 
@@ -58,7 +60,7 @@ class TorchNetwork:
         self.shape: LlamaShape = weights.shape
         self.read_tokens = read_tokens
         self.weights = weights
-        self._pool = pool
+        self.pool = pool
         most = max(weights.shape.context_tokens + _TREE_SLOTS, least_slots)
         self._most_slots = -(-most // PAGE_SLOTS) * PAGE_SLOTS
         self.device = weights.embedding.device
@@ -125,7 +127,7 @@ class TorchNetwork:
 
     def new_cache(self) -> SequenceSlots:
         """An empty cache for one sequence."""
-        return SequenceSlots(self._pool)
+        return SequenceSlots(self.pool)
 
     def long_rows(self, settings: SelectionSettings) -> LongRows:
         """The rows of a long sequence of which attention sees a chosen part."""
@@ -154,6 +156,21 @@ def _give_queries(scorings: Sequence[Scoring], queries: torch.Tensor | None) -> 
         if one.queries is not None and queries is not None:
             one.queries.copy_(queries[first : first + rows])
         first += rows
+
+
+def require_agreement(network: TorchNetwork) -> None:
+    """Try kernels and graphs on this device against plain torch.
+
+    Raises:
+        ModelLoadError: they compute something else.
+    """
+    plain = TorchNetwork(network.weights, network.pool, record=False, operations=reference)
+    draft = Draft.chain([token % network.shape.vocabulary for token in range(1, _TRIED_TOKENS + 1)])
+    for _ in range(_TRIED_TIMES):
+        found, expected = (one.forward(one.new_cache(), draft, _TRIED_TOKENS) for one in (network, plain))
+    distance = float((found - expected).abs().mean() / expected.std())
+    if not distance <= _FARTHEST:
+        raise ModelLoadError(f"kernels and plain torch differ by {distance:.2g} standard deviations on this GPU")
 
 
 def new_pool(weights: Weights, sequences: int, context_tokens: int | None = None) -> SlotPool:

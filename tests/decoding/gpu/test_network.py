@@ -133,7 +133,7 @@ def test_all_pages_come_back() -> None:
     del first
     network.forward(network.new_cache(), Draft.chain([1]), 1)
     del second
-    assert network._pool.free_pages == 5
+    assert network.pool.free_pages == 5
 
 
 def test_ended_sequences_give_way() -> None:
