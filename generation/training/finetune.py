@@ -187,7 +187,8 @@ class Run:
     def _backward(self, examples: Sequence[TrainingExample]) -> tuple[float, int]:
         """Gradients of the mean loss; the loss, and how many positions counted."""
         total, counted = 0.0, sum(len(example.token_ids) - max(1, example.counted_from) for example in examples)
-        for batch in batches(self._team.share(examples), self.settings.microbatch_tokens):
+        mine = self._team.share(examples, lambda one: len(one.token_ids))
+        for batch in batches(mine, self.settings.microbatch_tokens):
             loss, _ = self.network.loss(batch, self.settings.mark_weight)
             torch.autograd.backward(loss / counted)
             total += float(loss.detach())

@@ -7,7 +7,7 @@ number of processes by rounding only. Knows no network. Start reading at ``join_
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -28,9 +28,12 @@ class Team:
         """Whether this process writes files and reports."""
         return self.rank == 0
 
-    def share(self, items: Sequence[Item]) -> list[Item]:
-        """The items this process works on."""
-        return list(items[self.rank :: self.size])
+    def share(self, items: Sequence[Item], size_of: Callable[[Item], int]) -> list[Item]:
+        """The items this process works on: the largest first, each to who has least, so that nobody waits for long."""
+        shares: list[list[Item]] = [[] for _ in range(self.size)]
+        for item in sorted(items, key=size_of, reverse=True):
+            min(shares, key=lambda share: sum(map(size_of, share))).append(item)
+        return shares[self.rank]
 
     def add_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
         """Make every process's gradients the sum of all."""
