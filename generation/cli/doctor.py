@@ -94,6 +94,9 @@ def _check_model() -> list[str]:
         return [f"a model that loads: {error}"]
     print(f"model {model.name}: loaded in {time.perf_counter() - started_s:.1f} s with its libraries")
     engine = loading.choose_engine(resolve("default"))
+    if engine.device != "cpu" and not hasattr(getattr(model, "network", None), "device"):
+        print("the GPU was tried and is not used; --verbose says why")
+        engine = loading.choose_engine(resolve("default"), use_gpu=False)
     print(f"it runs in {engine.dtype} by {engine.reason}")
     where = f"{loading.usual_threads(engine)} thread(s)" if engine.device == "cpu" else engine.device
     print(_speed(model, where))
