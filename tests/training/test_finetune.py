@@ -257,6 +257,31 @@ def test_two_processes_train_what_one_does(model: Path, corpus: Path, tmp_path: 
     assert lines[-1]["validation_loss"] == pytest.approx(alone.best, abs=1e-4)
 
 
+@pytest.mark.timeout(300)
+def test_compiled_layers_learn_the_same(model: Path, corpus: Path, tmp_path: Path) -> None:
+    """In a process of its own: torch's compiler wants to import setuptools before anybody imports distutils."""
+    whole = train(
+        replace(job(corpus, tmp_path / "eager"), base=str(model)), SETTINGS, resume=False, report=lambda line: None
+    )
+    command = [sys.executable, "-m", "generation.cli.main", "train", "--compile"]
+    command += [
+        "--base",
+        str(model),
+        "--data",
+        str(corpus),
+        "--out",
+        str(tmp_path / "fast"),
+        "--threads",
+        "1",
+        *OPTIONS,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    progress = json.loads(done.stdout)
+    assert progress["step"] == whole.step
+    assert progress["best"] == pytest.approx(whole.best, rel=0.01)
+
+
 def test_holes_of_the_other_split_are_not_trained_on(corpus: Path) -> None:
     assert {hole.repo for hole in read_holes(corpus, Split.TRAIN)} == {"shelf"}
 

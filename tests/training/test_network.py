@@ -100,13 +100,10 @@ def saved(network: AdaptedNetwork, base: Path) -> Path:
     return folder
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler imports what torch deprecates
 @pytest.mark.parametrize("base", ["llama"], indirect=True)
-def test_bfloat16_and_compiled_layers_learn_the_same(base: Path) -> None:
-    """Both compute in another order or precision, so the losses differ by rounding; the adapters stay float32."""
+def test_bfloat16_learns_the_same_into_float32_adapters(base: Path) -> None:
     _, expected = trained(base, None, steps=4)
     network = load_network(base, "bfloat16", 4, 8, None, seed=0)
-    network.compile()
     loss, counted = network.loss(EXAMPLES)
     torch.autograd.backward(loss)
     assert float(loss.detach()) / counted == pytest.approx(expected[0], rel=0.02)
