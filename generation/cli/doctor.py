@@ -85,6 +85,7 @@ def _check_model() -> list[str]:
     if find_cached("default") is None:
         return ["the default model; memberwise model pull default"]
     from generation.decoding import loading
+    from generation.decoding.gpu.network import TorchNetwork
     from generation.service import load_model
 
     started_s = time.perf_counter()
@@ -94,7 +95,7 @@ def _check_model() -> list[str]:
         return [f"a model that loads: {error}"]
     print(f"model {model.name}: loaded in {time.perf_counter() - started_s:.1f} s with its libraries")
     engine = loading.choose_engine(resolve("default"))
-    if engine.device != "cpu" and not hasattr(getattr(model, "network", None), "device"):
+    if engine.device != "cpu" and not isinstance(getattr(model, "network", None), TorchNetwork):
         print("the GPU was tried and is not used; --verbose says why")
         engine = loading.choose_engine(resolve("default"), use_gpu=False)
     print(f"it runs in {engine.dtype} by {engine.reason}")

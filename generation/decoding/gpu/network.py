@@ -79,15 +79,7 @@ class TorchNetwork:
         first: int = 0,
         queries: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Run a tree behind the committed slots of ``cache``; logits (rows, V), on the CPU, of its last ``rows`` nodes.
-
-        Args:
-            cache: its length stays; the slots of the tree are written.
-            draft: the tree, at least one node.
-            rows: how many nodes need logits.
-            stop: asked before.
-            first: the first node to compute; those before it lie in their slots already.
-            queries: is filled with the queries (nodes computed, L, H D) before their rotation.
+        """See ``llama.model.Network.forward``; logits are on the CPU, and ``stop`` is asked before, not in every layer.
 
         Raises:
             CapacityError: there is no room for so many nodes.
