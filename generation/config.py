@@ -35,6 +35,7 @@ class DecodingConfig:
         abstain_below: decline an untrusted list whose total probability is below this.
         abstain_below_trusted: the same for a trusted list.
         mark_confidence: a mark the model writes with less probability asks nothing.
+        weigh_marks: a mark is left out where a token without it is likelier than any behind it.
         ask_unfamiliar: with ``Trigger.MARK``, a name without a mark is asked for too where the text does not show that
             it exists.
         draft_tokens: longest speculative draft; 0 turns drafting off.
@@ -53,6 +54,7 @@ class DecodingConfig:
     abstain_below: float = 0.05
     abstain_below_trusted: float = 0.0005
     mark_confidence: float = 0.0
+    weigh_marks: bool = True
     ask_unfamiliar: bool = True
     draft_tokens: int = 16
     tree_tokens: int = 8
@@ -75,6 +77,7 @@ PRESETS: dict[str, DecodingConfig] = {
         import_names=False,
         context=False,
         mark_confidence=0.5,
+        weigh_marks=False,
         ask_unfamiliar=False,
         draft_tokens=0,
     ),

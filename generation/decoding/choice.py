@@ -108,7 +108,7 @@ class IdentifierSearch:
         if node not in self._followed:
             if node not in self._logits:
                 self._score([node], self._beyond(node))
-            self._followed[node] = self._sampler.choose(self._logits[node].masked_fill(self._barred, -torch.inf))
+            self._followed[node] = self._sampler.choose(self._logits[node], self._barred)
         return self._followed[node]
 
     def look_ahead(self, node: int, limit: int, enough: Callable[[str], bool] = bool) -> str:
@@ -211,11 +211,11 @@ class IdentifierSearch:
     def _sums_of(self, node: int) -> _Sums:
         """Computed where names compete, which most free paths never do."""
         if node not in self._sums:
-            logits = self._logits[node].masked_fill(self._barred, -torch.inf)
+            logits = self._logits[node]
             peak = logits.max()
-            weights = (logits - peak).exp()
+            weights = (logits - peak).exp_().masked_fill_(self._barred, 0.0)
             total = weights.sum()
-            ending = (weights * self._vocabulary.ends_identifier).sum()
+            ending = weights.dot(self._vocabulary.ends_identifier)
             self._sums[node] = _Sums(float(peak + total.log()), float((ending / total).log()))
         return self._sums[node]
 

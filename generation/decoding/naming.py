@@ -30,11 +30,19 @@ class FreePath:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The node to commit, the suggestion it spells (None where the model writes freely), and what it must import."""
+    """What to write.
+
+    Attributes:
+        node: the node to commit.
+        chosen: the suggestion it spells; None where the model writes freely.
+        imports: what must be imported for it.
+        is_new: the free name is bound here.
+    """
 
     node: int
     chosen: Suggestion | None = None
     imports: tuple[ImportNeeded, ...] = ()
+    is_new: bool = False
 
     @property
     def ends_here(self) -> bool:
@@ -72,7 +80,7 @@ def _unlisted(
 ) -> Decision | None:
     """The free name, though the tool does not list it; None where the list must have it."""
     if free.name and _may_be_new(search, answer, point, free):
-        return Decision(free.node)
+        return Decision(free.node, is_new=True)
     imported = _needing_import(search, answer, free, config)
     if imported.chosen is not None:
         return imported

@@ -76,7 +76,8 @@ class Run:
         self._first_missing = self.missing = missing  # bytes of what is there that the next tokens must spell
         self.block = self._new_block()
         self.at_boundary = False  # a chosen name just ended: the next token cannot continue it
-        self.after_mark = False
+        self.after_mark = False  # a mark was written here or weighed: no other comes, and a name is asked for
+        self._weighed = False  # it was not written, because this token is likelier than any behind it
         self.next_id: int | None = None  # chosen, not yet committed
         self._cover: list[int] = []  # chosen to spell what is missing of the name at the cursor
         self.written_tokens = 0
@@ -89,7 +90,8 @@ class Run:
         self._rewinds = 0
         self._refused: dict[int, list[int]] = {}  # length of the sequence: tokens that began a repetition there
         self.asker = asker
-        self._no_mark = torch.zeros(len(self.vocabulary), dtype=torch.bool)
+        self._nothing = torch.zeros(len(self.vocabulary), dtype=torch.bool)
+        self._no_mark = self._nothing.clone()
         self._mark_id = generator.model.tokenizer.mark_id
         if self._mark_id is not None:
             self._no_mark[self._mark_id] = True
@@ -129,7 +131,8 @@ class Run:
         self.missing = b"" if kept else self._first_missing
         self.logprob = logprob
         del self._written[kept:]
-        self.next_id, self._cover, self.at_boundary, self.after_mark = None, [], False, False
+        self.next_id, self._cover = None, []
+        self.at_boundary = self.after_mark = self._weighed = False
         return True
 
     def _new_block(self) -> BlockReader:
@@ -147,6 +150,8 @@ class Run:
         if self._ends(token_id):
             self.ended = True
             self.block.feed(self.detokenizer.feed(self.vocabulary.bytes_of(token_id)))  # `)` of a token like `)\n`
+        elif token_id == self._mark_id and (unmarked := self._likelier_than_marked(token_id)) is not None:
+            self.next_id, self.after_mark, self._weighed = unmarked, True, True
         elif token_id == self._mark_id:
             yield from self._step_at_mark(token_id)
         elif point := self._trigger_point(token_id):
@@ -155,7 +160,23 @@ class Run:
             self._write_drafted(token_id)
         yield from self._new_text()
 
-    def _step_at_mark(self, mark_id: int) -> Iterator[GenerationEvent]:
+    def _likelier_than_marked(self, mark_id: int) -> int | None:
+        """The token to write instead of a mark; None where the mark is written.
+
+        A mark is no text, so a token is as likely as it is without the mark and behind it together. Where most of the
+        likeliest one's probability is without, it is written so. If it starts a name, the tool is asked all the same,
+        and the mark is written after all where the name is not in the list.
+        """
+        if not (self.config.weigh_marks and self.sampler.greedy):
+            return None
+        plain = torch.softmax(self.state.next_logits.masked_fill(self._barred(), -torch.inf), -1)
+        behind = torch.softmax(self._scored_mark(mark_id)[0].masked_fill(self._no_mark, -torch.inf), -1)
+        marked = behind * plain[mark_id]
+        plain[mark_id] = 0.0
+        token_id = self._choose((plain + marked).log())
+        return token_id if plain[token_id] > marked[token_id] else None
+
+    def _step_at_mark(self, mark_id: int) -> Iterator[ToolCalled]:
         confidence = float(torch.softmax(self.state.next_logits, -1)[mark_id])
         self._commit_mark(mark_id)
         self.after_mark = True
@@ -203,15 +224,15 @@ class Run:
     def _barred(self) -> torch.Tensor:
         """(V,) bool: tokens that cannot come next, whatever the model thinks."""
         allow_mark = self.config.trigger is Trigger.MARK and not self.after_mark
-        barred = torch.zeros_like(self._no_mark) if allow_mark else self._no_mark.clone()
+        barred = self._nothing if allow_mark else self._no_mark
         if self.at_boundary:
-            barred |= self.vocabulary.continues_identifier
+            barred = barred | self.vocabulary.continues_identifier
         if self.missing:
             covering = torch.ones_like(barred)
             covering[self.vocabulary.covering(self.missing)] = False
             if self.missing == b" ":
                 covering &= ~self._no_mark  # the mark of the first name stands before the space that is still to come
-            barred |= covering
+            barred = barred | covering
         return barred
 
     @property
@@ -221,20 +242,25 @@ class Run:
             return repetition_start(self.block.text) is not None
         return loops(self.block.text)
 
-    def _choose(self) -> int:
-        """The next token. A block without a statement cannot end, nor one inside of it; no cursor opens a comment."""
+    def _choose(self, logits: torch.Tensor | None = None) -> int:
+        """The next token, by ``logits`` or those of the sequence.
+
+        A block without a statement cannot end, nor one inside of it; no cursor opens a comment.
+        """
         if self.missing and self.request.prefix:
             self._cover = self._cover or self._choose_cover()
             return self._cover.pop(0)
-        logits = self.state.next_logits.masked_fill(self._barred(), -torch.inf)
-        logits[self._refused.get(len(self.state.token_ids), [])] = -torch.inf
-        token_id = self.sampler.choose(logits)
+        logits, barred = self.state.next_logits if logits is None else logits, self._barred()
+        if refused := self._refused.get(len(self.state.token_ids)):
+            logits = logits.index_fill(0, torch.tensor(refused), -torch.inf)
+        token_id = self.sampler.choose(logits, barred)
         may_end = self._may_end
         while (not may_end and self._ends(token_id)) or self._opens_comment(token_id):
-            if logits.isfinite().sum() <= 1:
+            barred = barred.clone()
+            barred[token_id] = True
+            if logits[~barred].isfinite().sum() < 1:
                 break
-            logits[token_id] = -torch.inf
-            token_id = self.sampler.choose(logits)
+            token_id = self.sampler.choose(logits, barred)
         return token_id
 
     def _choose_cover(self) -> list[int]:
@@ -306,7 +332,7 @@ class Run:
         accepted = 1
         barred = self._barred()
         while accepted < len(chain) and not self._repeats:
-            self.next_id = self.sampler.choose(logits[accepted - 1].masked_fill(barred, -torch.inf))
+            self.next_id = self.sampler.choose(logits[accepted - 1], barred)
             expected_id = chain[accepted + 1] if accepted + 1 < len(chain) else None
             if self.next_id != chain[accepted] or self._is_special(self.next_id, expected_id):
                 break
@@ -330,9 +356,14 @@ class Run:
     def _is_special(self, token_id: int, next_id: int | None) -> bool:
         return token_id == self._mark_id or self._ends(token_id) or self._trigger_point(token_id, next_id) is not None
 
+    def _scored_mark(self, mark_id: int) -> torch.Tensor:
+        """Logits behind a mark; what may follow is scored with it where that is remembered."""
+        known = self.state.remembered([mark_id])
+        guess = self._guess([mark_id]) if known == 0 else ()
+        return self.state.score(Draft.chain([mark_id, *guess]))
+
     def _commit_mark(self, mark_id: int) -> None:
-        """Commit a mark; what may follow is scored with it where that is remembered."""
-        self.state.score(Draft.chain([mark_id, *(() if self.state.remembered([]) is None else self._guess([mark_id]))]))
+        self._scored_mark(mark_id)
         self.state.commit([0])
         self.forwards += 1
         self.written_tokens += 1
@@ -348,7 +379,7 @@ class Run:
         self.block.feed(self.detokenizer.feed(piece))
         self.written_tokens += 1
         self._written.append((len(self.block.text), self.logprob))
-        self.at_boundary = self.after_mark = False
+        self.at_boundary = self.after_mark = self._weighed = False
 
     def _new_text(self) -> Iterator[TextDelta]:
         """What can be shown now: text that is certainly inside the block, and more than comments."""
@@ -384,6 +415,12 @@ class Run:
             pending = self._ask(point)
         answer = self._answer(pending or self._ask(point), prefix)
         decision = decide(search, answer, point, FreePath(free, name), self.config)
+        known = decision.node == free and (decision.chosen is not None or decision.is_new or not answer.suggestions)
+        if self._weighed and self._mark_id is not None and not known:
+            self.after_mark = self._weighed = False
+            self.forwards += search.forwards
+            yield from self._step_at_mark(self._mark_id)
+            return
         best = tuple(candidate for candidate, _ in search.best(_SHOWN_CANDIDATES))
         self._commit_found(search, decision.node)
         self.imports += decision.imports

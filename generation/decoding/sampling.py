@@ -25,8 +25,14 @@ class Sampler:
         """Whether every choice is the most probable one."""
         return self._temperature <= 0
 
-    def choose(self, logits: torch.Tensor) -> int:
-        """A token id from logits (V,) float32. Ties go to the lowest id."""
+    def choose(self, logits: torch.Tensor, barred: torch.Tensor | None = None) -> int:
+        """A token id from logits (V,) float32, none of ``barred`` (V,) bool. Ties go to the lowest id."""
+        if self.greedy:
+            best = int(logits.argmax())
+            if barred is None or not barred[best]:
+                return best  # mostly so, and then nothing of the size of the vocabulary is written
+        if barred is not None:
+            logits = logits.masked_fill(barred, -torch.inf)
         if self.greedy:
             return int(logits.argmax())
         probabilities = torch.softmax(logits / self._temperature, -1)

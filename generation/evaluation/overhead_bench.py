@@ -2,8 +2,9 @@
 
 Each text is written twice behind the same prompt: by the generator with its tool, and by the same model and drafts
 without any tool, forced to write what the first wrote. Reading the prompt is the same work for both and is not counted.
-Time is that of the clock on the wall: the tool works in another process. Knows no implementation but by name. Start
-reading at ``measure``.
+Time is that of the clock on the wall: the tool works in another process. The first function of each repository is
+counted apart: there Jedi reads what it has never seen, while the model's threads want the same cores. Knows no
+implementation but by name. Start reading at ``measure``.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Overhead:
 
     Attributes:
         name: preset and adapter.
+        first: whether each function is the first one of its repository; else none is.
         functions: how many texts.
         tokens: written in all.
         tool_calls: questions in all.
@@ -42,6 +44,7 @@ class Overhead:
     """
 
     name: str
+    first: bool
     functions: int
     tokens: int
     tool_calls: int
@@ -55,32 +58,60 @@ class Overhead:
         return self.with_tool_s / self.plain_s
 
 
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """One text, written both ways."""
+
+    first: bool
+    tokens: int
+    tool_calls: int
+    with_tool_s: float
+    plain_s: float
+    waited_s: float
+
+
 def measure(
     config: GeneratorConfig,
     model: LanguageModel,
     roots: Mapping[str, Path],
     per_repo: int,
     report: Callable[[str], None],
-) -> Overhead:
+) -> list[Overhead]:
     """Write ``per_repo`` functions of each repository with the tool of ``config``, and again without.
+
+    Returns:
+        What the first functions of the repositories cost, and the others where there are any.
 
     Raises:
         ConfigError: nothing was written for any of them.
     """
     name = f"{config.decoding.trigger} ({model.name.rpartition('+')[2]})"
-    texts: list[tuple[int, int, float, float, float]] = []
+    texts: list[_Text] = []
     for repo, root in roots.items():
         report(f"tool overhead of {name}: {repo}")
         with service.build_generator(config, root, model) as session:
-            for task in collect_tasks(root, repo, per_repo):
-                texts += _both_ways(session, root / task.path, task)
+            for number, task in enumerate(collect_tasks(root, repo, per_repo)):
+                texts += _both_ways(session, root / task.path, task, first=number == 0)
     if not texts:
         raise ConfigError(f"no function of {', '.join(roots)} was written; name other repositories")
-    tokens, calls, with_tool, plain, waited = (sum(column) for column in zip(*texts, strict=True))
-    return Overhead(name, len(texts), int(tokens), int(calls), with_tool, plain, waited)
+    parts = [[text for text in texts if text.first is first] for first in (True, False)]
+    return [_summed(name, part) for part in parts if part]
 
 
-def _both_ways(session: service.Session, path: Path, task: Task) -> Iterator[tuple[int, int, float, float, float]]:
+def _summed(name: str, texts: Sequence[_Text]) -> Overhead:
+    return Overhead(
+        name,
+        texts[0].first,
+        len(texts),
+        sum(text.tokens for text in texts),
+        sum(text.tool_calls for text in texts),
+        sum(text.with_tool_s for text in texts),
+        sum(text.plain_s for text in texts),
+        sum(text.waited_s for text in texts),
+    )
+
+
+def _both_ways(session: service.Session, path: Path, task: Task, *, first: bool) -> Iterator[_Text]:
     from generation.decoding.drafting import texts_around
     from generation.decoding.rivals import OwnEngine
 
@@ -97,11 +128,20 @@ def _both_ways(session: service.Session, path: Path, task: Task) -> Iterator[tup
     plain = OwnEngine(model, drafts=True)
     plain_s = plain.rewrite(model.tokenizer.encode(request.prompt), token_ids, texts_around(model, request))
     with_tool_s = (stats.total_ms - stats.prefill_ms) / 1000
-    yield len(token_ids), stats.tool_calls, with_tool_s, plain_s, stats.tool_ms / 1000
+    yield _Text(first, len(token_ids), stats.tool_calls, with_tool_s, plain_s, stats.tool_ms / 1000)
 
 
 def ratios(found: Sequence[Overhead], usual: str) -> dict[str, float]:
-    """By way of asking; ``tool_overhead`` is that of the ``usual`` one."""
-    by_name = {one.name.partition(" ")[0]: round(one.ratio, 3) for one in found}
-    named = {f"tool_overhead_{name}": ratio for name, ratio in by_name.items()}
-    return named | ({"tool_overhead": by_name[usual]} if usual in by_name else {})
+    """By way of asking, of functions behind the first; ``tool_overhead`` is that of the ``usual`` one.
+
+    Where nothing but first functions was written, it is theirs.
+    """
+    named: dict[str, float] = {}
+    for one in found:
+        way, ending = one.name.partition(" ")[0], "_first" * one.first
+        named[f"tool_overhead_{way}{ending}"] = round(one.ratio, 3)
+        if way == usual:
+            named[f"tool_overhead{ending}"] = round(one.ratio, 3)
+    if "tool_overhead_first" in named:
+        named.setdefault("tool_overhead", named["tool_overhead_first"])
+    return named

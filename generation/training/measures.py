@@ -13,7 +13,6 @@ Start reading at ``measure``.
 
 from __future__ import annotations
 
-import builtins
 import keyword
 import random
 import re
@@ -27,12 +26,14 @@ import torch
 from generation.adapters import read_adapter
 from generation.decoding.loading import load_network
 from generation.decoding.tokenizer import load_tokenizer
+from generation.decoding.triggers import is_familiar
 from generation.errors import ConfigError
 from generation.interfaces import Tokenizer
 from generation.training.bodies import Hole, HoleKind, read_holes, tokens_of
 from generation.training.corpus import Split
 from generation.training.examples import TrainingExample
 from generation.training.network import training_dtype
+from generation.types import NameKind
 
 _LENGTH_TOKENS = 768
 _NAME = re.compile(r"[ ]?([^\W\d]\w*)")
@@ -146,11 +147,9 @@ def _tally(network: Any, tokenizer: Tokenizer, example: TrainingExample, mark_id
 def is_shown(before: str, after: str) -> bool:
     """Whether ``after`` starts with a name, not an attribute, that Python has built in or the function above has shown.
 
-    Shown is a name that stands as a word of its own since the last ``def`` of ``before``: as a parameter, as what a
-    statement binds, or used.
+    The function is what stands since the last ``def`` of ``before``.
     """
     name = _NAME.match(after)
     if name is None or keyword.iskeyword(name[1]) or before.rstrip(" ").endswith("."):
         return False
-    function = before[before.rfind("def ") :]
-    return name[1] in vars(builtins) or re.search(rf"(?<![\w.]){name[1]}(?!\w)", function) is not None
+    return is_familiar(name[1], NameKind.NAME, before, before[before.rfind("def ") :])

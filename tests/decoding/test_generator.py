@@ -338,6 +338,30 @@ def test_a_name_without_a_mark_is_asked_for_only_where_nothing_shows_that_it_exi
     assert not calls(events)
 
 
+def test_a_mark_is_left_out_where_another_token_is_likelier_than_any_behind_it() -> None:
+    start = "    return self."
+    marked = [(f"{start}<COMP>size\n", 0.25), (f"{start}<COMP>width\n", 0.2)]
+    texts = [*marked, (f"{start}total\n", 0.4)]
+    tool = TableTool(attributes=["size", "width", "total"])
+    events, model = run(texts, tool, PRESETS["mark"])
+    assert text_of(events) == f"{start}total\n"
+    assert [call.chosen for call in calls(events)] == [Suggestion("total")]
+    assert 256 not in model.states[-1].token_ids
+    assert text_of(run(texts, tool, replace(PRESETS["mark"], weigh_marks=False))[0]) == f"{start}size\n"
+    tool = TableTool(attributes=["size", "width"])
+    events, model = run(texts, tool, PRESETS["mark"])
+    assert text_of(events) == f"{start}size\n"  # there is no total: the mark comes after all
+    assert model.states[-1].token_ids.count(256) == 1
+
+
+def test_a_token_is_as_likely_as_without_and_behind_a_mark_together() -> None:
+    start = "    return self."
+    texts = [(f"{start}<COMP>size\n", 0.3), (f"{start}size\n", 0.2), (f"{start}total\n", 0.28)]
+    events, model = run(texts, TableTool(attributes=["size", "total"]), PRESETS["mark"])
+    assert text_of(events) == f"{start}size\n"
+    assert model.states[-1].token_ids.count(256) == 1
+
+
 def test_a_mark_before_a_space_asks_for_the_name_behind_it() -> None:
     tool = TableTool(names=["helper", "self"])
     texts = [("    return<COMP> helpers()\n", 0.9), ("    return<COMP> helper()\n", 0.1)]

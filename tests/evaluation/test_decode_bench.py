@@ -151,10 +151,18 @@ def test_what_is_rewritten_is_what_was_given(model: LlamaModel) -> None:
 
 
 def test_the_tool_costs_what_it_adds() -> None:
-    found = [Overhead("mark (mark)", 2, 30, 4, 1.2, 1.0, 0.1), Overhead("dot (plain)", 2, 30, 9, 3.0, 2.0, 0.4)]
+    found = [
+        Overhead("mark (mark)", False, 2, 30, 4, 1.2, 1.0, 0.1),
+        Overhead("dot (plain)", True, 1, 20, 9, 5.0, 2.0, 0.4),
+        Overhead("dot (plain)", False, 2, 30, 9, 3.0, 2.0, 0.4),
+    ]
     assert overhead_ratios(found, "dot") == {
-        "tool_overhead_mark": 1.2, "tool_overhead_dot": 1.5, "tool_overhead": 1.5,
-    }  # fmt: skip
+        "tool_overhead_mark": 1.2,
+        "tool_overhead_dot_first": 2.5,
+        "tool_overhead_first": 2.5,
+        "tool_overhead_dot": 1.5,
+        "tool_overhead": 1.5,
+    }
     assert overhead_ratios([], "dot") == {}
 
 
@@ -163,9 +171,11 @@ def test_both_ways_write_the_same_text(tmp_path: Path) -> None:
     """The default model with its tool, on a repository of one file."""
     (tmp_path / "shop.py").write_text(SHOP, encoding="utf-8")
     config = GeneratorConfig(threads=1, max_tokens=24).with_preset("dot")
-    found = measure_overhead(config, load_model(config), {"shop": tmp_path}, 2, lambda _: None)
-    assert found.name == "dot (plain)"
-    assert found.functions >= 1
-    assert found.tokens >= 4
-    assert found.tool_calls >= 1
-    assert found.with_tool_s > 0 < found.plain_s
+    first, *later = measure_overhead(config, load_model(config), {"shop": tmp_path}, 2, lambda _: None)
+    assert (first.first, [one.first for one in later]) == (True, [False])
+    for one in (first, *later):
+        assert one.name == "dot (plain)"
+        assert one.functions == 1
+        assert one.tokens >= 4
+        assert one.tool_calls >= 1
+        assert one.with_tool_s > 0 < one.plain_s

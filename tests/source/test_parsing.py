@@ -39,3 +39,26 @@ def test_threads_do_not_disturb_each_other(others_run_while_objects_are_made: No
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(lambda levels: deeper(levels, lambda: parse(text)), range(24)))
     assert all(ast.dump(tree) == expected for tree in found)
+
+
+def test_no_garbage_is_collected_while_a_tree_is_made() -> None:
+    text, collections = Path(ast.__file__).read_text(encoding="utf-8"), []
+    gc.callbacks.append(lambda *about: collections.append(about))
+    try:
+        gc.collect()
+        seen = len(collections)
+        ast.parse(text)
+        assert len(collections) > seen  # Python's own does
+        seen = len(collections)
+        tree = parse(text)
+        assert len(collections) - seen <= 2  # one when it is over: its start and its end
+    finally:
+        gc.callbacks.pop()
+    assert ast.dump(tree) == ast.dump(ast.parse(text))
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        parse("x = 1")
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

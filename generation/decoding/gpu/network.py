@@ -121,6 +121,10 @@ class TorchNetwork:
         """An empty cache for one sequence."""
         return SequenceSlots(self.pool)
 
+    def beside(self) -> Sequence[TorchNetwork]:
+        """Itself: one forward at a time is all that a GPU has."""
+        return [self]
+
     def long_rows(self, settings: SelectionSettings) -> LongRows:
         """The rows of a long sequence of which attention sees a chosen part."""
         return LongRows(self._moves, self.new_cache, self.shape.layers, settings)

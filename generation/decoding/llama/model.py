@@ -33,6 +33,7 @@ from generation.types import Draft
 
 _COST_CONTEXTS = (64, 1024)  # tokens behind which forwards are timed
 _READ_TOKENS = 96  # of a prompt in one forward: enough rows to use each weight well
+_BESIDE = 2  # forwards at a time, where sequences share the weights: one may read a prompt
 _MATRICES = ("qkv", "attention_out", "gate_up", "down")
 _NORMS = ("attention_norm", "mlp_norm", "query_norm", "key_norm")
 
@@ -149,6 +150,9 @@ class TreeNetwork(Forwards, Protocol):
     def forward_together(self, scorings: Sequence[Scoring], stop: Stop | None = None) -> list[torch.Tensor]:
         """See ``Network.forward_together``."""
 
+    def beside(self) -> Sequence[TreeNetwork]:
+        """Networks of the same weights that run at the same time, with their threads divided; they share caches."""
+
     def long_rows(self, settings: SelectionSettings) -> LongRows:
         """The rows of a long sequence of which attention sees a chosen part."""
 
@@ -202,7 +206,8 @@ class LlamaScorer:
                 self._tree.drop_uncomputed()
                 raise
             self._tree.logits += rows
-        return torch.stack([self._tree.logits[node] for node in self._nodes])
+        found = [self._tree.logits[node] for node in self._nodes]
+        return found[0][None] if len(found) == 1 else torch.stack(found)
 
     @property
     def draft_room_tokens(self) -> int:
@@ -268,6 +273,7 @@ class Network:
         self.weights = weights
         self.shape = weights.shape
         self._threads = threads
+        self._kernels = kernels
         self.library = kernels.library
         self._handle = self._create(threads)
         weakref.finalize(self, kernels.library.memberwise_destroy, self._handle)
@@ -332,6 +338,12 @@ class Network:
     def new_cache(self) -> KVCache:
         """An empty cache for one sequence."""
         return KVCache(self.weights.shape, int8=self.weights.int8)
+
+    def beside(self) -> Sequence[Network]:
+        """Two with half of the threads each; itself where it has but one thread."""
+        if self._threads < _BESIDE:
+            return [self]
+        return [Network(self.weights, self._kernels, self._threads // _BESIDE) for _ in range(_BESIDE)]
 
     def long_rows(self, settings: SelectionSettings) -> LongRows:
         """The rows of a long sequence of which attention sees a chosen part."""

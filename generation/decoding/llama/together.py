@@ -1,9 +1,9 @@
 """One network for several sequences at once: what they want scored at the same time is one forward.
 
-A thread for each sequence, and no thread of its own: of those that wait, one runs the forward for all. A row of logits
-depends on its own tokens only, bit by bit, so neither how many sequences there are nor who meets whom changes a result.
-Prompts are read one at a time, in chunks among the steps of the others, because a prompt that was read is the start of
-the next one in the same file. Start reading at ``TogetherModel.start``.
+A thread for each sequence, and no thread of its own: of those that wait, one runs the forward for all. Where there are
+cores, two forwards run beside each other, so that a prompt is read while others write. A row of logits depends on its
+own tokens only, bit by bit, so neither how many sequences there are nor who meets whom changes a result. Start reading
+at ``TogetherModel.start``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from generation.interfaces import LanguageModel, Tokenizer
 
 _GATHER_S = 0.004  # how long a forward is held back for sequences that are between two steps
-_MOST_CHUNKS = 2  # of a prompt, as rows of one forward: one, and the steps of the others
+_MOST_CHUNKS = 2  # of prompts, as rows of one forward, are too many: one, and the steps of the others
 _PREFIX_BYTES = 512 << 20
 
 
@@ -38,9 +38,10 @@ class TogetherModel:
 
     def __init__(self, model: LlamaModel) -> None:
         self._model = model
-        self.network = SharedNetwork(model.network)
+        networks = model.network.beside()
+        self.network = SharedNetwork(networks)
         self._prefixes = _SharedPrefixes(model.network.new_cache, _PREFIX_BYTES)
-        self._reading = threading.Lock()
+        self._reading = threading.Semaphore(len(networks))
         self.step_costs = model.step_costs
 
     @property
@@ -63,7 +64,7 @@ class TogetherModel:
         return self
 
     def start(self, prompt_ids: Sequence[int], stop: Stop | None = None) -> SequenceState:
-        """Read a prompt when those before it are read; see ``LanguageModel.start``."""
+        """Read a prompt, as many at a time as there are forwards; see ``LanguageModel.start``."""
         check_prompt(prompt_ids, self.context_tokens, self.name)
         scorer = LlamaScorer(self.network, self._prefixes)
         with self._reading:
@@ -95,15 +96,15 @@ class SharedNetwork:
     """``Network`` for several threads. ``forwards`` and ``rows`` count what was run.
 
     Args:
-        network: runs the forwards, one at a time.
+        networks: each runs one forward at a time; they have the same weights, and caches of one are those of all.
     """
 
-    def __init__(self, network: TreeNetwork) -> None:
-        self._network = network
-        self.read_tokens = network.read_tokens
+    def __init__(self, networks: Sequence[TreeNetwork]) -> None:
+        self._network = networks[0]
+        self.read_tokens = self._network.read_tokens
         self._changed = threading.Condition()
         self._waiting: list[_Request] = []
-        self._running = False
+        self._idle = list(networks)
         self._last = 1  # sequences in the forward before
         self.forwards = self.rows = 0
 
@@ -131,14 +132,14 @@ class SharedNetwork:
         self._network.keep(cache, path)
 
     def _take(self) -> list[_Request]:
-        """The requests of the next forward; none while one runs, or while others are about to ask."""
-        if self._running or not self._waiting:
+        """The requests of the next forward; none while no network is idle, or while others are about to ask."""
+        if not self._idle or not self._waiting:
             return []
         late = time.perf_counter() - self._waiting[0].asked_s >= _GATHER_S
         if len(self._waiting) < self._last and not late:
             return []
-        rows, count, most = 0, 0, _MOST_CHUNKS * self.read_tokens
-        while count < len(self._waiting) and (not count or rows + self._waiting[count].rows <= most):
+        rows, count, too_many = 0, 0, _MOST_CHUNKS * self.read_tokens
+        while count < len(self._waiting) and (not count or rows + self._waiting[count].rows < too_many):
             rows += self._waiting[count].rows
             count += 1
         chosen, self._waiting = self._waiting[:count], self._waiting[count:]
@@ -146,13 +147,13 @@ class SharedNetwork:
 
     def _run(self, chosen: Sequence[_Request]) -> None:
         """Run one forward; called and left with the lock held, which the others have meanwhile."""
-        self._running = True
+        network = self._idle.pop()
         self._changed.release()
         try:
-            found, error = self._computed(chosen)
+            found, error = _computed(network, chosen)
         finally:
             self._changed.acquire()
-            self._running = False
+            self._idle.append(network)
             self._last = len(chosen) + len(self._waiting)
         for number, request in enumerate(chosen):
             request.logits, request.error = found[number] if found else None, error
@@ -160,11 +161,12 @@ class SharedNetwork:
         self.rows += sum(request.rows for request in chosen)
         self._changed.notify_all()
 
-    def _computed(self, chosen: Sequence[_Request]) -> tuple[list[torch.Tensor], BaseException | None]:
-        try:
-            return self._network.forward_together([request.scoring for request in chosen]), None
-        except Exception as error:  # noqa: BLE001 - each who waits is told
-            return [], error
+
+def _computed(network: TreeNetwork, chosen: Sequence[_Request]) -> tuple[list[torch.Tensor], BaseException | None]:
+    try:
+        return network.forward_together([request.scoring for request in chosen]), None
+    except Exception as error:  # noqa: BLE001 - each who waits is told
+        return [], error
 
 
 class _SharedPrefixes(PrefixCache):
