@@ -35,7 +35,8 @@ class DecodingConfig:
         abstain_below: decline an untrusted list whose total probability is below this.
         abstain_below_trusted: the same for a trusted list.
         mark_confidence: a mark the model writes with less probability asks nothing.
-        weigh_marks: a mark is left out where a token without it is likelier than any behind it.
+        mark_share: a mark that has at least this share of the likeliest token's probability is weighed against what can
+            be written without it; None writes a mark where it is the likeliest token.
         ask_unfamiliar: with ``Trigger.MARK``, a name without a mark is asked for too where the text does not show that
             it exists.
         draft_tokens: longest speculative draft; 0 turns drafting off.
@@ -54,7 +55,7 @@ class DecodingConfig:
     abstain_below: float = 0.05
     abstain_below_trusted: float = 0.0005
     mark_confidence: float = 0.0
-    weigh_marks: bool = True
+    mark_share: float | None = 0.3
     ask_unfamiliar: bool = True
     draft_tokens: int = 16
     tree_tokens: int = 8
@@ -77,7 +78,7 @@ PRESETS: dict[str, DecodingConfig] = {
         import_names=False,
         context=False,
         mark_confidence=0.5,
-        weigh_marks=False,
+        mark_share=None,
         ask_unfamiliar=False,
         draft_tokens=0,
     ),

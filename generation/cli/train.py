@@ -59,6 +59,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint, with its settings")
     parser.add_argument("--name", default="", help="of the adapter; the folder's name by default")
     parser.add_argument("--mark-words", metavar="WORDS", help="words whose mean the mark starts as; 'mean' takes all")
+    parser.add_argument("--mark-from", type=Path, metavar="ADAPTER", help="adapter whose mark this one starts with")
     parser.add_argument("--threads", type=int, help="of the processor; half of the cores by default")
     parser.add_argument("--compile", action="store_true", help="by torch.compile: a minute to start, then quicker")
     for name, meaning in _OPTIONS.items():
@@ -86,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
         args.init,
         args.name,
         words,
+        None if args.plain else args.mark_from,
         args.threads,
         args.compile,
     )

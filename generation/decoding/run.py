@@ -7,6 +7,7 @@ step a chain, a choice among suggestions a trie. Knows nothing of files, editors
 from __future__ import annotations
 
 import builtins
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -167,7 +168,7 @@ class Run:
         likeliest one's probability is without, it is written so. If it starts a name, the tool is asked all the same,
         and the mark is written after all where the name is not in the list.
         """
-        if not (self.config.weigh_marks and self.sampler.greedy):
+        if self.config.mark_share is None or not self.sampler.greedy:
             return None
         plain = torch.softmax(self.state.next_logits.masked_fill(self._barred(), -torch.inf), -1)
         behind = torch.softmax(self._scored_mark(mark_id)[0].masked_fill(self._no_mark, -torch.inf), -1)
@@ -261,7 +262,14 @@ class Run:
             if logits[~barred].isfinite().sum() < 1:
                 break
             token_id = self.sampler.choose(logits, barred)
-        return token_id
+        return self._or_mark(token_id, logits, barred)
+
+    def _or_mark(self, token_id: int, logits: torch.Tensor, barred: torch.Tensor) -> int:
+        """The token, or a mark that is likely enough beside it to be weighed against it."""
+        share = self.config.mark_share
+        if share is None or self._mark_id is None or barred[self._mark_id] or not self.sampler.greedy:
+            return token_id
+        return self._mark_id if float(logits[self._mark_id] - logits[token_id]) >= math.log(share) else token_id
 
     def _choose_cover(self) -> list[int]:
         """Tokens that spell what is there of a name: nobody knows how it will go on, so every way counts."""
@@ -333,6 +341,7 @@ class Run:
         barred = self._barred()
         while accepted < len(chain) and not self._repeats:
             self.next_id = self.sampler.choose(logits[accepted - 1], barred)
+            self.next_id = self._or_mark(self.next_id, logits[accepted - 1], barred)
             expected_id = chain[accepted + 1] if accepted + 1 < len(chain) else None
             if self.next_id != chain[accepted] or self._is_special(self.next_id, expected_id):
                 break

@@ -93,6 +93,22 @@ def start_from(network: AdaptedNetwork, folder: Path, model: Path, rank: int, al
     return manifest
 
 
+def take_mark(network: AdaptedNetwork, folder: Path, model: Path) -> None:
+    """Let the mark of a network start as that of an adapter, whatever else the network has learned.
+
+    Raises:
+        AdapterMismatchError: the adapter is for another base, or has no mark.
+    """
+    manifest = read_adapter(folder)
+    require_fit(manifest, model)
+    if manifest.mark_id is None:
+        raise AdapterMismatchError(f"the adapter {manifest.name} has no mark to start from")
+    tensors = load_file(folder / TENSORS_NAME)
+    with torch.no_grad():
+        for name, parameter in network.mark.items():
+            parameter.copy_(tensors[name])
+
+
 def copy_adapter(folder: Path, out: Path) -> None:
     """Copy the two files of an adapter folder; that of a run holds more.
 

@@ -347,7 +347,7 @@ def test_a_mark_is_left_out_where_another_token_is_likelier_than_any_behind_it()
     assert text_of(events) == f"{start}total\n"
     assert [call.chosen for call in calls(events)] == [Suggestion("total")]
     assert 256 not in model.states[-1].token_ids
-    assert text_of(run(texts, tool, replace(PRESETS["mark"], weigh_marks=False))[0]) == f"{start}size\n"
+    assert text_of(run(texts, tool, replace(PRESETS["mark"], mark_share=None))[0]) == f"{start}size\n"
     tool = TableTool(attributes=["size", "width"])
     events, model = run(texts, tool, PRESETS["mark"])
     assert text_of(events) == f"{start}size\n"  # there is no total: the mark comes after all
@@ -360,6 +360,13 @@ def test_a_token_is_as_likely_as_without_and_behind_a_mark_together() -> None:
     events, model = run(texts, TableTool(attributes=["size", "total"]), PRESETS["mark"])
     assert text_of(events) == f"{start}size\n"
     assert model.states[-1].token_ids.count(256) == 1
+    texts = [(f"{start}<COMP>size\n", 0.3), (f"{start}size\n", 0.2), (f"{start}total\n", 0.4)]
+    events, model = run(texts, TableTool(attributes=["size", "total"]), PRESETS["mark"])
+    assert text_of(events) == f"{start}size\n"  # the mark is not the likeliest token, and weighed all the same
+    assert (
+        text_of(run(texts, TableTool(["size", "total"]), replace(PRESETS["mark"], mark_share=0.9))[0])
+        == f"{start}total\n"
+    )
 
 
 def test_a_mark_before_a_space_asks_for_the_name_behind_it() -> None:

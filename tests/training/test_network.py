@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from generation.training.adapter_folder import (
     export_gguf,
     export_merged,
     start_from,
+    take_mark,
     write_adapter,
 )
 from generation.training.examples import TrainingExample
@@ -142,6 +144,24 @@ def test_training_goes_on_from_an_adapter(base: Path) -> None:
     assert found == pytest.approx(expected, rel=1e-2)
     with pytest.raises(AdapterMismatchError, match="has rank 4 and alpha 8, and this run 8 and 8; give --rank 4"):
         start_from(again, folder, base, 8, 8)
+
+
+@families
+def test_a_mark_is_taken_from_another_adapter(base: Path, tmp_path: Path) -> None:
+    network, _ = trained(base, next_mark_id(base))
+    folder = saved(network, base)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fresh = load_network(base, "float32", 4, 8, next_mark_id(base), seed=5)
+    before = {name: tensor.clone() for name, tensor in fresh.tensors().items()}
+    take_mark(fresh, folder, base)
+    for name, tensor in fresh.tensors().items():
+        expected = network.tensors()[name] if name.startswith("mark.") else before[name]
+        torch.testing.assert_close(tensor, expected, atol=2e-3, rtol=2e-3)  # kept in half precision
+    without = tmp_path / "without"
+    write_adapter(without, {}, replace(read_adapter(folder), mark_id=None))
+    with pytest.raises(AdapterMismatchError, match="has no mark to start from"):
+        take_mark(fresh, without, base)
 
 
 llama = pytest.mark.parametrize("base", ["llama"], indirect=True)

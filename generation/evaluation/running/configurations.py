@@ -70,7 +70,7 @@ def _ablations(name: str, row: Row) -> dict[str, Row]:
 
 _MARK_ONLY = {
     "mark-only": Row(replace(_MARK, ask_unfamiliar=False), "mark", says="mark: names without a mark are not asked for"),
-    "mark-unweighed": Row(replace(_MARK, weigh_marks=False), "mark", says="mark: marks where they are likeliest"),
+    "mark-unweighed": Row(replace(_MARK, mark_share=None), "mark", says="mark: marks where they are likeliest"),
     "mark-dot": Row(_DOT, "mark", says="trained on marked functions, tool at every name"),
 }
 ROWS: Mapping[str, Row] = {**MAIN, **_ablations("dot", MAIN["dot"]), **_ablations("mark", MAIN["mark"]), **_MARK_ONLY}
