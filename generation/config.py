@@ -148,3 +148,10 @@ class GeneratorConfig:
             KeyError: there is no such preset.
         """
         return replace(self, decoding=PRESETS[name])
+
+    def filling(self, context_tokens: int | None) -> GeneratorConfig:
+        """This configuration with a context of so many tokens and prompts that fill it; None changes nothing."""
+        if context_tokens is None:
+            return self
+        decoding = replace(self.decoding, prompt_tokens=context_tokens)
+        return replace(self, context_tokens=context_tokens, decoding=decoding)

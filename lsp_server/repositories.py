@@ -32,7 +32,7 @@ def configuration(settings: Settings) -> GeneratorConfig:
             trusted=settings.trusted,
             python=Path(settings.python) if settings.python and settings.trusted else None,
         ),
-    )
+    ).filling(settings.context_tokens)
 
 
 class Repositories:
@@ -62,7 +62,7 @@ class Repositories:
         """Read a folder; takes long, and touches nothing of this object."""
         config = configuration(settings)
         if settings.trigger == "auto" and model.tokenizer.mark_id is None:
-            config = config.with_preset("dot")
+            config = config.with_preset("dot").filling(settings.context_tokens)
         return build_generator(config, root, model, report=report)
 
     def add(self, root: Path, session: Session) -> None:

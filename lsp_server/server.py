@@ -37,7 +37,7 @@ from lsp_server.settings import Settings
 _log = logging.getLogger(__name__)
 
 LoadModel = Callable[[GeneratorConfig, ReportShare, Tell], LanguageModel]
-_MODEL_FIELDS = ("model", "adapter", "threads", "trigger")
+_MODEL_FIELDS = ("model", "adapter", "threads", "trigger", "context_tokens")
 _SESSION_FIELDS = ("temperature", "python", "trusted", "body_tokens")
 
 

@@ -22,6 +22,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "deadline_ms": (50, 600_000),
     "temperature": (0.0, 5.0),
     "threads": (1, 1024),
+    "context_tokens": (1024, 1 << 20),
 }
 
 
@@ -35,6 +36,7 @@ class Settings:
         adapter: a name or a folder; "none" takes the model as it is, null what ships for the trigger mode.
         threads: threads the model computes with; null lets Memberwise choose.
         trigger: when Jedi is asked; auto is mark where the adapter was measured to ask, else dot.
+        context_tokens: what the model reads fills a context of so many tokens; null reads about a thousand.
         inline: how much an automatic completion writes: by context, one line, a block, or nothing.
         line_tokens: most tokens of a line.
         block_tokens: most tokens of a block.
@@ -56,6 +58,7 @@ class Settings:
     adapter: str | None = None
     threads: int | None = None
     trigger: Literal["auto", "off", "dot", "mark"] = "auto"
+    context_tokens: int | None = None
     inline: Literal["auto", "line", "block", "off"] = "auto"
     line_tokens: int = 48
     block_tokens: int = 160
@@ -113,7 +116,7 @@ def _problem(name: str, hint: Any, value: object) -> Check:
         return f"{_shown(value)} is not {_kind(hint)}"
     low, high = _RANGES.get(name, (0, 0))
     if name in _RANGES and not low <= typing.cast("float", value) <= high:
-        return f"{_shown(value)} is not from {low:g} to {high:g}"
+        return f"{_shown(value)} is not from {low:.12g} to {high:.12g}"
     return None
 
 

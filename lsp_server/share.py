@@ -121,7 +121,7 @@ class _Host:
 
     def _load(self, config: GeneratorConfig, report: ReportShare, tell: Tell) -> LanguageModel:
         """The model for these settings; on the worker's thread, so never twice at once."""
-        key = config.model, config.adapter, config.threads, config.decoding.trigger
+        key = config.model, config.adapter, config.threads, config.decoding.trigger, config.context_tokens
         if key not in self._models:
             self._models[key] = self._load_model(config, report, tell)
         return self._models[key]

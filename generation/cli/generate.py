@@ -11,7 +11,7 @@ import math
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _POSITION = re.compile(r"(?P<file>.+?):(?P<line>\d+)(?::(?P<column>\d+))?")
 _ROOT_MARKS = (".git", "pyproject.toml", "setup.py")
+CONTEXT_TOKENS = (1024, 1 << 20)  # least and most
 _RANGES = {
     "candidates": (1, 64),
     "max_tokens": (1, 4096),
@@ -40,7 +41,7 @@ _RANGES = {
     "top_p": (0.001, 1.0),
     "seed": (0, 2**31 - 1000),
     "deadline": (0.001, 86_400.0),
-    "context_tokens": (1024, 1 << 20),
+    "context_tokens": CONTEXT_TOKENS,
 }
 
 
@@ -86,9 +87,14 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--top-p", type=float, metavar="P", default=sampling.top_p, help="(%(default)s)")
     parser.add_argument("--seed", type=int, metavar="S", default=sampling.seed, help="of the sampler (%(default)s)")
     parser.add_argument("--deadline", type=float, metavar="S", help="end after this many seconds")
+    add_context(parser)
+
+
+def add_context(parser: argparse.ArgumentParser) -> None:
+    """How much the model reads."""
     parser.add_argument("--context-tokens", type=int, metavar="N", help="fill a context of so many, 32768 for example")
     parser.add_argument(
-        "--selection", choices=[str(one) for one in Selection], default=default.selection,
+        "--selection", choices=[str(one) for one in Selection], default=GeneratorConfig().selection,
         help="attention sees a chosen part of a long context (auto: beyond what the model was trained for)",
     )  # fmt: skip
 
@@ -135,11 +141,9 @@ def configuration(args: argparse.Namespace) -> GeneratorConfig:
     args.trigger = args.trigger or usual_preset(args.model, args.adapter)
     config = GeneratorConfig(
         model=args.model, adapter=args.adapter, max_tokens=args.max_tokens, sampling=sampling, tool=tool,
-        context_tokens=args.context_tokens, selection=Selection(args.selection),
-    ).with_preset(args.trigger)  # fmt: skip
-    if args.context_tokens is None:
-        return config
-    return replace(config, decoding=replace(config.decoding, prompt_tokens=args.context_tokens))
+        selection=Selection(args.selection),
+    )  # fmt: skip
+    return config.with_preset(args.trigger).filling(args.context_tokens)
 
 
 def find_target(spelled: str, repo: Path | None, *, replace_body: bool = False) -> Target:

@@ -1,12 +1,15 @@
 """What an adapter has learned, on whole bodies of held-back repositories, with the true text before every token.
 
 * ``body_loss``: nats per visible token; what the marks cost is in ``mark_loss``, also per visible token.
-* ``mark_recall``: share of true marks at which the mark is the likeliest token.
-* ``mark_precision``: share of the places where the mark is the likeliest token at which the tool has the true name: a
-  true mark, or a name that the tool lists because the function has shown it or Python has it built in.
+* ``mark_recall``: share of true marks that decoding thinks of: the mark is the likeliest token, or likely enough
+  beside it to be weighed (``DecodingConfig.mark_share``).
+* ``mark_first``: share of true marks at which the mark is the likeliest token.
+* ``mark_precision``: share of the places where decoding thinks of one at which the tool has the true name: a true mark,
+  or a name that the tool lists because the function has shown it or Python has it built in.
 * ``mark_need``: share of these places at which a mark is true, so that asking was of use.
 
-Places right behind a mark do not count: decoding never writes two.
+Places right behind a mark do not count: decoding never writes two. Neither do places where a mark is weighed and no
+name follows: there nobody is asked.
 
 Start reading at ``measure``.
 """
@@ -14,6 +17,7 @@ Start reading at ``measure``.
 from __future__ import annotations
 
 import keyword
+import math
 import random
 import re
 from collections.abc import Callable, Sequence
@@ -24,6 +28,7 @@ from typing import Any
 import torch
 
 from generation.adapters import read_adapter
+from generation.config import DecodingConfig
 from generation.decoding.loading import load_network
 from generation.decoding.tokenizer import load_tokenizer
 from generation.decoding.triggers import is_familiar
@@ -36,6 +41,7 @@ from generation.training.network import training_dtype
 from generation.types import NameKind
 
 _LENGTH_TOKENS = 768
+_SHARE = DecodingConfig().mark_share or 1.0
 _NAME = re.compile(r"[ ]?([^\W\d]\w*)")
 
 
@@ -47,6 +53,7 @@ class Tally:
     loss: float = 0.0
     mark_loss: float = 0.0
     true_marks: int = 0
+    first_marks: int = 0
     found_marks: int = 0
     written_marks: int = 0
     answered_marks: int = 0
@@ -58,6 +65,7 @@ class Tally:
         previous: torch.Tensor,
         mark_id: int,
         is_listed: Callable[[int], bool],
+        is_name: Callable[[int], bool],
     ) -> None:
         """Count some positions.
 
@@ -67,17 +75,22 @@ class Tally:
             previous: (N,) what came before.
             mark_id: of the mark.
             is_listed: whether the tool lists the name that starts at one of the positions without being marked.
+            is_name: whether a name starts there.
         """
         losses = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
-        is_mark, wrote = targets == mark_id, (logits.argmax(-1) == mark_id) & (previous != mark_id)
+        is_mark, may_ask = targets == mark_id, previous != mark_id
+        behind = logits[:, mark_id] - logits.max(-1).values if mark_id >= 0 else torch.full((len(targets),), -torch.inf)
+        first = may_ask & (behind == 0)
+        weighed = may_ask & (behind >= math.log(_SHARE))
         self.visible += int((~is_mark).sum())
         self.loss += float(losses[~is_mark].sum())
         self.mark_loss += float(losses[is_mark].sum())
         self.true_marks += int(is_mark.sum())
-        self.found_marks += int((is_mark & wrote).sum())
-        self.written_marks += int(wrote.sum())
-        needless = (wrote & ~is_mark).nonzero()[:, 0].tolist()
-        self.answered_marks += int((is_mark & wrote).sum()) + sum(map(is_listed, needless))
+        self.first_marks += int((is_mark & first).sum())
+        self.found_marks += int((is_mark & weighed).sum())
+        needless = [one for one in (weighed & ~is_mark).nonzero()[:, 0].tolist() if first[one] or is_name(one)]
+        self.written_marks += int((is_mark & weighed).sum()) + len(needless)
+        self.answered_marks += int((is_mark & weighed).sum()) + sum(map(is_listed, needless))
 
     def figures(self) -> dict[str, float | int]:
         """The measures; those of marks only where there were any."""
@@ -86,6 +99,7 @@ class Tally:
         if self.true_marks:
             found["mark_loss"] = round(self.mark_loss / max(1, self.visible), 4)
             found["mark_recall"] = round(self.found_marks / self.true_marks, 4)
+            found["mark_first"] = round(self.first_marks / self.true_marks, 4)
             found["mark_precision"] = round(self.answered_marks / max(1, self.written_marks), 4)
             found["mark_need"] = round(self.found_marks / max(1, self.written_marks), 4)
             found["true_marks"] = self.true_marks
@@ -136,12 +150,24 @@ def _tally(network: Any, tokenizer: Tokenizer, example: TrainingExample, mark_id
 
     spelled = [b"" if one == mark_id else tokenizer.token_bytes[one] for one in example.token_ids]
 
-    def is_listed(position: int) -> bool:
+    def around(position: int) -> tuple[str, str]:
         parts = (spelled[: first + position], spelled[first + position :])
         before, after = (b"".join(part).decode(errors="replace") for part in parts)
-        return is_shown(before, after)
+        return before, after
 
-    tally.add(logits, ids[first:], ids[first - 1 : -1], mark_id, is_listed)
+    def is_listed(position: int) -> bool:
+        return is_shown(*around(position))
+
+    def is_name(position: int) -> bool:
+        return starts_name(around(position)[1])
+
+    tally.add(logits, ids[first:], ids[first - 1 : -1], mark_id, is_listed, is_name)
+
+
+def starts_name(after: str) -> bool:
+    """Whether ``after`` starts with a name, behind a space or not."""
+    name = _NAME.match(after)
+    return name is not None and not keyword.iskeyword(name[1])
 
 
 def is_shown(before: str, after: str) -> bool:
@@ -150,6 +176,6 @@ def is_shown(before: str, after: str) -> bool:
     The function is what stands since the last ``def`` of ``before``.
     """
     name = _NAME.match(after)
-    if name is None or keyword.iskeyword(name[1]) or before.rstrip(" ").endswith("."):
+    if name is None or not starts_name(after) or before.rstrip(" ").endswith("."):
         return False
     return is_familiar(name[1], NameKind.NAME, before, before[before.rfind("def ") :])

@@ -82,6 +82,7 @@ def test_two_repositories_of_one_name_are_refused(folder: Path, tmp_path: Path) 
         (["--jobs", "0"], "--jobs"),
         (["--select", "none.jsonl"], "cannot read the list of functions"),
         (["--out", "."], "is not empty"),
+        (["--context-tokens", "7"], "--context-tokens 7 is out of range; it must be from 1024 to 1048576"),
     ],
 )
 def test_wrong_words_end_with_a_message(

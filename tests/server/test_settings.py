@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
+from generation.config import PRESETS
+from lsp_server.repositories import configuration
 from lsp_server.settings import Settings, camel, read_settings
 
 
@@ -51,3 +53,14 @@ def test_every_field_has_a_default_and_a_line_of_its_own() -> None:
     for field in fields(Settings):
         assert f"        {field.name}: " in (Settings.__doc__ or "")
     assert camel("line_tokens") == "lineTokens"
+
+
+def test_a_longer_context_is_filled_by_prompts() -> None:
+    settings, problems = read_settings({"contextTokens": 32_768, "trigger": "dot"})
+    config = configuration(settings)
+    assert (config.context_tokens, config.decoding.prompt_tokens, problems) == (32_768, 32_768, ())
+    usual = configuration(replace(settings, context_tokens=None))
+    assert (usual.context_tokens, usual.decoding.prompt_tokens) == (None, PRESETS["dot"].prompt_tokens)
+    assert read_settings({"contextTokens": 7})[1] == (
+        "memberwise.contextTokens: 7 is not from 1024 to 1048576; None is used",
+    )

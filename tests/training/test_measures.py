@@ -28,15 +28,19 @@ def test_a_name_is_listed_without_need_where_the_function_shows_it(before: str, 
     assert is_shown(before, after) is shown
 
 
-def test_marks_that_are_written_are_right_listed_or_wrong() -> None:
-    """Five places: a true mark found, one missed, one before a listed name, one before nothing, one right behind another."""
-    targets = torch.tensor([MARK, MARK, 1, 2, 3])
-    previous = torch.tensor([0, 0, 0, 0, MARK])
-    logits = torch.full((5, 5), -1.0)
-    logits[[0, 2, 3, 4], MARK] = 9.0
-    logits[1, 1] = 9.0
+def test_marks_that_are_asked_for_are_right_listed_or_wrong() -> None:
+    """Seven places: a true mark that is likeliest, one that is weighed, one missed; a mark before a listed name, before
+    nothing, right behind another; one that is weighed where no name follows."""
+    targets = torch.tensor([MARK, MARK, MARK, 1, 2, 3, 0])
+    previous = torch.tensor([0, 0, 0, 0, 0, MARK, 0])
+    logits = torch.full((7, 5), -9.0)
+    logits[[0, 3, 4, 5], MARK] = 9.0
+    logits[1, 1], logits[1, MARK] = 9.0, 8.0
+    logits[2, 1], logits[2, MARK] = 9.0, 7.0
+    logits[6, 0], logits[6, MARK] = 9.0, 8.5
     tally = Tally()
-    tally.add(logits, targets, previous, MARK, lambda position: position == 2)
+    tally.add(logits, targets, previous, MARK, lambda position: position == 3, lambda position: position != 6)
     figures = tally.figures()
-    assert (figures["true_marks"], figures["body_tokens"]) == (2, 3)
-    assert (figures["mark_recall"], figures["mark_precision"], figures["mark_need"]) == (0.5, 0.6667, 0.3333)
+    assert (figures["true_marks"], figures["body_tokens"]) == (3, 4)
+    assert (figures["mark_recall"], figures["mark_first"]) == (0.6667, 0.3333)
+    assert (figures["mark_precision"], figures["mark_need"]) == (0.75, 0.5)

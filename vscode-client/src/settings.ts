@@ -6,6 +6,7 @@ export const SERVER_SETTINGS = [
     "adapter",
     "threads",
     "trigger",
+    "contextTokens",
     "inline",
     "lineTokens",
     "blockTokens",
