@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from generation import adapters
 from generation.cli.corpus import add_data
 from generation.errors import ConfigError, MissingExtraError
 from generation.training.settings import TrainingSettings
@@ -55,11 +56,11 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="A", help="folder of the run and its adapter")
     parser.add_argument("--stage", choices=["files", "functions"], default="functions", help="what is learned from")
     parser.add_argument("--plain", action="store_true", help="leave the marks out")
-    parser.add_argument("--init", type=Path, metavar="ADAPTER", help="adapter folder to start from")
+    parser.add_argument("--init", metavar="ADAPTER", help="adapter to start from, a name or a folder")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint, with its settings")
     parser.add_argument("--name", default="", help="of the adapter; the folder's name by default")
     parser.add_argument("--mark-words", metavar="WORDS", help="words whose mean the mark starts as; 'mean' takes all")
-    parser.add_argument("--mark-from", type=Path, metavar="ADAPTER", help="adapter whose mark this one starts with")
+    parser.add_argument("--mark-from", metavar="ADAPTER", help="adapter whose mark this one starts with")
     parser.add_argument("--threads", type=int, help="of the processor; half of the cores by default")
     parser.add_argument("--compile", action="store_true", help="by torch.compile: a minute to start, then quicker")
     for name, meaning in _OPTIONS.items():
@@ -84,10 +85,10 @@ def run(args: argparse.Namespace) -> int:
         args.out,
         pipeline.Stage(args.stage),
         not args.plain,
-        args.init,
+        _adapter(args.init),
         args.name,
         words,
-        None if args.plain else args.mark_from,
+        None if args.plain else _adapter(args.mark_from),
         args.threads,
         args.compile,
     )
@@ -95,6 +96,10 @@ def run(args: argparse.Namespace) -> int:
         progress = pipeline.train(job, settings, resume=args.resume, report=report)
     print(json.dumps(dataclasses.asdict(progress)))
     return 0
+
+
+def _adapter(spelled: str | None) -> Path | None:
+    return None if spelled is None else adapters.resolve(spelled)
 
 
 def _settings(args: argparse.Namespace, saved: TrainingSettings | None) -> TrainingSettings:

@@ -171,9 +171,10 @@ class Run:
         if self.config.mark_share is None or not self.sampler.greedy:
             return None
         plain = torch.softmax(self.state.next_logits.masked_fill(self._barred(), -torch.inf), -1)
-        behind = torch.softmax(self._scored_mark(mark_id)[0].masked_fill(self._no_mark, -torch.inf), -1)
-        marked = behind * plain[mark_id]
+        of_mark = float(plain[mark_id])
         plain[mark_id] = 0.0
+        logits = self._scored_mark(mark_id, rival=int(plain.argmax()))[0]
+        marked = torch.softmax(logits.masked_fill(self._no_mark, -torch.inf), -1) * of_mark
         token_id = self._choose((plain + marked).log())
         return token_id if plain[token_id] > marked[token_id] else None
 
@@ -365,11 +366,12 @@ class Run:
     def _is_special(self, token_id: int, next_id: int | None) -> bool:
         return token_id == self._mark_id or self._ends(token_id) or self._trigger_point(token_id, next_id) is not None
 
-    def _scored_mark(self, mark_id: int) -> torch.Tensor:
-        """Logits behind a mark; what may follow is scored with it where that is remembered."""
-        known = self.state.remembered([mark_id])
-        guess = self._guess([mark_id]) if known == 0 else ()
-        return self.state.score(Draft.chain([mark_id, *guess]))
+    def _scored_mark(self, mark_id: int, rival: int | None = None) -> torch.Tensor:
+        """Logits behind a mark. Where they are remembered, what may come next is scored with it: a guess, a rival."""
+        ahead = self.state.remembered([mark_id]) == 0
+        chain = [mark_id, *(self._guess([mark_id]) if ahead else ())]
+        beside = [rival] if ahead and rival is not None else []
+        return self.state.score(Draft((*chain, *beside), (*range(-1, len(chain) - 1), *(-1 for _ in beside))))
 
     def _commit_mark(self, mark_id: int) -> None:
         self._scored_mark(mark_id)
