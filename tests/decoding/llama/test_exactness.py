@@ -79,7 +79,7 @@ def written(
 
 
 @pytest.mark.parametrize("int8", [False, True])
-@pytest.mark.parametrize("preset", ["off", "dot"])
+@pytest.mark.parametrize("preset", ["off", "dot", "mark"])
 def test_no_draft_width_or_reuse_changes_greedy_text(int8: bool, preset: str) -> None:
     plain = written(model(int8, prefix_bytes=0), None, preset, 0.0, 0, 0)
     assert written(model(int8), None, preset, 0.0, 0, 0) == plain
@@ -88,11 +88,11 @@ def test_no_draft_width_or_reuse_changes_greedy_text(int8: bool, preset: str) ->
             for prefix_bytes in (0, 128 << 20) if width in {1, 16} else (128 << 20,):
                 assert written(model(int8, prefix_bytes), drafter, preset, 0.0, width, 0) == plain
     assert len(plain[0]) > 12
-    assert bool(plain[1]) == (preset == "dot")
+    assert bool(plain[1]) == (preset != "off")
 
 
 @pytest.mark.parametrize("int8", [False, True])
-@pytest.mark.parametrize("preset", ["off", "dot"])
+@pytest.mark.parametrize("preset", ["off", "dot", "mark"])
 def test_no_draft_width_or_reuse_changes_a_sample(int8: bool, preset: str) -> None:
     for seed in range(4):
         plain = written(model(int8, prefix_bytes=0), None, preset, 1.0, 0, seed)
