@@ -42,6 +42,7 @@ def bytes_network() -> LlamaForCausalLM:
     barred = [token_id for token_id in range(SIZE) if token_id not in set(WRITTEN)]
     with torch.no_grad():
         network.lm_head.weight[barred] = 0.0
+        network.lm_head.weight[MARK] = network.lm_head.weight[ord("a")]  # often likely enough to be weighed
     return network
 
 
