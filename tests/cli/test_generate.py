@@ -14,6 +14,7 @@ from generation.cli import display
 from generation.cli.generate import find_target, repository_of
 from generation.cli.main import main
 from generation.errors import ConfigError
+from generation.service import usual_preset
 from generation.types import Candidate, NameKind, Suggestion, SuggestionSource, ToolCalled
 from tests.source.test_text_diff import CHANGES
 
@@ -166,7 +167,7 @@ def test_a_function_is_generated(shop: Path, capsys: pytest.CaptureFixture[str])
     answer = json.loads(capsys.readouterr().out)
     assert answer["function"] == "Basket.total"
     assert answer["file"] == str(shop)
-    assert answer["trigger"] == "dot"
+    assert answer["trigger"] == usual_preset("default")
     assert answer["statistics"]["tool_calls"] == len(answer["events"]) > 0
     [edit] = answer["edits"]
     text = SHOP[: edit["start"]] + edit["text"] + SHOP[edit["end"] :]
