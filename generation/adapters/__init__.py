@@ -59,8 +59,9 @@ class AdapterManifest:
 
     @property
     def asks_reliably(self) -> bool:
-        """Whether it was measured to write enough of the marks that it should, to be used when nobody says how."""
-        return self.mark_id is not None and self.measured.get("mark_recall", 0.0) >= _LEAST_RECALL
+        """Whether it was measured to think of enough of the marks that it should, to be used when nobody says how."""
+        recall = self.measured.get("weighed_recall", self.measured.get("mark_recall", 0.0))
+        return self.mark_id is not None and recall >= _LEAST_RECALL
 
     def to_json(self) -> str:
         """The text of ``manifest.json``."""

@@ -1,15 +1,15 @@
 """What an adapter has learned, on whole bodies of held-back repositories, with the true text before every token.
 
 * ``body_loss``: nats per visible token; what the marks cost is in ``mark_loss``, also per visible token.
-* ``mark_recall``: share of true marks that decoding thinks of: the mark is the likeliest token, or likely enough
-  beside it to be weighed (``DecodingConfig.mark_share``).
-* ``mark_first``: share of true marks at which the mark is the likeliest token.
-* ``mark_precision``: share of the places where decoding thinks of one at which the tool has the true name: a true mark,
-  or a name that the tool lists because the function has shown it or Python has it built in.
+* ``mark_recall``: share of true marks at which the mark is the likeliest token.
+* ``mark_precision``: share of the places where the mark is the likeliest token at which the tool has the true name: a
+  true mark, or a name that the tool lists because the function has shown it or Python has it built in.
 * ``mark_need``: share of these places at which a mark is true, so that asking was of use.
+* ``weighed_recall``, ``weighed_precision``: the same of the places where decoding thinks of a mark, because it is
+  likely enough beside the likeliest token (``DecodingConfig.mark_share``). Places where then no name follows do not
+  count: there nobody is asked.
 
-Places right behind a mark do not count: decoding never writes two. Neither do places where a mark is weighed and no
-name follows: there nobody is asked.
+Places right behind a mark do not count: decoding never writes two.
 
 Start reading at ``measure``.
 """
@@ -21,7 +21,7 @@ import math
 import random
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,25 @@ _NAME = re.compile(r"[ ]?([^\W\d]\w*)")
 
 
 @dataclass(slots=True)
+class Marks:
+    """Marks by one rule of where they come: at a true one, needlessly, and of these where the tool lists the name."""
+
+    found: int = 0
+    needless: int = 0
+    listed: int = 0
+
+    @property
+    def written(self) -> int:
+        """In all."""
+        return self.found + self.needless
+
+    @property
+    def precision(self) -> float:
+        """Share at which the tool has the true name."""
+        return (self.found + self.listed) / max(1, self.written)
+
+
+@dataclass(slots=True)
 class Tally:
     """Sums over examples."""
 
@@ -53,10 +72,8 @@ class Tally:
     loss: float = 0.0
     mark_loss: float = 0.0
     true_marks: int = 0
-    first_marks: int = 0
-    found_marks: int = 0
-    written_marks: int = 0
-    answered_marks: int = 0
+    likeliest: Marks = field(default_factory=Marks)
+    weighed: Marks = field(default_factory=Marks)
 
     def add(
         self,
@@ -78,19 +95,19 @@ class Tally:
             is_name: whether a name starts there.
         """
         losses = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
-        is_mark, may_ask = targets == mark_id, previous != mark_id
+        is_mark = targets == mark_id
         behind = logits[:, mark_id] - logits.max(-1).values if mark_id >= 0 else torch.full((len(targets),), -torch.inf)
-        first = may_ask & (behind == 0)
-        weighed = may_ask & (behind >= math.log(_SHARE))
+        behind[previous == mark_id] = -torch.inf
         self.visible += int((~is_mark).sum())
         self.loss += float(losses[~is_mark].sum())
         self.mark_loss += float(losses[is_mark].sum())
         self.true_marks += int(is_mark.sum())
-        self.first_marks += int((is_mark & first).sum())
-        self.found_marks += int((is_mark & weighed).sum())
-        needless = [one for one in (weighed & ~is_mark).nonzero()[:, 0].tolist() if first[one] or is_name(one)]
-        self.written_marks += int((is_mark & weighed).sum()) + len(needless)
-        self.answered_marks += int((is_mark & weighed).sum()) + sum(map(is_listed, needless))
+        for marks, least in ((self.likeliest, 0.0), (self.weighed, math.log(_SHARE))):
+            marks.found += int((is_mark & (behind >= least)).sum())
+            needless = (~is_mark & (behind >= least)).nonzero()[:, 0].tolist()
+            asked = [place for place in needless if behind[place] == 0 or is_name(place)]
+            marks.needless += len(asked)
+            marks.listed += sum(map(is_listed, asked))
 
     def figures(self) -> dict[str, float | int]:
         """The measures; those of marks only where there were any."""
@@ -98,10 +115,11 @@ class Tally:
         found["body_tokens"] = self.visible
         if self.true_marks:
             found["mark_loss"] = round(self.mark_loss / max(1, self.visible), 4)
-            found["mark_recall"] = round(self.found_marks / self.true_marks, 4)
-            found["mark_first"] = round(self.first_marks / self.true_marks, 4)
-            found["mark_precision"] = round(self.answered_marks / max(1, self.written_marks), 4)
-            found["mark_need"] = round(self.found_marks / max(1, self.written_marks), 4)
+            found["mark_recall"] = round(self.likeliest.found / self.true_marks, 4)
+            found["mark_precision"] = round(self.likeliest.precision, 4)
+            found["mark_need"] = round(self.likeliest.found / max(1, self.likeliest.written), 4)
+            found["weighed_recall"] = round(self.weighed.found / self.true_marks, 4)
+            found["weighed_precision"] = round(self.weighed.precision, 4)
             found["true_marks"] = self.true_marks
         return found
 

@@ -42,5 +42,5 @@ def test_marks_that_are_asked_for_are_right_listed_or_wrong() -> None:
     tally.add(logits, targets, previous, MARK, lambda position: position == 3, lambda position: position != 6)
     figures = tally.figures()
     assert (figures["true_marks"], figures["body_tokens"]) == (3, 4)
-    assert (figures["mark_recall"], figures["mark_first"]) == (0.6667, 0.3333)
-    assert (figures["mark_precision"], figures["mark_need"]) == (0.75, 0.5)
+    assert (figures["mark_recall"], figures["mark_precision"], figures["mark_need"]) == (0.3333, 0.6667, 0.3333)
+    assert (figures["weighed_recall"], figures["weighed_precision"]) == (0.6667, 0.75)
