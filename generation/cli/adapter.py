@@ -41,6 +41,12 @@ def add_parser(subparsers: Subparsers) -> None:
     export.add_argument("--format", choices=["adapter", "hf", "gguf"], default="hf", help=_FORMATS)
     export.add_argument("--base", default="default", metavar="M", help="the model it is for (default)")
     export.set_defaults(run=run_export)
+    carry = actions.add_parser("carry", help="give an adapter what another has learned since they parted")
+    carry.add_argument("adapter", help="a name or a folder")
+    carry.add_argument("--from", dest="before", required=True, metavar="ADAPTER", help="the other, before it learned")
+    carry.add_argument("--to", dest="after", required=True, metavar="ADAPTER", help="the other, after it learned")
+    carry.add_argument("--out", type=Path, required=True, metavar="OUT", help="a new adapter folder")
+    carry.set_defaults(run=run_carry)
     measure = actions.add_parser("measure", help="body loss, mark recall and precision on held-back repositories")
     measure.add_argument("adapter", nargs="?", help="a name or a folder; none measures the base")
     measure.add_argument("--base", default="default", metavar="M", help="the model it is for (default)")
@@ -82,6 +88,18 @@ def run_export(args: argparse.Namespace) -> int:
     else:
         export = export_gguf if args.format == "gguf" else export_merged
         export(folder, models.resolve(args.base), args.out)
+    print(args.out)
+    return 0
+
+
+def run_carry(args: argparse.Namespace) -> int:
+    """Add what another adapter has learned; the exit code."""
+    from generation.training.adapter_folder import carry
+
+    if args.out.exists():
+        raise ConfigError(f"{args.out} exists; name something that does not")
+    adapter, before, after = map(adapters.resolve, (args.adapter, args.before, args.after))
+    carry(adapter, before, after, args.out)
     print(args.out)
     return 0
 

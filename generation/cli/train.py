@@ -60,7 +60,6 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint, with its settings")
     parser.add_argument("--name", default="", help="of the adapter; the folder's name by default")
     parser.add_argument("--mark-words", metavar="WORDS", help="words whose mean the mark starts as; 'mean' takes all")
-    parser.add_argument("--mark-from", metavar="ADAPTER", help="adapter whose mark this one starts with")
     parser.add_argument("--threads", type=int, help="of the processor; half of the cores by default")
     parser.add_argument("--compile", action="store_true", help="by torch.compile: a minute to start, then quicker")
     for name, meaning in _OPTIONS.items():
@@ -85,10 +84,9 @@ def run(args: argparse.Namespace) -> int:
         args.out,
         pipeline.Stage(args.stage),
         not args.plain,
-        _adapter(args.init),
+        None if args.init is None else adapters.resolve(args.init),
         args.name,
         words,
-        None if args.plain else _adapter(args.mark_from),
         args.threads,
         args.compile,
     )
@@ -96,10 +94,6 @@ def run(args: argparse.Namespace) -> int:
         progress = pipeline.train(job, settings, resume=args.resume, report=report)
     print(json.dumps(dataclasses.asdict(progress)))
     return 0
-
-
-def _adapter(spelled: str | None) -> Path | None:
-    return None if spelled is None else adapters.resolve(spelled)
 
 
 def _settings(args: argparse.Namespace, saved: TrainingSettings | None) -> TrainingSettings:

@@ -23,7 +23,7 @@ from generation.adapters import (
     weights_sha256,
 )
 from generation.decoding.loading import load_network
-from generation.errors import AdapterMismatchError
+from generation.errors import AdapterMismatchError, ConfigError
 from generation.training.checkpoints import save_tensors
 from generation.training.network import AdaptedNetwork
 from generation.training.storage import saying_why, writing
@@ -93,20 +93,35 @@ def start_from(network: AdaptedNetwork, folder: Path, model: Path, rank: int, al
     return manifest
 
 
-def take_mark(network: AdaptedNetwork, folder: Path, model: Path) -> None:
-    """Let the mark of a network start as that of an adapter, whatever else the network has learned.
+def carry(folder: Path, before: Path, after: Path, out: Path) -> AdapterManifest:
+    """Give an adapter what another has learned since they parted: its tensors plus the change of the other's.
+
+    Source: task arithmetic (arXiv 2212.04089), on the matrices of LoRA instead of on weights.
+
+    Args:
+        folder: the adapter.
+        before: the other, when it was closest to it.
+        after: the other, when it had learned more; the stages since are added to the manifest.
+        out: a new adapter folder.
 
     Raises:
-        AdapterMismatchError: the adapter is for another base, or has no mark.
+        AdapterMismatchError: they are for different bases, or of different rank or scale.
+        ConfigError: ``after`` has not gone on from ``before``, or ``out`` cannot be written.
     """
-    manifest = read_adapter(folder)
-    require_fit(manifest, model)
-    if manifest.mark_id is None:
-        raise AdapterMismatchError(f"the adapter {manifest.name} has no mark to start from")
-    tensors = load_file(folder / TENSORS_NAME)
-    with torch.no_grad():
-        for name, parameter in network.mark.items():
-            parameter.copy_(tensors[name])
+    manifest, first, last = (read_adapter(one) for one in (folder, before, after))
+    for other in (first, last):
+        same = ("base_sha256", "rank", "alpha")
+        if any(getattr(other, name) != getattr(manifest, name) for name in same):
+            raise AdapterMismatchError(f"the adapters {manifest.name} and {other.name} differ in base, rank or alpha")
+    stages = last.stages[len(first.stages) :]
+    if not stages or list(last.stages[: len(first.stages)]) != list(first.stages):
+        raise ConfigError(f"the adapter {after} was not trained from {before}, so it is not known what it has learned")
+    own, old, new = (load_file(one / TENSORS_NAME) for one in (folder, before, after))
+    tensors = {name: t.float() + new[name].float() - old[name].float() if name in new else t for name, t in own.items()}
+    seen = manifest.tokens_seen + last.tokens_seen - first.tokens_seen
+    manifest = replace(manifest, tokens_seen=seen, stages=[*manifest.stages, *stages], measured={})
+    write_adapter(out, tensors, manifest)
+    return manifest
 
 
 def copy_adapter(folder: Path, out: Path) -> None:

@@ -56,7 +56,6 @@ class Job:
         init: adapter folder to start from; None starts afresh.
         name: of the adapter.
         mark_words: words whose mean is the mark's first embedding; none takes the mean of all.
-        mark_from: an adapter whose mark is taken instead.
         threads: torch computes with; None is half of the cores, at least one.
         compiled: torch compiles the layers first.
     """
@@ -69,7 +68,6 @@ class Job:
     init: Path | None = None
     name: str = ""
     mark_words: tuple[str, ...] = MARK_WORDS
-    mark_from: Path | None = None
     threads: int | None = None
     compiled: bool = False
 
@@ -93,8 +91,6 @@ def train(job: Job, settings: TrainingSettings, *, resume: bool, report: Report)
     network = load_network(model, training_dtype(), settings.rank, settings.alpha, mark_id, settings.seed)
     if job.marks:
         set_mark_from_words(network, tokenizer, job.mark_words)
-        if job.mark_from is not None:
-            adapter_folder.take_mark(network, job.mark_from, model)
     if job.compiled:
         network.compile()
     before = _before_this_stage(job) if resume else _start(job, settings, network, model)

@@ -32,14 +32,14 @@ from generation.decoding.adapter import load_adapter, merge
 from generation.decoding.gguf_export import export
 from generation.decoding.loading import load_model
 from generation.decoding.tokenizer import MARK, next_mark_id
-from generation.errors import AdapterMismatchError, ModelLoadError
+from generation.errors import AdapterMismatchError, ConfigError, ModelLoadError
 from generation.training.adapter_folder import (
+    carry,
     copy_adapter,
     describe,
     export_gguf,
     export_merged,
     start_from,
-    take_mark,
     write_adapter,
 )
 from generation.training.examples import TrainingExample
@@ -147,21 +147,29 @@ def test_training_goes_on_from_an_adapter(base: Path) -> None:
 
 
 @families
-def test_a_mark_is_taken_from_another_adapter(base: Path, tmp_path: Path) -> None:
+def test_an_adapter_is_given_what_another_has_learned_since(base: Path, tmp_path: Path) -> None:
     network, _ = trained(base, next_mark_id(base))
-    folder = saved(network, base)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        fresh = load_network(base, "float32", 4, 8, next_mark_id(base), seed=5)
-    before = {name: tensor.clone() for name, tensor in fresh.tensors().items()}
-    take_mark(fresh, folder, base)
-    for name, tensor in fresh.tensors().items():
-        expected = network.tensors()[name] if name.startswith("mark.") else before[name]
-        torch.testing.assert_close(tensor, expected, atol=2e-3, rtol=2e-3)  # kept in half precision
-    without = tmp_path / "without"
-    write_adapter(without, {}, replace(read_adapter(folder), mark_id=None))
-    with pytest.raises(AdapterMismatchError, match="has no mark to start from"):
-        take_mark(fresh, without, base)
+    marked = saved(network, base)
+    stages = [{"stage": "files", "tokens": 10}, {"stage": "functions", "tokens": 5}]
+    before, after, out = tmp_path / "before", tmp_path / "after", tmp_path / "out"
+    tensors = {name: tensor for name, tensor in network.tensors().items() if not name.startswith("mark.")}
+    manifest = replace(read_adapter(marked), mark_id=None, stages=stages[:1], tokens_seen=10)
+    write_adapter(before, {name: tensor * 0 for name, tensor in tensors.items()}, manifest)
+    write_adapter(after, tensors, replace(manifest, stages=stages, tokens_seen=15))
+    seen = read_adapter(marked).tokens_seen
+    carry(marked, before, after, out)
+    found, own = load_file(out / TENSORS_NAME), load_file(marked / TENSORS_NAME)
+    for name, tensor in own.items():
+        expected = tensor if name.startswith("mark.") else tensor.float() * 2
+        torch.testing.assert_close(found[name].float(), expected.float(), atol=2e-3, rtol=2e-3)
+    carried = read_adapter(out)
+    assert (carried.mark_id, carried.tokens_seen) == (network.mark_id, seen + 5)
+    assert list(carried.stages)[-1] == stages[1]
+    with pytest.raises(ConfigError, match="was not trained from"):
+        carry(marked, after, before, tmp_path / "other")
+    write_adapter(after, tensors, replace(manifest, rank=9))
+    with pytest.raises(AdapterMismatchError, match="differ in base, rank or alpha"):
+        carry(marked, before, after, tmp_path / "other")
 
 
 llama = pytest.mark.parametrize("base", ["llama"], indirect=True)
