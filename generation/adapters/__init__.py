@@ -19,7 +19,7 @@ from generation.errors import AdapterMismatchError, ModelLoadError
 MANIFEST_NAME = "manifest.json"
 TENSORS_NAME = "adapter.safetensors"
 FORMAT = 2
-_LEAST_RECALL = 0.9
+_LEAST_RELIABLE = 0.9  # recall and precision; with less, asking at every name was measured to be better
 NONE = "none"  # the name that asks for no adapter
 
 
@@ -59,9 +59,11 @@ class AdapterManifest:
 
     @property
     def asks_reliably(self) -> bool:
-        """Whether it was measured to think of enough of the marks that it should, to be used when nobody says how."""
-        recall = self.measured.get("weighed_recall", self.measured.get("mark_recall", 0.0))
-        return self.mark_id is not None and recall >= _LEAST_RECALL
+        """Whether it was measured to think of the marks that it should, and of few others, to be used unless told."""
+        return self.mark_id is not None and all(
+            self.measured.get(f"weighed_{name}", self.measured.get(f"mark_{name}", 0.0)) >= _LEAST_RELIABLE
+            for name in ("recall", "precision")
+        )
 
     def to_json(self) -> str:
         """The text of ``manifest.json``."""

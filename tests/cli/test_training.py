@@ -16,7 +16,9 @@ from generation.cli.main import main
 from generation.cli.train import sparkline
 from generation.config import GeneratorConfig
 
-MANIFEST = AdapterManifest("mark", "default", "0" * 64, 4, 8, False, "e", "e", 5, 1234, measured={"mark_recall": 0.9})
+MANIFEST = AdapterManifest(
+    "mark", "default", "0" * 64, 4, 8, False, "e", "e", 5, 1234, measured={"mark_recall": 0.9, "mark_precision": 0.9}
+)
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +111,9 @@ def test_the_adapter_for_a_trigger(adapter: Path, tmp_path: Path) -> None:
     assert service.usual_preset(str(other)) == "dot"
     assert service.usual_preset(str(other), "mine") == "mark"
     assert service.usual_preset("nonesuch") == "dot"
-    (adapter / "manifest.json").write_text(replace(MANIFEST, measured={"mark_recall": 0.5}).to_json())
+    (adapter / "manifest.json").write_text(
+        replace(MANIFEST, measured={"mark_recall": 0.9, "mark_precision": 0.5}).to_json()
+    )
     assert service.usual_preset(str(other), "mine") == "dot"
 
 
