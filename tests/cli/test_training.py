@@ -94,6 +94,10 @@ def test_an_export_does_not_overwrite(adapter: Path, tmp_path: Path, capsys: pyt
     assert main(["adapter", "export", "mine", "--out", str(tmp_path)]) == 2
     assert f"{tmp_path} exists; name something that does not" in capsys.readouterr().err
     assert main(["adapter", "export", "mine", "--format", "adapter", "--out", str(tmp_path / "copy")]) == 0
+    carry = ["adapter", "carry", "mine", "--from", "mine", "--to", "mine", "--out"]
+    assert main([*carry, str(tmp_path)]) == 2
+    assert main([*carry, str(tmp_path / "carried")]) == 2
+    assert "was not trained from" in capsys.readouterr().err
     assert (tmp_path / "copy" / "manifest.json").read_text() == MANIFEST.to_json()
 
 
