@@ -85,9 +85,19 @@ def is_familiar(name: str, kind: NameKind, before: str, function: str) -> bool:
         for pattern, code in [
             (rf"(?<![\w.])(?<!\bdef ){word}", header),
             (rf"(?<![\w.]){word}(?![ \t]*=(?!=))", body),  # not the name of an argument: `f(name=1)`
-            (rf"(?m)^[ \t]*{word}", body),
+            (rf"(?m)^[ \t]*{word}", _outside_brackets(body)),
         ]
     )
+
+
+def _outside_brackets(code: str) -> str:
+    """The text that stands in no bracket: there a name at the start of a line is no name of an argument."""
+    kept, depth = [], 0
+    for char in code:
+        depth += (char in "([{") - (char in ")]}")
+        if depth <= 0:
+            kept.append(char)
+    return "".join(kept)
 
 
 def function_start(before: str, indent: str) -> int:

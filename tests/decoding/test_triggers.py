@@ -108,6 +108,10 @@ def test_a_name_that_has_just_named_an_argument_is_not_familiar() -> None:
     text = "def f(a):\n    return g(a, mode="
     assert not is_familiar("mode", NameKind.NAME, text, text)
     assert is_familiar("mode", NameKind.NAME, text + "mode == mode, ", text + "mode == mode, ")
+    over_lines = "def f(a):\n    open(\n        a,\n        mode="
+    assert not is_familiar("mode", NameKind.NAME, over_lines, over_lines)
+    bound = over_lines.replace("    open", "    mode = a\n    open")
+    assert is_familiar("mode", NameKind.NAME, bound, bound)
 
 
 def test_function_start_is_that_of_the_innermost_function_around() -> None:
