@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import TYPE_CHECKING
 
 from generation.decoding.triggers import TriggerPoint
+from generation.source.finishing import finish
 from generation.types import Candidate, Finished, FinishReason, GenerationStats, Suggestion, ToolAnswer, ToolCalled
+
+if TYPE_CHECKING:
+    from generation.decoding.run import Run
 
 
 def called(
@@ -46,3 +51,20 @@ def unwritten(reason: FinishReason | None, prompt_tokens: int, started: float) -
     elapsed_ms = (time.perf_counter() - started) * 1000
     stats = GenerationStats(prompt_tokens=prompt_tokens, prefill_ms=elapsed_ms, total_ms=elapsed_ms)
     return Finished(reason or FinishReason.CANCELLED, "", (), stats)
+
+
+def written(run: Run, reason: FinishReason, prompt_tokens: int, started: float) -> Finished:
+    """The end of a generation: the text that is worth keeping, and what it cost."""
+    text = finish(run.block.text[: run.block.end], run.request, complete=reason is FinishReason.END)
+    stats = GenerationStats(
+        prompt_tokens=prompt_tokens,
+        generated_tokens=run.written_tokens,
+        forwards=run.forwards,
+        tool_calls=run.tool_calls,
+        tool_ms=run.tool_ms,
+        prefill_ms=run.prefill_ms,
+        total_ms=(time.perf_counter() - started) * 1000,
+        logprob=run.logprob,
+    )
+    imports = tuple(i for i in dict.fromkeys(run.imports) if i.bound_name in text)
+    return Finished(reason, text, imports, stats)

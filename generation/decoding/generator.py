@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from generation.config import DecodingConfig, SamplingConfig, Trigger
 from generation.decoding.asking import Asker, first_question
-from generation.decoding.events import must_stop, unwritten
+from generation.decoding.events import must_stop, unwritten, written
 from generation.decoding.run import Run
 from generation.decoding.vocabulary import vocabulary_of
 from generation.errors import StoppedError
@@ -89,7 +89,7 @@ class Generator:
             while reason is None or (reason is FinishReason.REPETITION and run.rewind()):
                 yield from run.step()
                 reason = run.stop_reason(must)
-            yield run.finished(reason, len(prompt_ids), (time.perf_counter() - started) * 1000)
+            yield written(run, reason, len(prompt_ids), started)
         finally:
             run.state.close()
 

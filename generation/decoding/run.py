@@ -28,17 +28,14 @@ from generation.decoding.sampling import Sampler
 from generation.decoding.triggers import TriggerPoint, find_trigger, function_start, is_familiar, names_argument
 from generation.interfaces import DecodingState
 from generation.source.body import BlockReader
-from generation.source.finishing import finish
 from generation.source.lexer import ExpectedName
 from generation.source.repetition import certain_length, loops, repetition_start
 from generation.types import (
     Draft,
     Extent,
-    Finished,
     FinishReason,
     GenerationEvent,
     GenerationRequest,
-    GenerationStats,
     ImportNeeded,
     NameKind,
     TextDelta,
@@ -180,7 +177,11 @@ class Run:
 
     def _step_at_mark(self, mark_id: int) -> Iterator[ToolCalled]:
         confidence = float(torch.softmax(self.state.next_logits, -1)[mark_id])
-        self._commit_mark(mark_id)
+        self._scored_mark(mark_id)
+        self.state.commit([0])
+        self.forwards += 1
+        self.written_tokens += 1
+        self._written.append((len(self.block.text), self.logprob))
         self.after_mark = True
         if not self.block.scanner.in_code or confidence < self.config.mark_confidence:
             return
@@ -207,22 +208,6 @@ class Run:
         kind = NameKind.ATTRIBUTE if scanner.previous == "." else NameKind.NAME
         return TriggerPoint("", "", scanner.expected_name() or ExpectedName(kind, may_bind=False, bracket=""))
 
-    def finished(self, reason: FinishReason, prompt_tokens: int, total_ms: float) -> Finished:
-        """The last event: the text that is worth keeping, and what it cost."""
-        text = finish(self.block.text[: self.block.end], self.request, complete=reason is FinishReason.END)
-        stats = GenerationStats(
-            prompt_tokens=prompt_tokens,
-            generated_tokens=self.written_tokens,
-            forwards=self.forwards,
-            tool_calls=self.tool_calls,
-            tool_ms=self.tool_ms,
-            prefill_ms=self.prefill_ms,
-            total_ms=total_ms,
-            logprob=self.logprob,
-        )
-        imports = tuple(i for i in dict.fromkeys(self.imports) if i.bound_name in text)
-        return Finished(reason, text, imports, stats)
-
     def _barred(self) -> torch.Tensor:
         """(V,) bool: tokens that cannot come next, whatever the model thinks."""
         allow_mark = self.config.trigger is Trigger.MARK and not self.after_mark
@@ -245,10 +230,7 @@ class Run:
         return loops(self.block.text)
 
     def _choose(self, logits: torch.Tensor | None = None) -> int:
-        """The next token, by ``logits`` or those of the sequence.
-
-        A block without a statement cannot end, nor one inside of it; no cursor opens a comment.
-        """
+        """The next token. A block without a statement cannot end, nor one inside of it; no cursor opens a comment."""
         if self.missing and self.request.prefix:
             self._cover = self._cover or self._choose_cover()
             return self._cover.pop(0)
@@ -372,13 +354,6 @@ class Run:
         chain = [mark_id, *(self._guess([mark_id]) if ahead else ())]
         beside = [rival] if ahead and rival is not None else []
         return self.state.score(Draft((*chain, *beside), (*range(-1, len(chain) - 1), *(-1 for _ in beside))))
-
-    def _commit_mark(self, mark_id: int) -> None:
-        self._scored_mark(mark_id)
-        self.state.commit([0])
-        self.forwards += 1
-        self.written_tokens += 1
-        self._written.append((len(self.block.text), self.logprob))
 
     def _count(self, logits: torch.Tensor, token_id: int) -> None:
         self.logprob += float(logits[token_id] - logits.logsumexp(-1))
