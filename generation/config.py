@@ -118,6 +118,9 @@ class ToolConfig:
     cache: Path | None = None
 
 
+CONTEXT_TOKENS = (1024, 1 << 20)  # least and most that can be asked for
+
+
 class Selection(StrEnum):
     """When attention sees a chosen part of a long prompt."""
 

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from generation.config import CONTEXT_TOKENS
+
 Check = str | None
 
 _RANGES: dict[str, tuple[float, float]] = {
@@ -22,7 +24,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "deadline_ms": (50, 600_000),
     "temperature": (0.0, 5.0),
     "threads": (1, 1024),
-    "context_tokens": (1024, 1 << 20),
+    "context_tokens": CONTEXT_TOKENS,
 }
 
 

@@ -24,8 +24,8 @@ from generation.batch.run import run as run_batch
 from generation.batch.shared_output import shared_output
 from generation.batch.targets import Select, find_targets, read_targets
 from generation.cli.batch_progress import BatchProgress
-from generation.cli.generate import CONTEXT_TOKENS, add_context
-from generation.config import PRESETS, GeneratorConfig, SamplingConfig, Selection, ToolConfig
+from generation.cli.context import add_context, check_context, with_context
+from generation.config import PRESETS, GeneratorConfig, SamplingConfig, ToolConfig
 from generation.errors import ConfigError
 from generation.service import usual_preset, weights_hash
 
@@ -121,9 +121,7 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError(
             "--jobs, --together and --max-tokens are at least 1, --retries at least 0, --limit is above 0"
         )
-    least, most = CONTEXT_TOKENS
-    if args.context_tokens is not None and not least <= args.context_tokens <= most:
-        raise ConfigError(f"--context-tokens {args.context_tokens} is out of range; it must be from {least} to {most}")
+    check_context(args)
     if args.workers < 1 or (args.ray is not None and args.jobs > 1):
         raise ConfigError("--workers is at least 1; with --ray there are no --jobs")
     if args.write and not all(map(is_folder, args.repos)):
@@ -140,10 +138,9 @@ def _plan(args: argparse.Namespace) -> BatchPlan:
         threads=args.threads or _threads(args),
         max_tokens=args.max_tokens,
         sampling=SamplingConfig(seed=args.seed),
-        selection=Selection(args.selection),
         tool=ToolConfig(trusted=not args.untrusted, deadline_s=_TOOL_DEADLINE_S, kill_after_s=2 * _TOOL_DEADLINE_S),
     ).with_preset(args.trigger or usual_preset(args.model, args.adapter))
-    config = config.filling(args.context_tokens)
+    config = with_context(config, args)
     options = FillOptions(retries=args.retries, limit_s=args.limit, test_command=args.test)
     plan = BatchPlan(
         roots, {}, config, args.out.absolute(), options, weights=weights_hash(config), together=args.together

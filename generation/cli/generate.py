@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.text import Text
 
 from generation.cli import display
-from generation.config import PRESETS, GeneratorConfig, SamplingConfig, Selection, ToolConfig
+from generation.cli.context import add_context, check_context, with_context
+from generation.config import PRESETS, GeneratorConfig, SamplingConfig, ToolConfig
 from generation.errors import ConfigError, TargetError
 from generation.service import RankedCandidate, Session, apply, build_generator, usual_preset
 from generation.source.files import SourceFile, read_source, require_writable, write_source
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 _POSITION = re.compile(r"(?P<file>.+?):(?P<line>\d+)(?::(?P<column>\d+))?")
 _ROOT_MARKS = (".git", "pyproject.toml", "setup.py")
-CONTEXT_TOKENS = (1024, 1 << 20)  # least and most
 _RANGES = {
     "candidates": (1, 64),
     "max_tokens": (1, 4096),
@@ -41,7 +41,6 @@ _RANGES = {
     "top_p": (0.001, 1.0),
     "seed": (0, 2**31 - 1000),
     "deadline": (0.001, 86_400.0),
-    "context_tokens": CONTEXT_TOKENS,
 }
 
 
@@ -90,15 +89,6 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     add_context(parser)
 
 
-def add_context(parser: argparse.ArgumentParser) -> None:
-    """How much the model reads."""
-    parser.add_argument("--context-tokens", type=int, metavar="N", help="fill a context of so many, 32768 for example")
-    parser.add_argument(
-        "--selection", choices=[str(one) for one in Selection], default=GeneratorConfig().selection,
-        help="attention sees a chosen part of a long context (auto: beyond what the model was trained for)",
-    )  # fmt: skip
-
-
 def _add_tool(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--python", type=Path, metavar="PATH", help="interpreter whose packages the code can use")
     parser.add_argument("--untrusted", action="store_true", help="run no interpreter that the repository brings")
@@ -132,6 +122,7 @@ def configuration(args: argparse.Namespace) -> GeneratorConfig:
         value = getattr(args, name)
         if value is not None and not (math.isfinite(value) and least <= value <= most):
             raise ConfigError(f"--{name.replace('_', '-')} {value} is out of range; it must be from {least} to {most}")
+    check_context(args)
     if args.untrusted and args.python:
         raise ConfigError("--python names an interpreter to run, and --untrusted forbids that; leave one out")
     if args.candidates > 1 and args.deadline:
@@ -140,10 +131,9 @@ def configuration(args: argparse.Namespace) -> GeneratorConfig:
     tool = ToolConfig(trusted=not args.untrusted, python=args.python)
     args.trigger = args.trigger or usual_preset(args.model, args.adapter)
     config = GeneratorConfig(
-        model=args.model, adapter=args.adapter, max_tokens=args.max_tokens, sampling=sampling, tool=tool,
-        selection=Selection(args.selection),
+        model=args.model, adapter=args.adapter, max_tokens=args.max_tokens, sampling=sampling, tool=tool
     )  # fmt: skip
-    return config.with_preset(args.trigger).filling(args.context_tokens)
+    return with_context(config.with_preset(args.trigger), args)
 
 
 def find_target(spelled: str, repo: Path | None, *, replace_body: bool = False) -> Target:

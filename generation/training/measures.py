@@ -177,15 +177,15 @@ def _tally(network: Any, tokenizer: Tokenizer, example: TrainingExample, mark_id
         return is_shown(*around(position))
 
     def is_name(position: int) -> bool:
-        return starts_name(around(position)[1])
+        return bool(name_at(around(position)[1]))
 
     tally.add(logits, ids[first:], ids[first - 1 : -1], mark_id, is_listed, is_name)
 
 
-def starts_name(after: str) -> bool:
-    """Whether ``after`` starts with a name, behind a space or not."""
+def name_at(after: str) -> str:
+    """The name that ``after`` starts with, behind a space or not; "" when it is none."""
     name = _NAME.match(after)
-    return name is not None and not keyword.iskeyword(name[1])
+    return name[1] if name is not None and not keyword.iskeyword(name[1]) else ""
 
 
 def is_shown(before: str, after: str) -> bool:
@@ -193,7 +193,7 @@ def is_shown(before: str, after: str) -> bool:
 
     The function is what stands since the last ``def`` of ``before``.
     """
-    name = _NAME.match(after)
-    if name is None or not starts_name(after) or before.rstrip(" ").endswith("."):
+    name = name_at(after)
+    if not name or before.rstrip(" ").endswith("."):
         return False
-    return is_familiar(name[1], NameKind.NAME, before, before[before.rfind("def ") :])
+    return is_familiar(name, NameKind.NAME, before, before[before.rfind("def ") :])

@@ -11,8 +11,8 @@ import pytest
 from generation.config import PRESETS, SamplingConfig
 from generation.decoding.generator import Generator
 from generation.types import Extent, Finished, GenerationRequest, NameKind, TextDelta, ToolAnswer, ToolCalled
+from tests.decoding.generating import TableTool
 from tests.decoding.scripted import ScriptedModel, writes
-from tests.decoding.test_generator import TableTool
 
 BEFORE = "class A:\n    def f(self):\n"
 
