@@ -47,6 +47,12 @@ class ImportNeeded:
         """The identifier the import binds."""
         return self.alias or self.name or self.module.partition(".")[0]
 
+    @property
+    def statement(self) -> str:
+        """As it is written in a file."""
+        alias = f" as {self.alias}" if self.alias and self.alias != (self.name or self.module) else ""
+        return f"import {self.module}{alias}" if self.name is None else f"from {self.module} import {self.name}{alias}"
+
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from generation.config import Trigger
-from generation.decoding.asking import Asker
+from generation.decoding.asking import Asker, first_question
 from generation.decoding.choice import IdentifierSearch, walk_greedily
 from generation.decoding.covering import covers
 from generation.decoding.detokenize import Detokenizer
@@ -41,7 +41,6 @@ from generation.types import (
     TextDelta,
     ToolAnswer,
     ToolCalled,
-    ToolQuery,
 )
 
 if TYPE_CHECKING:
@@ -230,7 +229,7 @@ class Run:
         return loops(self.block.text)
 
     def _choose(self, logits: torch.Tensor | None = None) -> int:
-        """The next token. A block without a statement cannot end, nor one inside of it; no cursor opens a comment."""
+        """The next token. A block cannot end before it says something, nor in a ``try``; no cursor opens a comment."""
         if self.missing and self.request.prefix:
             self._cover = self._cover or self._choose_cover()
             return self._cover.pop(0)
@@ -270,7 +269,7 @@ class Run:
 
     @property
     def _may_end(self) -> bool:
-        return self.request.may_be_empty or (self.block.has_statement and not self.block.needs_block)
+        return self.request.may_be_empty or self.block.may_end
 
     def _ends(self, token_id: int) -> bool:
         """Whether this token ends the text or leaves the block."""
@@ -437,9 +436,9 @@ class Run:
         self.forwards += search.forwards
 
     def _ask(self, point: TriggerPoint) -> Future[ToolAnswer]:
-        before = self.request.before + self.block.text + point.glue
-        query = ToolQuery(self.request.root, self.request.path, before, self.request.after, point.expected.kind)
-        return self.asker.ask(query)
+        imports = "".join(f"{needed.statement}\n" for needed in self.imports)  # what the file will have by then
+        before = imports + self.request.before + self.block.text + point.glue
+        return self.asker.ask(replace(first_question(self.request), before=before, kind=point.expected.kind))
 
     def _answer(self, pending: Future[ToolAnswer], prefix: str = "") -> ToolAnswer:
         """Of the names that start with ``prefix``."""

@@ -7,6 +7,7 @@ filters below it take a finished text and return what is worth keeping, each for
 from __future__ import annotations
 
 import ast
+import re
 import textwrap
 
 from generation.source import parsing
@@ -14,6 +15,8 @@ from generation.source.lexer import Scanner
 from generation.source.repetition import trim_repetition
 
 _PLACES_TRIED = 40  # to close a statement at
+_FIRST_WORD = re.compile(r"(?m)^([ \t]*)(try:|\w+|[^\s\w#])")
+_HANDLERS = frozenset({"except", "finally"})
 
 
 class BlockReader:
@@ -73,9 +76,28 @@ class BlockReader:
             self.has_statement = True
 
     @property
+    def may_end(self) -> bool:
+        """Whether the block can be left here: it says something, and no ``try`` in it still needs its handler."""
+        if not self.has_statement or self.needs_block:
+            return False
+        return not (lacks_handler(self.text) and not is_block(self.text[: self.end].rstrip(" \t"), self._indent))
+
+    @property
     def shown(self) -> int:
         """Length of the text that certainly belongs to the block: up to the last character that is not space."""
         return len(self.text[: self.end].rstrip())
+
+
+def lacks_handler(text: str) -> bool:
+    """Whether a line ``try:`` has no ``except`` or ``finally`` yet, and no line that makes one impossible."""
+    open_tries: list[str] = []
+    for indent, word in _FIRST_WORD.findall(text) if "try:" in text else ():
+        open_tries = [one for one in open_tries if len(one) < len(indent) or (one == indent and word in _HANDLERS)]
+        if word in _HANDLERS and indent in open_tries:
+            open_tries.remove(indent)
+        elif word == "try:":
+            open_tries.append(indent)
+    return bool(open_tries)
 
 
 def complete_statements(text: str, indent: str) -> str:

@@ -258,7 +258,7 @@ def _joined_as_row(top: _Top, names: Sequence[ast.alias], place: int, name: str)
 
 def _inserted(top: _Top, needed: ImportNeeded, first_party: Collection[str]) -> TextEdit:
     """A new statement in its section, or in a section of its own."""
-    line = _spelled(needed) + top.newline
+    line = needed.statement + top.newline
     section = _section(needed.module, first_party)
     if not top.imports or (section == _FUTURE and not _starts_with_imports(top)):
         return _below_header(top, line)
@@ -318,13 +318,6 @@ def _at_row(top: _Top, row: int, insertion: str) -> TextEdit:
     at = top.start(row)
     ends = row == 0 or not top.text[:at] or top.text[at - 1] in "\r\n"
     return TextEdit(at, at, insertion if ends else top.newline + insertion)
-
-
-def _spelled(needed: ImportNeeded) -> str:
-    alias = f" as {needed.alias}" if needed.alias and needed.alias != (needed.name or needed.module) else ""
-    if needed.name is None:
-        return f"import {needed.module}{alias}"
-    return f"from {needed.module} import {needed.name}{alias}"
 
 
 # ------------------------------------------------------------------------------------------------- isort's order

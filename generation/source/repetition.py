@@ -1,12 +1,14 @@
 """Where a text begins to say the same again and again, as small models do; which lines may still turn out to.
 
 Works on visible text only. Lines are compared with their indentation, but for one case: a line that says again what
-stands above it, only deeper, is a repetition, too (`if a:` in `if a:`). Start reading at ``repetition_start``.
+stands above it, only deeper, is a repetition, too (`if a:` in `if a:`); so is a call that stands in itself six deep.
+Start reading at ``repetition_start``.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate
 
@@ -15,6 +17,8 @@ _SHORTEST_SHORT_LOOP = 16  # characters
 _LONGEST_UNIT = 120  # characters of what is said again within a line
 _SHORTEST_LOOP = 64
 _TIMES = 4  # said so often within a line
+_CALL = re.compile(r"([\w.]*\w)\(|[()]")
+_NESTED = 6  # a call stands in itself so deep: more than `dirname(dirname(...))` ever does
 
 
 def repetition_start(text: str) -> int | None:
@@ -67,6 +71,20 @@ def _loop_start_within(line: str) -> int | None:
     unit, first = _period(line, _TIMES)
     if unit and len(line) - first >= _SHORTEST_LOOP and any(map(str.isalpha, line[first : first + unit])):
         return first + unit
+    return _nesting_start(line)
+
+
+def _nesting_start(line: str) -> int | None:
+    """Where a call begins that stands in itself, if it does so over and over; brackets in strings count."""
+    open_calls: list[tuple[str, int]] = []
+    for bracket in _CALL.finditer(line):
+        if bracket[0] != ")":
+            open_calls.append((bracket[1] or "", bracket.start()))
+        elif open_calls:
+            open_calls.pop()
+    for callee, times in Counter(callee for callee, _ in open_calls if callee).most_common(1):
+        if times >= _NESTED:
+            return [start for one, start in open_calls if one == callee][1]
     return None
 
 

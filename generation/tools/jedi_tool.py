@@ -137,7 +137,8 @@ class JediTool:
         assigned = function.attributes_of(receiver) if function else []
         indexed = self._index.members(receiver, position.path, code, len(query.before)) if self._index else []
         answer, error = self._wait(pending, started_s)
-        suggestions = filtering.attribute_suggestions(answer.found, assigned, indexed, receiver, code)
+        others = [] if answer.facts.builtin else indexed
+        suggestions = filtering.attribute_suggestions(answer.found, assigned, others, receiver, code)
         if not answer.found and error is None:
             suggestions = filtering.with_usual_methods(suggestions)
         known = filtering.attributes_trusted(answer.facts, answer.found, receiver)
@@ -241,9 +242,8 @@ def _read(reply: Answer) -> JediAnswer:
     facts: dict[str, Any] = reply.get("facts") or {}
     # Most names are in most lists: one string for all of them.
     found = tuple((intern(str(name)), intern(str(kind))) for name, kind in reply.get("names", ()))
-    return JediAnswer(
-        found, Facts(tuple(facts.get("kinds", ())), bool(facts.get("dynamic")), bool(facts.get("unresolved")))
-    )
+    flags = {name: bool(facts.get(name)) for name in ("dynamic", "unresolved", "builtin")}
+    return JediAnswer(found, Facts(tuple(facts.get("kinds", ())), **flags))
 
 
 def _is_known(pending: JediAnswer | Future[Answer]) -> bool:

@@ -249,7 +249,15 @@ def receiver_facts(values: list[Any], completions: list[Any]) -> dict[str, Any]:
         "kinds": sorted({str(value.api_type) for value in values}),
         "dynamic": any(_is_dynamic(completion) for completion in completions),
         "unresolved": any(_has_unresolved_base(value) for value in values),
+        "builtin": _is_of_builtin_type(values),
     }
+
+
+def _is_of_builtin_type(values: list[Any]) -> bool:
+    """Whether a value is a ``dict``, ``str`` and the like, and not of a class that may have more members."""
+    classes = [value.py__class__() if value.is_instance() else value for value in values]
+    builtin = all(cls.is_class() and cls.get_root_context().py__name__() == "builtins" for cls in classes)
+    return builtin and any(cls.py__name__() not in {"NoneType", "object"} for cls in classes)
 
 
 def _is_dynamic(completion: Any) -> bool:

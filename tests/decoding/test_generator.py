@@ -178,6 +178,18 @@ def test_a_name_that_needs_an_import_brings_it() -> None:
     assert (last.text, last.imports) == ("    return json.dumps(self)\n", (ImportNeeded("json"),))
 
 
+def test_an_import_to_come_is_known_to_the_questions_behind_it() -> None:
+    tool = TableTool(attributes=["dumps"], importable={"json": IMPORT_JSON})
+    run([("    return json.dumps(self)\n", 1)], tool)
+    (behind,) = (query for query in tool.queries if query.kind is NameKind.ATTRIBUTE)
+    assert behind.before.startswith("import json\n")
+
+
+def test_a_try_is_not_left_without_its_handler() -> None:
+    texts = [("    try:\n        print()\n", 0.9), ("    try:\n        print()\n    finally:\n        print()\n", 0.1)]
+    assert text_of(run(texts, config=PRESETS["off"])[0]) == texts[1][0]
+
+
 def test_strings_and_comments_ask_nothing_but_fields_do() -> None:
     tool = TableTool(attributes=["size"])
     events, _ = run([("    # self.gone\n    return 'self.gone' + f'{self.size}'\n", 1)], tool)

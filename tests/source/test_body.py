@@ -97,6 +97,27 @@ def test_a_header_needs_a_block() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "may_end"),
+    [
+        ("    x = 1\n", True),
+        ("    try:\n        x = 1\n", False),
+        ("    try:\n        x = 1\n    except E:\n        pass\n", True),
+        (
+            "    try:\n        try:\n            x\n        except E:\n            pass\n        else:\n            y\n",
+            False,
+        ),
+        ("    for x in y:\n        try:\n            x\n        finally:\n            y\n", True),
+        ("    try:\n        x = 1\n    y = 2\n", True),  # nothing that follows can make it right
+        ('    x = """\n    try:\n    """\n', True),
+    ],
+)
+def test_a_try_needs_its_handler(text: str, may_end: bool) -> None:
+    reader = BlockReader("    ")
+    reader.feed(text)
+    assert reader.may_end is may_end
+
+
+@pytest.mark.parametrize(
     ("text", "closed"),
     [
         ("    return f(a, g(b, c), d", "    return f(a, g(b, c))\n"),

@@ -61,6 +61,11 @@ def test_a_line_that_loops(text: str, looping: bool) -> None:
             "    return R(\n        Ext(ext), Ext(ext), Ext(ext), Ext(ext), Ext(ext), Ext(ext), Ext(ext)",
             "    return R(\n        Ext(ext),",
         ),
+        (
+            "    a(n=t(n=x, g=t(n=x.y, g=t(n=x, g=t(n=x.z, g=t(n=x.y, g=t(n=x",
+            "    a(n=t(n=x, g=",
+        ),
+        ("    p = dirname(dirname(dirname(dirname(__file__))))", None),
         ("    x = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0", None),
         ("    f(first_name=first_name, last_name=last_name, other_name=other_name)", None),
     ],

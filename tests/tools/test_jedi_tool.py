@@ -345,6 +345,18 @@ def test_index_comes_after_jedi_and_brings_imports(root: Path) -> None:
         tool.close()
 
 
+@pytest.mark.parametrize(
+    ("parameter", "sends"), [("session: dict | None", False), ("**session", False), ("session=None", True)]
+)
+def test_the_index_adds_nothing_to_a_builtin_type(root: Path, parameter: str, sends: bool) -> None:
+    tool = JediTool(root, PATIENT, index=MemberIndex.build(root))
+    try:
+        answer = tool.suggest(query(root, BODY + f"def f({parameter}):\n    session.$0\n"))
+        assert ("send" in names(answer)) is sends
+    finally:
+        tool.close()
+
+
 def test_unrepaired_sees_only_the_text_before(root: Path) -> None:
     tool = JediTool(root, PATIENT, repair=False)
     try:
