@@ -180,6 +180,8 @@ class Scanner:
             return ExpectedName(NameKind.ATTRIBUTE, may_bind, bracket) if chained else None
         if self.statement in _NAMELESS_STATEMENTS or self._binds_here() or _ends_expression(self.previous):
             return None
+        if self.previous == "!":  # the conversion of a replacement field: `{x!r}`
+            return None
         target = not self.statement and self.previous in ("", ",")  # of an assignment, alone or in a tuple
         return ExpectedName(NameKind.NAME, bool(bracket) or target or self.statement == "case", bracket)
 

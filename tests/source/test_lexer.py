@@ -95,6 +95,8 @@ def test_closers(text: str, closers: str) -> None:
         ("f'{a.", ATTRIBUTE, False),
         ("f'{{", None, None),
         ("f'{a:", None, None),
+        ("f'{a!", None, None),
+        ("a != ", NAME, False),
         ("x = a\\\n.", ATTRIBUTE, False),
         ("@", NAME, False),
         ("x: ", NAME, False),
