@@ -1,7 +1,8 @@
 """What the tool costs: a generation that asks it, against plain decoding of the very same text.
 
 Each text is written twice behind the same prompt: by the generator with its tool, and by the same model and drafts
-without any tool, forced to write what the first wrote. Reading the prompt is the same work for both and is not counted.
+without any tool, forced to write what the first wrote. Reading the prompt is the same work for both: the ratio of writing
+leaves it out, that of the whole request has it.
 Time is that of the clock on the wall: the tool works in another process. The first function of each repository is
 counted apart: there Jedi reads what it has never seen, while the model's threads want the same cores. Knows no
 implementation but by name. Start reading at ``measure``.
@@ -41,6 +42,7 @@ class Overhead:
         with_tool_s: writing, by the generator.
         plain_s: writing the same texts without it.
         waited_s: of the first, for answers.
+        prompt_s: reading the prompts, which comes before either.
     """
 
     name: str
@@ -51,11 +53,17 @@ class Overhead:
     with_tool_s: float
     plain_s: float
     waited_s: float
+    prompt_s: float
 
     @property
     def ratio(self) -> float:
-        """1 when the tool costs nothing."""
+        """Of writing; 1 when the tool costs nothing."""
         return self.with_tool_s / self.plain_s
+
+    @property
+    def request_ratio(self) -> float:
+        """The same of the whole request."""
+        return (self.prompt_s + self.with_tool_s) / (self.prompt_s + self.plain_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,7 @@ class _Text:
     with_tool_s: float
     plain_s: float
     waited_s: float
+    prompt_s: float
 
 
 def measure(
@@ -108,6 +117,7 @@ def _summed(name: str, texts: Sequence[_Text]) -> Overhead:
         sum(text.with_tool_s for text in texts),
         sum(text.plain_s for text in texts),
         sum(text.waited_s for text in texts),
+        sum(text.prompt_s for text in texts),
     )
 
 
@@ -127,21 +137,25 @@ def _both_ways(session: service.Session, path: Path, task: Task, *, first: bool)
         return
     plain = OwnEngine(model, drafts=True)
     plain_s = plain.rewrite(model.tokenizer.encode(request.prompt), token_ids, texts_around(model, request))
-    with_tool_s = (stats.total_ms - stats.prefill_ms) / 1000
-    yield _Text(first, len(token_ids), stats.tool_calls, with_tool_s, plain_s, stats.tool_ms / 1000)
+    prompt_s = stats.prefill_ms / 1000
+    with_tool_s = stats.total_ms / 1000 - prompt_s
+    yield _Text(first, len(token_ids), stats.tool_calls, with_tool_s, plain_s, stats.tool_ms / 1000, prompt_s)
 
 
 def ratios(found: Sequence[Overhead], usual: str) -> dict[str, float]:
     """By way of asking, of functions behind the first; ``tool_overhead`` is that of the ``usual`` one.
+
+    Those that end in ``_request`` are of whole requests, the others of writing.
 
     Where nothing but first functions was written, it is theirs.
     """
     named: dict[str, float] = {}
     for one in found:
         way, ending = one.name.partition(" ")[0], "_first" * one.first
-        named[f"tool_overhead_{way}{ending}"] = round(one.ratio, 3)
-        if way == usual:
-            named[f"tool_overhead{ending}"] = round(one.ratio, 3)
-    if "tool_overhead_first" in named:
-        named.setdefault("tool_overhead", named["tool_overhead_first"])
+        for key in (f"_{way}", *([""] if way == usual else ())):
+            named[f"tool_overhead{key}{ending}"] = round(one.ratio, 3)
+            named[f"tool_overhead{key}{ending}_request"] = round(one.request_ratio, 3)
+    for kind in ("", "_request"):
+        if f"tool_overhead_first{kind}" in named:
+            named.setdefault(f"tool_overhead{kind}", named[f"tool_overhead_first{kind}"])
     return named
