@@ -7,7 +7,6 @@ step a chain, a choice among suggestions a trie. Knows nothing of files, editors
 from __future__ import annotations
 
 import builtins
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -26,6 +25,7 @@ from generation.decoding.events import called
 from generation.decoding.naming import NEVER_ASKED, FreePath, decide, is_no_name
 from generation.decoding.sampling import Sampler
 from generation.decoding.triggers import TriggerPoint, find_trigger, function_start, is_familiar, names_argument
+from generation.decoding.weighing import or_mark, score_mark, with_and_without
 from generation.interfaces import DecodingState
 from generation.source.body import BlockReader
 from generation.source.lexer import ExpectedName
@@ -92,6 +92,7 @@ class Run:
         self._mark_id = generator.model.tokenizer.mark_id
         if self._mark_id is not None:
             self._no_mark[self._mark_id] = True
+        self._mark_share = self.config.mark_share if self.sampler.greedy else None
 
     # ------------------------------------------------------------------------------------------ the loop
 
@@ -164,13 +165,12 @@ class Run:
         likeliest one's probability is without, it is written so. If it starts a name, the tool is asked all the same,
         and the mark is written after all where the name is not in the list.
         """
-        if self.config.mark_share is None or not self.sampler.greedy:
+        if self._mark_share is None:
             return None
-        plain = torch.softmax(self.state.next_logits.masked_fill(self._barred(), -torch.inf), -1)
-        of_mark = float(plain[mark_id])
-        plain[mark_id] = 0.0
-        logits = self._scored_mark(mark_id, rival=int(plain.argmax()))[0]
-        marked = torch.softmax(logits.masked_fill(self._no_mark, -torch.inf), -1) * of_mark
+        logits, barred = self.state.next_logits, self._barred()
+        rival = int(logits.masked_fill(barred | self._no_mark, -torch.inf).argmax())
+        behind = self._scored_mark(mark_id, rival)[0]
+        plain, marked = with_and_without(logits, behind, mark_id, barred, self._no_mark)
         token_id = self._choose((plain + marked).log())
         return token_id if plain[token_id] > marked[token_id] else None
 
@@ -244,14 +244,7 @@ class Run:
             if logits[~barred].isfinite().sum() < 1:
                 break
             token_id = self.sampler.choose(logits, barred)
-        return self._or_mark(token_id, logits, barred)
-
-    def _or_mark(self, token_id: int, logits: torch.Tensor, barred: torch.Tensor) -> int:
-        """The token, or a mark that is likely enough beside it to be weighed against it."""
-        share = self.config.mark_share
-        if share is None or self._mark_id is None or barred[self._mark_id] or not self.sampler.greedy:
-            return token_id
-        return self._mark_id if float(logits[self._mark_id] - logits[token_id]) >= math.log(share) else token_id
+        return or_mark(token_id, logits, barred, self._mark_id, self._mark_share)
 
     def _choose_cover(self) -> list[int]:
         """Tokens that spell what is there of a name: nobody knows how it will go on, so every way counts."""
@@ -323,7 +316,7 @@ class Run:
         barred = self._barred()
         while accepted < len(chain) and not self._repeats:
             self.next_id = self.sampler.choose(logits[accepted - 1], barred)
-            self.next_id = self._or_mark(self.next_id, logits[accepted - 1], barred)
+            self.next_id = or_mark(self.next_id, logits[accepted - 1], barred, self._mark_id, self._mark_share)
             expected_id = chain[accepted + 1] if accepted + 1 < len(chain) else None
             if self.next_id != chain[accepted] or self._is_special(self.next_id, expected_id):
                 break
@@ -348,11 +341,10 @@ class Run:
         return token_id == self._mark_id or self._ends(token_id) or self._trigger_point(token_id, next_id) is not None
 
     def _scored_mark(self, mark_id: int, rival: int | None = None) -> torch.Tensor:
-        """Logits behind a mark. Where they are remembered, what may come next is scored with it: a guess, a rival."""
-        ahead = self.state.remembered([mark_id]) == 0
-        chain = [mark_id, *(self._guess([mark_id]) if ahead else ())]
-        beside = [rival] if ahead and rival is not None else []
-        return self.state.score(Draft((*chain, *beside), (*range(-1, len(chain) - 1), *(-1 for _ in beside))))
+        """Logits behind a mark first. Where they are remembered, what may come next is scored with it."""
+        if self.state.remembered([mark_id]) == 0:
+            return score_mark(self.state, mark_id, self._guess([mark_id]), rival)
+        return score_mark(self.state, mark_id)
 
     def _count(self, logits: torch.Tensor, token_id: int) -> None:
         self.logprob += float(logits[token_id] - logits.logsumexp(-1))

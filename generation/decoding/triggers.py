@@ -134,7 +134,7 @@ def is_decided(expected: ExpectedName, following: str) -> bool:
         return True
     if not expected.bracket or expected.kind is NameKind.ATTRIBUTE or _ASSIGNS.match(following):
         return len(following.strip()) >= 2
-    if re.search(r"\bin\b", following):
+    if re.search(r"\bin\b", following) or re.match(r"[ \t]*,[ \t]*\n", following):  # an argument on its own line
         return True
     open_brackets = 1
     for end, character in enumerate(following, start=1):

@@ -1,11 +1,10 @@
 """What the tool costs: a generation that asks it, against plain decoding of the very same text.
 
 Each text is written twice behind the same prompt: by the generator with its tool, and by the same model and drafts
-without any tool, forced to write what the first wrote. Reading the prompt is the same work for both: the ratio of writing
-leaves it out, that of the whole request has it.
-Time is that of the clock on the wall: the tool works in another process. The first function of each repository is
-counted apart: there Jedi reads what it has never seen, while the model's threads want the same cores. Knows no
-implementation but by name. Start reading at ``measure``.
+without any tool, forced to write what the first wrote. Reading the prompt is the same work for both: the ratio of
+writing leaves it out, that of the whole request has it. Time is that of the clock on the wall: the tool works in
+another process. The first function of each repository is counted apart: there Jedi reads what it has never seen, while
+the model's threads want the same cores. Knows no implementation but by name. Start reading at ``measure``.
 """
 
 from __future__ import annotations
