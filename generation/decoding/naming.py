@@ -37,12 +37,14 @@ class Decision:
         chosen: the suggestion it spells; None where the model writes freely.
         imports: what must be imported for it.
         is_new: the free name is bound here.
+        is_invented: the free name is in no list, and the list is one that can be trusted.
     """
 
     node: int
     chosen: Suggestion | None = None
     imports: tuple[ImportNeeded, ...] = ()
     is_new: bool = False
+    is_invented: bool = False
 
     @property
     def ends_here(self) -> bool:
@@ -87,7 +89,7 @@ def _unlisted(
     trusted = answer.trusted or answer.trusted_unless_bound  # nothing binds the name here, as was just seen
     below = config.abstain_below_trusted if trusted else config.abstain_below
     declined = config.abstain and search.mass < below and free.name not in NEVER_ASKED
-    return Decision(free.node) if declined else None
+    return Decision(free.node, is_invented=trusted) if declined else None
 
 
 def _may_be_new(search: IdentifierSearch, answer: ToolAnswer, point: TriggerPoint, free: FreePath) -> bool:

@@ -6,29 +6,35 @@ step a chain, a choice among suggestions a trie. Knows nothing of files, editors
 
 from __future__ import annotations
 
-import builtins
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
 
 from generation.config import Trigger
 from generation.decoding.asking import Asker, first_question
-from generation.decoding.choice import IdentifierSearch, walk_greedily
+from generation.decoding.choice import IdentifierSearch
 from generation.decoding.covering import covers
 from generation.decoding.detokenize import Detokenizer
 from generation.decoding.events import called
+from generation.decoding.history import History
 from generation.decoding.naming import NEVER_ASKED, FreePath, decide, is_no_name
+from generation.decoding.published import NEVER_MARKED, write_walked
 from generation.decoding.sampling import Sampler
-from generation.decoding.triggers import TriggerPoint, find_trigger, function_start, is_familiar, names_argument
+from generation.decoding.triggers import (
+    TriggerPoint,
+    find_trigger,
+    function_start,
+    is_familiar,
+    names_argument,
+    point_after_mark,
+)
 from generation.decoding.weighing import or_mark, score_mark, with_and_without
 from generation.interfaces import DecodingState
 from generation.source.body import BlockReader
-from generation.source.lexer import ExpectedName
 from generation.source.repetition import certain_length, loops, repetition_start
 from generation.types import (
     Draft,
@@ -48,8 +54,8 @@ if TYPE_CHECKING:
 
 _SHOWN_CANDIDATES = 5
 _MOST_REWINDS = 3
+_MOST_RETREATS = 3
 _MOST_COMMENT_LINES = 6  # at the start of a body
-_NEVER_ASKED_PUBLISHED = NEVER_ASKED | frozenset(dir(builtins))  # ToolGen puts no mark before these
 
 
 class Run:
@@ -83,9 +89,8 @@ class Run:
         self.imports: list[ImportNeeded] = []
         self.forwards = self.tool_calls = 0
         self.tool_ms = self.prefill_ms = self.logprob = 0.0
-        self._written: list[tuple[int, float]] = []  # of each committed token: length of the text and logprob behind it
-        self._rewinds = 0
-        self._refused: dict[int, list[int]] = {}  # length of the sequence: tokens that began a repetition there
+        self._history = History(self.start)
+        self._rewinds = self._retreats = 0
         self.asker = asker
         self._nothing = torch.zeros(len(self.vocabulary), dtype=torch.bool)
         self._no_mark = self._nothing.clone()
@@ -112,23 +117,36 @@ class Run:
         start = repetition_start(self.block.text)
         if start is None or self._rewinds == _MOST_REWINDS:
             return False
-        lengths = [self.start, *(length for length, _ in self._written)]
-        kept = sum(length <= start or before < self.shown for before, length in pairwise(lengths))
-        if kept == len(self._written):
-            return False
-        block = self._new_block()
-        length, logprob = self._written[kept - 1] if kept else (len(block.text), 0.0)
-        sequence = list(self.state.token_ids)
-        place = len(sequence) - len(self._written) + kept
         self._rewinds += 1
-        self._refused.setdefault(place, []).append(sequence[place])
+        return self._go_back(self._history.up_to(start, self.shown))
+
+    def _retreat(self, point: TriggerPoint, first_token: int) -> bool:
+        """Do without a dot that nothing can stand behind of what the model wants; False if that fails."""
+        if point.expected.kind is not NameKind.ATTRIBUTE or self._retreats == _MOST_RETREATS:
+            return False
+        self._retreats += 1
+        if "." in point.glue:
+            self._history.refuse(len(self.state.token_ids), first_token)
+            return True
+        if not self._go_back(self._history.before(len(self.block.text.rstrip()) - 1)):
+            return False
+        self.at_boundary = self.config.boundary
+        return True
+
+    def _go_back(self, kept: int) -> bool:
+        """Keep so many of the written tokens and refuse the one behind them; False if somebody has seen it."""
+        if kept == len(self._history) or self._history.lengths[kept] < self.shown:
+            return False
+        sequence = list(self.state.token_ids)
+        place = len(sequence) - len(self._history) + kept
+        self._history.refuse(place, sequence[place])
         self.state.close()
         self.state = self.generator.model.start(sequence[:place])
-        block.feed(self.block.text[len(block.text) : length])
+        length, self.logprob = self._history.keep(kept)
+        block = self._new_block()
+        block.feed(self.block.text[len(block.text) : length if kept else len(block.text)])
         self.block, self.detokenizer = block, Detokenizer()
         self.missing = b"" if kept else self._first_missing
-        self.logprob = logprob
-        del self._written[kept:]
         self.next_id, self._cover = None, []
         self.at_boundary = self.after_mark = self._weighed = False
         return True
@@ -155,7 +173,7 @@ class Run:
         elif point := self._trigger_point(token_id):
             yield from self._write_name(point, token_id)
         else:
-            self._write_drafted(token_id)
+            self.write_drafted(token_id)
         yield from self._new_text()
 
     def _likelier_than_marked(self, mark_id: int) -> int | None:
@@ -180,7 +198,7 @@ class Run:
         self.state.commit([0])
         self.forwards += 1
         self.written_tokens += 1
-        self._written.append((len(self.block.text), self.logprob))
+        self._history.add(len(self.block.text), self.logprob)
         self.after_mark = True
         if not self.block.scanner.in_code or confidence < self.config.mark_confidence:
             return
@@ -195,17 +213,11 @@ class Run:
             self.next_id = first
 
     def _point_after_mark(self, first_token: int) -> TriggerPoint | None:
-        """Where the name of a mark starts: at once, or behind the space that its first token brings."""
         if self._ends(first_token):
             return None
-        scanner = self.block.scanner
-        point = find_trigger(scanner, self.detokenizer.preview(self.vocabulary.bytes_of(first_token)))
-        if point is not None and not point.glue.strip(" "):
-            return point
-        if self.missing or self.block.text[-1:].isidentifier():
-            return None  # a name put here would grow together with the word before it
-        kind = NameKind.ATTRIBUTE if scanner.previous == "." else NameKind.NAME
-        return TriggerPoint("", "", scanner.expected_name() or ExpectedName(kind, may_bind=False, bracket=""))
+        grows = bool(self.missing) or self.block.text[-1:].isidentifier()
+        piece = self.detokenizer.preview(self.vocabulary.bytes_of(first_token))
+        return point_after_mark(self.block.scanner, piece, grows=grows)
 
     def _barred(self) -> torch.Tensor:
         """(V,) bool: tokens that cannot come next, whatever the model thinks."""
@@ -234,11 +246,10 @@ class Run:
             self._cover = self._cover or self._choose_cover()
             return self._cover.pop(0)
         logits, barred = self.state.next_logits if logits is None else logits, self._barred()
-        if refused := self._refused.get(len(self.state.token_ids)):
+        if refused := self._history.refused_at(len(self.state.token_ids)):
             logits = logits.index_fill(0, torch.tensor(refused), -torch.inf)
         token_id = self.sampler.choose(logits, barred)
-        may_end = self._may_end
-        while (not may_end and self._ends(token_id)) or self._opens_comment(token_id):
+        while self._is_refused(token_id):
             barred = barred.clone()
             barred[token_id] = True
             if logits[~barred].isfinite().sum() < 1:
@@ -252,25 +263,26 @@ class Run:
         self.forwards += forwards
         return list(found[self.sampler.choose_weighted([cover.logprob for cover in found])].token_ids)
 
-    def _opens_comment(self, token_id: int) -> bool:
-        """Whether a comment would come where code is due: first at a cursor, or after many lines of it in a body."""
-        if self.block.has_statement or not self.block.scanner.in_code:
-            return False
-        if self.request.extent is Extent.BODY and self.block.text.count("\n") < _MOST_COMMENT_LINES:
-            return False
-        return self.detokenizer.preview(self.vocabulary.bytes_of(token_id)).lstrip().startswith("#")
+    def _is_refused(self, token_id: int) -> bool:
+        """Whether a token ends what cannot end, closes nothing, or opens a comment where code is due.
 
-    @property
-    def _may_end(self) -> bool:
-        return self.request.may_be_empty or self.block.may_end
+        Code is due first at a cursor, and behind some lines of comment in a body.
+        """
+        if not (self.request.may_be_empty or self.block.may_end) and self._ends(token_id):
+            return True
+        piece = self.detokenizer.preview(self.vocabulary.bytes_of(token_id))
+        body = self.request.extent is Extent.BODY
+        if body and self.block.mismatched_by(piece):
+            return True
+        due = not self.block.has_statement and self.block.scanner.in_code
+        late = not body or self.block.text.count("\n") >= _MOST_COMMENT_LINES
+        return due and late and piece.lstrip().startswith("#")
 
     def _ends(self, token_id: int) -> bool:
         """Whether this token ends the text or leaves the block."""
         if token_id in self.generator.model.tokenizer.eos_ids:
             return True
-        ahead = self.block.copy()
-        ahead.feed(self.detokenizer.preview(self.vocabulary.bytes_of(token_id)))
-        return ahead.end is not None
+        return self.block.left_by(self.detokenizer.preview(self.vocabulary.bytes_of(token_id)))
 
     def _trigger_point(self, token_id: int, next_id: int | None = None) -> TriggerPoint | None:
         """Where a name starts in a token; ``next_id`` is what probably follows, which may make a name of a keyword."""
@@ -285,7 +297,7 @@ class Run:
         if unmarked and not point.word and not begun:
             return None  # behind the dot a mark may still come
         imports = point.expected.kind is NameKind.IMPORT
-        skipped = published and (imports or point.expected.may_bind or point.word in _NEVER_ASKED_PUBLISHED)
+        skipped = published and (imports or point.expected.may_bind or point.word in NEVER_MARKED)
         return None if skipped else point
 
     def _may_be_name(self, point: TriggerPoint, next_id: int | None) -> bool:
@@ -302,16 +314,16 @@ class Run:
         self.state.score(Draft.chain([token_id]))
         self.state.commit([0])
         self.forwards += 1
-        self._feed(token_id)
+        self.feed(token_id)
 
-    def _write_drafted(self, token_id: int) -> None:
+    def write_drafted(self, token_id: int) -> None:
         """Commit a chosen token and as much of a draft behind it as the model agrees with."""
         chain = [token_id, *self._guess([token_id])]
         chain = chain[: self.state.remembered(chain) or len(chain)]  # a draft is not worth a forward of its own
         logits = self.state.score(Draft.chain(chain))
         self.forwards += 1
         self._count(self.state.next_logits, token_id)
-        self._feed(token_id)
+        self.feed(token_id)
         accepted = 1
         barred = self._barred()
         while accepted < len(chain) and not self._repeats:
@@ -321,11 +333,11 @@ class Run:
             if self.next_id != chain[accepted] or self._is_special(self.next_id, expected_id):
                 break
             self._count(logits[accepted - 1], self.next_id)
-            self._feed(self.next_id)
+            self.feed(self.next_id)
             self.next_id = None
             accepted += 1
         self.state.commit(range(accepted))
-        if self.next_id is not None and self._ends(self.next_id) and not self._may_end:
+        if self.next_id is not None and self._is_refused(self.next_id):
             self.next_id = None
 
     def _guess(self, token_ids: Sequence[int]) -> Sequence[int]:
@@ -338,7 +350,9 @@ class Run:
         return self.generator.drafter.propose(visible, limit)
 
     def _is_special(self, token_id: int, next_id: int | None) -> bool:
-        return token_id == self._mark_id or self._ends(token_id) or self._trigger_point(token_id, next_id) is not None
+        if token_id == self._mark_id or self._ends(token_id) or self._is_refused(token_id):
+            return True
+        return self._trigger_point(token_id, next_id) is not None
 
     def _scored_mark(self, mark_id: int, rival: int | None = None) -> torch.Tensor:
         """Logits behind a mark first. Where they are remembered, what may come next is scored with it."""
@@ -349,20 +363,20 @@ class Run:
     def _count(self, logits: torch.Tensor, token_id: int) -> None:
         self.logprob += float(logits[token_id] - logits.logsumexp(-1))
 
-    def _feed(self, token_id: int) -> None:
+    def feed(self, token_id: int) -> None:
         """Take a committed token into the visible text."""
         piece = self.vocabulary.bytes_of(token_id)
         self.missing = self.missing[len(piece) :]
         self.block.feed(self.detokenizer.feed(piece))
         self.written_tokens += 1
-        self._written.append((len(self.block.text), self.logprob))
+        self._history.add(len(self.block.text), self.logprob)
         self.at_boundary = self.after_mark = self._weighed = False
 
     def _new_text(self) -> Iterator[TextDelta]:
         """What can be shown now: text that is certainly inside the block, and more than comments."""
         until = self.block.shown if self.block.has_statement or self.ended else 0
         if not self.ended:  # what says again may be taken back
-            until = min(until, len(self.block.text[: certain_length(self.block.text)].rstrip()))
+            until = min(until, len(self.block.text[: certain_length(self.block.text)].rstrip(" \t\n.")))
         if until > self.shown:
             yield TextDelta(self.block.text[self.shown : until])
             self.shown = until
@@ -372,7 +386,7 @@ class Run:
     def _write_name(self, point: TriggerPoint, first_token: int) -> Iterator[ToolCalled]:
         """Write one name, asking the tool unless a keyword or a string comes."""
         if not self.config.whole_identifier:
-            yield from self._write_walked(point, first_token)
+            yield from write_walked(self, point, first_token)
             return
         search = IdentifierSearch(
             self.state, self.vocabulary, self.sampler, self._no_mark, self.config.tree_tokens, self.config.boundary,
@@ -381,7 +395,7 @@ class Run:
         prefix = self.request.prefix if self.missing else ""
         offset = len(self.block.text) + len(point.glue)
         unmarked = self.config.trigger is Trigger.MARK and not self.after_mark and not prefix
-        pending = None if unmarked else self._ask(point)  # is answered while the free path is followed
+        pending = None if unmarked else self.ask(point)  # is answered while the free path is followed
         free, name = search.follow_free([first_token, *self._cover], point.glue)
         self._cover = []
         if is_no_name(search, free, name, point) or (unmarked and self._is_familiar(name, point)):
@@ -389,8 +403,8 @@ class Run:
             return
         if name and names_argument(point.expected, search.look_ahead(free, 1)):
             point, name = replace(point, expected=replace(point.expected, kind=NameKind.ARGUMENT)), f"{name}="
-            pending = self._ask(point)
-        answer = self._answer(pending or self._ask(point), prefix)
+            pending = self.ask(point)
+        answer = self.answer(pending or self.ask(point), prefix)
         decision = decide(search, answer, point, FreePath(free, name), self.config)
         known = decision.node == free and (decision.chosen is not None or decision.is_new or not answer.suggestions)
         if self._weighed and self._mark_id is not None and not known:
@@ -399,6 +413,10 @@ class Run:
             yield from self._step_at_mark(self._mark_id)
             return
         best = tuple(candidate for candidate, _ in search.best(_SHOWN_CANDIDATES))
+        if decision.is_invented and self._retreat(point, first_token):
+            self.forwards += search.forwards
+            yield called(offset - self.start, point, answer, best, None, name)
+            return
         self._commit_found(search, decision.node)
         self.imports += decision.imports
         self.at_boundary = self.config.boundary and decision.ends_here
@@ -409,30 +427,19 @@ class Run:
         text = before + self.block.text + point.glue
         return is_familiar(name, point.expected.kind, text, text[function_start(before, self.request.indent) :])
 
-    def _write_walked(self, point: TriggerPoint, first_token: int) -> Iterator[ToolCalled]:
-        """The published method: whatever the list holds is forced."""
-        offset = len(self.block.text) + len(point.glue)
-        answer = self._answer(self._ask(point))
-        chosen, tokens = walk_greedily(self.state, answer.suggestions, point.glue, self.vocabulary)
-        self.forwards += len(tokens)
-        for token_id in tokens:
-            self._feed(token_id)
-        if not tokens:
-            self._write_drafted(first_token)
-        yield called(offset - self.start, point, answer, (), chosen, None)
-
     def _commit_found(self, search: IdentifierSearch, node: int) -> None:
         self.logprob += search.log_probability(node)
         for token_id in search.commit(node):
-            self._feed(token_id)
+            self.feed(token_id)
         self.forwards += search.forwards
 
-    def _ask(self, point: TriggerPoint) -> Future[ToolAnswer]:
+    def ask(self, point: TriggerPoint) -> Future[ToolAnswer]:
+        """Which names can stand at a point; the answer to come."""
         imports = "".join(f"{needed.statement}\n" for needed in self.imports)  # what the file will have by then
         before = imports + self.request.before + self.block.text + point.glue
         return self.asker.ask(replace(first_question(self.request), before=before, kind=point.expected.kind))
 
-    def _answer(self, pending: Future[ToolAnswer], prefix: str = "") -> ToolAnswer:
+    def answer(self, pending: Future[ToolAnswer], prefix: str = "") -> ToolAnswer:
         """Of the names that start with ``prefix``."""
         started = time.perf_counter()
         answer = pending.result()

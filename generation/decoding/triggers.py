@@ -55,6 +55,23 @@ def find_trigger(scanner: Scanner, piece: str) -> TriggerPoint | None:
     return None
 
 
+def point_after_mark(scanner: Scanner, piece: str, *, grows: bool) -> TriggerPoint | None:
+    """Where the name of a mark starts: at once, or behind the space that ``piece``, the first token, brings.
+
+    Args:
+        scanner: of the text before the mark.
+        piece: the text of the token behind it.
+        grows: a name put here would grow together with the word before it.
+    """
+    point = find_trigger(scanner, piece)
+    if point is not None and not point.glue.strip(" "):
+        return point
+    if grows:
+        return None
+    kind = NameKind.ATTRIBUTE if scanner.previous == "." else NameKind.NAME
+    return TriggerPoint("", "", scanner.expected_name() or ExpectedName(kind, may_bind=False, bracket=""))
+
+
 def names_argument(expected: ExpectedName, following: str) -> bool:
     """Whether an identifier that ``following`` comes after is the name of a keyword argument."""
     assigns = _ASSIGNS.match(following)

@@ -65,6 +65,18 @@ class BlockReader:
                 self.end = len(self.text)
             self.text += char
 
+    def left_by(self, piece: str) -> bool:
+        """Whether more text would leave the block."""
+        ahead = self.copy()
+        ahead.feed(piece)
+        return ahead.end is not None
+
+    def mismatched_by(self, piece: str) -> bool:
+        """Whether more text would close a bracket that is not the innermost open one."""
+        if self.scanner.mismatched or not any(bracket in piece for bracket in ")]}"):
+            return False
+        return self.scanner.copy().feed(piece).mismatched
+
     @property
     def _statement_ended(self) -> bool:
         return self.has_statement and self.scanner.at_statement_start

@@ -78,6 +78,7 @@ class Scanner:
         line_indent: whitespace at the start of the current physical line.
         line_is_blank: nothing but whitespace stands on the current line so far.
         statement: the keyword that starts the current statement, or "".
+        mismatched: a bracket was closed that was not the innermost open one.
     """
 
     __slots__ = (
@@ -92,6 +93,7 @@ class Scanner:
         "in_comment",
         "line_indent",
         "line_is_blank",
+        "mismatched",
         "previous",
         "statement",
         "word",
@@ -105,6 +107,7 @@ class Scanner:
         self.line_indent = ""
         self.line_is_blank = True
         self.statement = ""
+        self.mismatched = False
         self._before_previous = ""
         self._after_backslash = False
         self._pending_quotes = ""  # quotes read so far that may open, close or triple a string
@@ -351,11 +354,13 @@ class Scanner:
         for index in range(len(self.frames) - 1, -1, -1):
             frame = self.frames[index]
             if isinstance(frame, OpenString):
-                return
+                break
             if _closer(frame) == char:
+                self.mismatched |= index < len(self.frames) - 1
                 del self.frames[index:]
                 self._drop_inner_depths()
                 return
+        self.mismatched = True
 
     def _drop_inner_depths(self) -> None:
         depth = len(self.frames)

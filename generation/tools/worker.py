@@ -30,6 +30,7 @@ import parso.cache
 from jedi.api.environment import InterpreterEnvironment, InvalidPythonEnvironment
 from jedi.inference import InferenceState
 from jedi.inference.helpers import infer_call_of_leaf
+from jedi.inference.value.klass import ClassName
 
 STATE_QUESTIONS = 1000  # memory grows with every question a state has answered
 MINIMUM_JEDI = (0, 20, 1)  # older versions run an interpreter that the repository names
@@ -117,7 +118,7 @@ def answer(session: Session, question: Question) -> Answer:
     elif question["kind"] == "import":
         names, facts = imports(script, position)
     else:
-        names, facts = _names(script.complete(*position)), module_facts(script)
+        names, facts = _names(_visible(script, position, script.complete(*position))), module_facts(script)
     return {"names": names, "facts": facts, "files": session.repository_files()}
 
 
@@ -162,6 +163,15 @@ def imports(script: jedi.Script, position: tuple[int, int]) -> Members:
         "dynamic": any(_is_dynamic(completion) for completion in completions),
         "unresolved": any(value.is_module() and _unresolved_stars(value) for value in values),
     }
+
+
+def _visible(script: jedi.Script, position: tuple[int, int], completions: list[Any]) -> list[Any]:
+    """Without what classes define: a function does not see it by its bare name, though Jedi lists what is inherited."""
+    leaf = script._module_node.get_leaf_for_position(position, include_prefixes=True)
+    scope = leaf and leaf.search_ancestor("funcdef", "lambdef", "classdef")
+    if scope is None or scope.type == "classdef":
+        return completions
+    return [completion for completion in completions if not isinstance(completion._name, ClassName)]
 
 
 def receiver_values(script: jedi.Script, position: tuple[int, int]) -> list[Any]:

@@ -185,6 +185,20 @@ def test_an_import_to_come_is_known_to_the_questions_behind_it() -> None:
     assert behind.before.startswith("import json\n")
 
 
+def test_a_dot_is_taken_back_where_nothing_behind_it_is_meant() -> None:
+    texts = [("    return self.gone\n", 0.9), ("    return self\n", 0.1)]
+    events, _ = run(texts, TableTool(attributes=["zap"]))
+    assert text_of(events) == "    return self\n"
+    assert text_of(run(texts, TableTool(attributes=["zap"], trusted=False))[0]) == "    return self.gone\n"
+    only, _ = run([("    return self.gone\n", 1)], TableTool(attributes=["zap"]))
+    assert text_of(only)  # nothing else can be written, and something is better than nothing
+
+
+def test_a_bracket_that_nothing_opened_is_not_closed() -> None:
+    texts = [("    return f'{[1]}'])\n", 0.9), ("    return f'{[1]}'\n", 0.1)]
+    assert text_of(run(texts, config=PRESETS["off"])[0]) == "    return f'{[1]}'\n"
+
+
 def test_a_try_is_not_left_without_its_handler() -> None:
     texts = [("    try:\n        print()\n", 0.9), ("    try:\n        print()\n    finally:\n        print()\n", 0.1)]
     assert text_of(run(texts, config=PRESETS["off"])[0]) == texts[1][0]

@@ -30,6 +30,14 @@ def test_a_name_without_a_mark_is_asked_for_only_where_nothing_shows_that_it_exi
     assert not calls(events)
 
 
+def test_a_dot_before_a_mark_is_taken_back_where_nothing_behind_it_is_meant() -> None:
+    texts = [("    return self.<COMP>gone\n", 0.6), ("    return self.lost\n", 0.3), ("    return self\n", 0.1)]
+    events, model = run(texts, TableTool(attributes=["zap"]), PRESETS["mark"])
+    assert text_of(events) == "    return self\n"
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "    return self"
+    assert 256 not in model.states[-1].token_ids
+
+
 def test_a_mark_is_left_out_where_another_token_is_likelier_than_any_behind_it() -> None:
     start = "    return self."
     marked = [(f"{start}<COMP>size\n", 0.25), (f"{start}<COMP>width\n", 0.2)]

@@ -149,3 +149,19 @@ def test_indentation_of_the_current_line() -> None:
     scanner = Scanner("if a:\n    b = (\n  1)\n\t")
     assert (scanner.line_indent, scanner.line_is_blank) == ("\t", True)
     assert not scanner.feed("x").line_is_blank
+
+
+@pytest.mark.parametrize(
+    ("text", "mismatched"),
+    [
+        ("f(a[1])", False),
+        ("f(a[1))", True),
+        ("a]", True),
+        ("f'{a}'", False),
+        ("'a]'", False),
+        ("# a]", False),
+        ("f'{a]}'", True),
+    ],
+)
+def test_brackets_that_do_not_match(text: str, mismatched: bool) -> None:
+    assert Scanner(text).mismatched is mismatched

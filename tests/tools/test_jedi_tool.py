@@ -345,6 +345,17 @@ def test_index_comes_after_jedi_and_brings_imports(root: Path) -> None:
         tool.close()
 
 
+def test_a_method_does_not_see_what_its_class_inherits_as_bare_names(shared: JediTool, shared_root: Path) -> None:
+    text = (
+        "class Base:\n    limit = 1\n\n\nclass Own(Base):\n    own = 2\n    def late(self, first):\n        return $0\n"
+    )
+    found = names(shared.suggest(query(shared_root, text)))
+    assert {"Base", "first"} <= found
+    assert not {"limit", "own"} & found
+    inside = names(shared.suggest(query(shared_root, "class Base:\n    limit = 1\n    other = $0\n")))
+    assert "limit" in inside
+
+
 @pytest.mark.parametrize(
     ("parameter", "sends"), [("session: dict | None", False), ("**session", False), ("session=None", True)]
 )
