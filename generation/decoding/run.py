@@ -207,17 +207,12 @@ class Run:
             self._write_one(first)
             self.after_mark = True
             first = self._choose()
-        if point := self._point_after_mark(first):
+        grows = bool(self.missing) or self.block.text[-1:].isidentifier()
+        piece = self.detokenizer.preview(self.vocabulary.bytes_of(first))
+        if not self._ends(first) and (point := point_after_mark(self.block.scanner, piece, grows=grows)):
             yield from self._write_name(point, first)
         else:
             self.next_id = first
-
-    def _point_after_mark(self, first_token: int) -> TriggerPoint | None:
-        if self._ends(first_token):
-            return None
-        grows = bool(self.missing) or self.block.text[-1:].isidentifier()
-        piece = self.detokenizer.preview(self.vocabulary.bytes_of(first_token))
-        return point_after_mark(self.block.scanner, piece, grows=grows)
 
     def _barred(self) -> torch.Tensor:
         """(V,) bool: tokens that cannot come next, whatever the model thinks."""
@@ -245,9 +240,7 @@ class Run:
         if self.missing and self.request.prefix:
             self._cover = self._cover or self._choose_cover()
             return self._cover.pop(0)
-        logits, barred = self.state.next_logits if logits is None else logits, self._barred()
-        if refused := self._history.refused_at(len(self.state.token_ids)):
-            logits = logits.index_fill(0, torch.tensor(refused), -torch.inf)
+        logits, barred = self._unrefused(self.state.next_logits if logits is None else logits), self._barred()
         token_id = self.sampler.choose(logits, barred)
         while self._is_refused(token_id):
             barred = barred.clone()
@@ -256,6 +249,11 @@ class Run:
                 break
             token_id = self.sampler.choose(logits, barred)
         return or_mark(token_id, logits, barred, self._mark_id, self._mark_share)
+
+    def _unrefused(self, logits: torch.Tensor, ahead: int = 0) -> torch.Tensor:
+        """Without what was refused where the sequence is so many tokens longer."""
+        refused = self._history.refused_at(len(self.state.token_ids) + ahead)
+        return logits.index_fill(0, torch.tensor(refused), -torch.inf) if refused else logits
 
     def _choose_cover(self) -> list[int]:
         """Tokens that spell what is there of a name: nobody knows how it will go on, so every way counts."""
@@ -327,8 +325,8 @@ class Run:
         accepted = 1
         barred = self._barred()
         while accepted < len(chain) and not self._repeats:
-            self.next_id = self.sampler.choose(logits[accepted - 1], barred)
-            self.next_id = or_mark(self.next_id, logits[accepted - 1], barred, self._mark_id, self._mark_share)
+            found = self._unrefused(logits[accepted - 1], accepted)
+            self.next_id = or_mark(self.sampler.choose(found, barred), found, barred, self._mark_id, self._mark_share)
             expected_id = chain[accepted + 1] if accepted + 1 < len(chain) else None
             if self.next_id != chain[accepted] or self._is_special(self.next_id, expected_id):
                 break

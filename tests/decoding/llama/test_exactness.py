@@ -37,7 +37,7 @@ WRITTEN = b"abeils .()=\n"
 
 @cache
 def bytes_network() -> LlamaForCausalLM:
-    torch.manual_seed(5)
+    torch.manual_seed(8)
     network = LlamaForCausalLM(LlamaConfig(**{**SHAPE, "vocab_size": SIZE, "max_position_embeddings": 2048})).eval()
     barred = [token_id for token_id in range(SIZE) if token_id not in set(WRITTEN)]
     with torch.no_grad():
@@ -140,7 +140,7 @@ def test_pairs_of_tokens_that_are_drafted_have_the_distribution_of_the_model() -
         run = Run(generator, replace(request, seed=seed), state, b"", Asker(None))
         run.block.has_statement = True  # nothing bars a token, and drafts are made
         one = run._choose()
-        run._write_drafted(one)
+        run.write_drafted(one)
         two = [*state.token_ids[len(prompt) + 1 :], run.next_id or 0][0]
         accepted += len(state.token_ids) > len(prompt) + 1
         if run.next_id is None and len(state.token_ids) == len(prompt) + 1:
