@@ -102,14 +102,30 @@ class BlockReader:
 
 def lacks_handler(text: str) -> bool:
     """Whether a line ``try:`` has no ``except`` or ``finally`` yet, and no line that makes one impossible."""
-    open_tries: list[str] = []
+    return bool(_open_tries(text))
+
+
+def _open_tries(text: str) -> list[str]:
+    """Indentations of the lines ``try:`` that lack their handler, outermost first."""
+    found: list[str] = []
     for indent, word in _FIRST_WORD.findall(text) if "try:" in text else ():
-        open_tries = [one for one in open_tries if len(one) < len(indent) or (one == indent and word in _HANDLERS)]
-        if word in _HANDLERS and indent in open_tries:
-            open_tries.remove(indent)
+        found = [one for one in found if len(one) < len(indent) or (one == indent and word in _HANDLERS)]
+        if word in _HANDLERS and indent in found:
+            found.remove(indent)
         elif word == "try:":
-            open_tries.append(indent)
-    return bool(open_tries)
+            found.append(indent)
+    return found
+
+
+def close_tries(text: str, indent: str) -> str:
+    """A text that stops before the handler of a ``try``, in whole lines, with one that does nothing; "" if none helps."""
+    lines = text[: text.rfind("\n") + 1].splitlines(keepends=True)
+    for count in range(len(lines), 0, -1):
+        kept = "".join(lines[:count])
+        handlers = "".join(f"{one}finally:\n{one}    pass\n" for one in reversed(_open_tries(kept)))
+        if handlers and is_block(kept + handlers, indent):
+            return kept + handlers
+    return ""
 
 
 def complete_statements(text: str, indent: str) -> str:

@@ -7,7 +7,14 @@ the statement (the *stem* included), so each sees whole lines. Start reading at 
 
 from __future__ import annotations
 
-from generation.source.body import clean, close_statement, complete_statements, drop_what_stands_below, is_block
+from generation.source.body import (
+    clean,
+    close_statement,
+    close_tries,
+    complete_statements,
+    drop_what_stands_below,
+    is_block,
+)
 from generation.source.lexer import Scanner
 from generation.source.repetition import repetition_start, trim_repetition
 from generation.types import Extent, GenerationRequest
@@ -43,7 +50,10 @@ def finish(text: str, request: GenerationRequest, *, complete: bool) -> str:
 def _finish_body(text: str, request: GenerationRequest, *, complete: bool) -> str:
     kept = text if complete and is_block(text, request.indent) else complete_statements(text, request.indent)
     if not kept.strip():  # something is better than nothing
-        kept = close_statement(text[: repetition_start(text)], request.indent) or (text if complete else "")
+        until = text[: repetition_start(text)]
+        kept = (
+            close_tries(until, request.indent) or close_statement(until, request.indent) or (text if complete else "")
+        )
     return clean(kept, request.indent, request.after)
 
 

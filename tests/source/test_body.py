@@ -8,6 +8,7 @@ from generation.source.body import (
     BlockReader,
     clean,
     close_statement,
+    close_tries,
     complete_statements,
     drop_leading_docstring,
     drop_what_stands_below,
@@ -128,3 +129,19 @@ def test_a_try_needs_its_handler(text: str, may_end: bool) -> None:
 )
 def test_a_first_statement_is_closed_behind_its_last_argument(text: str, closed: str) -> None:
     assert close_statement(text, "    ") == closed
+
+
+@pytest.mark.parametrize(
+    ("text", "closed"),
+    [
+        ("    try:\n        a\n        b(", "    try:\n        a\n    finally:\n        pass\n"),
+        (
+            "    try:\n        a\n        try:\n            b\n",
+            "    try:\n        a\n        try:\n            b\n        finally:\n            pass\n    finally:\n        pass\n",
+        ),
+        ("    try:\n        a\n    b\n", "    try:\n        a\n    finally:\n        pass\n"),
+        ("    a\n", ""),
+    ],
+)
+def test_a_try_that_stops_before_its_handler_gets_one_that_does_nothing(text: str, closed: str) -> None:
+    assert close_tries(text, "    ") == closed
