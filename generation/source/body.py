@@ -118,7 +118,7 @@ def _open_tries(text: str) -> list[str]:
 
 
 def close_tries(text: str, indent: str) -> str:
-    """A text that stops before the handler of a ``try``, in whole lines, with one that does nothing; "" if none helps."""
+    """A text that stops before the handler of a ``try``, with a handler that does nothing; "" if that is no block."""
     lines = text[: text.rfind("\n") + 1].splitlines(keepends=True)
     for count in range(len(lines), 0, -1):
         kept = "".join(lines[:count])
