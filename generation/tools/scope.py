@@ -70,16 +70,11 @@ class FunctionText:
         return "\n".join(lines)
 
     def attributes_of(self, receiver: str) -> list[str]:
-        """Attributes that this function has assigned on the receiver so far; ``super()`` has what it overrides.
-
-        What the statement at the cursor assigns does not exist yet.
-        """
+        """Attributes that this function has assigned on the receiver so far; ``super()`` has what it overrides."""
         if receiver.startswith("super("):
             return [self.name]
-        start, cursor_line = receiver + ".", self.code.count("\n")
-        current = max((line for line in self.statement_lines if line <= cursor_line), default=0)
-        earlier = (binding.name for binding in self.bindings if binding.line < current)
-        names = (name[len(start) :] for name in earlier if name.startswith(start))
+        start = receiver + "."
+        names = (binding.name[len(start) :] for binding in self.bindings if binding.name.startswith(start))
         return [name for name in dict.fromkeys(names) if "." not in name and not name.startswith(DUMMY)]
 
 

@@ -2,7 +2,8 @@
 
 An editor's request shares all but the last lines with the one before it, and several candidates share their prompt. A
 row of keys and values depends on nothing but the tokens before it, bit by bit, so reuse changes no result. Memory is
-bounded; what was used least recently goes first. Knows no network. Start reading at ``PrefixCache.take``.
+bounded; what was used least recently goes first, and the last sequence stays however long it is: its memory is what the
+next one takes over. Knows no network. Start reading at ``PrefixCache.take``.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class PrefixCache:
 
     Args:
         new_cache: makes an empty cache.
-        capacity_bytes: of all sequences kept.
+        capacity_bytes: of all sequences kept, where they are more than one; 0 keeps none.
     """
 
     def __init__(self, new_cache: Callable[[], Slots], capacity_bytes: int) -> None:
@@ -75,11 +76,11 @@ class PrefixCache:
 
     def give(self, token_ids: Sequence[int], cache: Slots) -> None:
         """Keep a sequence that has ended; ``cache`` holds its rows and belongs to this object from now on."""
-        if not token_ids:
+        if not token_ids or not self._capacity_bytes:
             return
         known = [ended for ended in self._ended if _common(ended.token_ids, token_ids) < len(ended.token_ids)]
         self._ended = [*known, _Ended(tuple(token_ids), cache)]
-        while self._ended and self.size_bytes > self._capacity_bytes:
+        while len(self._ended) > 1 and self.size_bytes > self._capacity_bytes:
             del self._ended[0]
 
 

@@ -89,6 +89,15 @@ def test_memory_is_bounded_and_the_latest_stay() -> None:
     assert reused == {0: 0, 1: 0, 2: 299, 3: 299, 4: 299}
 
 
+def test_the_last_sequence_stays_however_long_it_is() -> None:
+    reusing, other = model(prefix_bytes=1), random_ids(random.Random(4), 100)
+    reusing.start(PROMPT).close()
+    reusing.start(PROMPT).close()
+    assert reusing.start(PROMPT).reused_tokens == len(PROMPT) - 1
+    reusing.start(other).close()
+    assert reusing.start(PROMPT).reused_tokens == 0
+
+
 def test_memory_is_bounded_whatever_is_read_and_written() -> None:
     source = random.Random(3)
     bound = 400_000
