@@ -36,13 +36,13 @@ class Facts:
         kinds: its words for the values found: module, class, instance, function; empty when it found none.
         dynamic: a value defines ``__getattr__`` or ``__getattribute__``.
         unresolved: a base class or a star import of a value could not be followed.
-        builtin: every value is a ``dict``, ``str`` and the like, so that nothing that Jedi does not list is a member.
+        starred: it is what ``*args`` or ``**kwargs`` holds, so that nothing that Jedi does not list is a member.
     """
 
     kinds: tuple[str, ...] = ()
     dynamic: bool = False
     unresolved: bool = False
-    builtin: bool = False
+    starred: bool = False
 
 
 Found = tuple[tuple[str, str], ...]  # name and kind, in Jedi's order

@@ -137,7 +137,7 @@ class JediTool:
         assigned = function.attributes_of(receiver) if function else []
         indexed = self._index.members(receiver, position.path, code, len(query.before)) if self._index else []
         answer, error = self._wait(pending, started_s)
-        others = [] if answer.facts.builtin else indexed
+        others = [] if answer.facts.starred else indexed
         suggestions = filtering.attribute_suggestions(answer.found, assigned, others, receiver, code)
         if not answer.found and error is None:
             suggestions = filtering.with_usual_methods(suggestions)
@@ -242,7 +242,7 @@ def _read(reply: Answer) -> JediAnswer:
     facts: dict[str, Any] = reply.get("facts") or {}
     # Most names are in most lists: one string for all of them.
     found = tuple((intern(str(name)), intern(str(kind))) for name, kind in reply.get("names", ()))
-    flags = {name: bool(facts.get(name)) for name in ("dynamic", "unresolved", "builtin")}
+    flags = {name: bool(facts.get(name)) for name in ("dynamic", "unresolved", "starred")}
     return JediAnswer(found, Facts(tuple(facts.get("kinds", ())), **flags))
 
 

@@ -30,6 +30,7 @@ import parso.cache
 from jedi.api.environment import InterpreterEnvironment, InvalidPythonEnvironment
 from jedi.inference import InferenceState
 from jedi.inference.helpers import infer_call_of_leaf
+from jedi.inference.value.iterable import FakeDict, FakeTuple
 from jedi.inference.value.klass import ClassName
 
 STATE_QUESTIONS = 1000  # memory grows with every question a state has answered
@@ -259,15 +260,8 @@ def receiver_facts(values: list[Any], completions: list[Any]) -> dict[str, Any]:
         "kinds": sorted({str(value.api_type) for value in values}),
         "dynamic": any(_is_dynamic(completion) for completion in completions),
         "unresolved": any(_has_unresolved_base(value) for value in values),
-        "builtin": _is_of_builtin_type(values),
+        "starred": bool(values) and all(isinstance(value, FakeDict | FakeTuple) for value in values),
     }
-
-
-def _is_of_builtin_type(values: list[Any]) -> bool:
-    """Whether a value is a ``dict``, ``str`` and the like, and not of a class that may have more members."""
-    classes = [value.py__class__() if value.is_instance() else value for value in values]
-    builtin = all(cls.is_class() and cls.get_root_context().py__name__() == "builtins" for cls in classes)
-    return builtin and any(cls.py__name__() not in {"NoneType", "object"} for cls in classes)
 
 
 def _is_dynamic(completion: Any) -> bool:

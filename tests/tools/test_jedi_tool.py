@@ -357,9 +357,9 @@ def test_a_method_does_not_see_what_its_class_inherits_as_bare_names(shared: Jed
 
 
 @pytest.mark.parametrize(
-    ("parameter", "sends"), [("session: dict | None", False), ("**session", False), ("session=None", True)]
+    ("parameter", "sends"), [("session: dict | None", True), ("**session", False), ("*session", False)]
 )
-def test_the_index_adds_nothing_to_a_builtin_type(root: Path, parameter: str, sends: bool) -> None:
+def test_the_index_adds_nothing_to_what_a_star_collects(root: Path, parameter: str, sends: bool) -> None:
     tool = JediTool(root, PATIENT, index=MemberIndex.build(root))
     try:
         answer = tool.suggest(query(root, BODY + f"def f({parameter}):\n    session.$0\n"))
