@@ -75,7 +75,12 @@ async def _written(
     path: Any,
 ) -> list[Body]:
     """Run the generation with everything a user may watch."""
-    show = _watcher(server, wanted, token)
+    watch = _watcher(server, wanted, token)
+
+    def show(text: str) -> None:
+        if not work.result.done():  # a bar that has ended hears no more, and nobody gets parts behind the answer
+            watch(text)
+
     server.completions.supersede()
     work = server.decode.submit(
         lambda stop: write_body(session, snapshot, path, wanted, stop, lambda text: server.decode.call(show, text))
