@@ -141,13 +141,10 @@ class IdentifierSearch:
         while True:
             open_nodes = self._open_nodes()
             bound = max((self._bound(node) for node in open_nodes), default=-math.inf)
-            likeliest = max(self._complete_nodes(), key=self._whole, default=ROOT)
-            best = self._whole(likeliest) if likeliest != ROOT else -math.inf
+            best = max((self._whole(node) for node in self._complete_nodes()), default=-math.inf)
             if bound <= max(best, _NEGLIGIBLE):
                 return
-            planned = self._plan(open_nodes, max(best, _NEGLIGIBLE) if self._sampler.greedy else _NEGLIGIBLE)
-            ahead = self._ahead(likeliest) if likeliest != ROOT else ()
-            self._score([*planned, likeliest] if ahead else planned, ahead, likeliest)
+            self._score(self._plan(open_nodes, max(best, _NEGLIGIBLE) if self._sampler.greedy else _NEGLIGIBLE))
 
     def settles(self, suggestion: Suggestion, glue: str, end: int) -> bool:
         """Whether no other name can be as probable: what the model writes by itself is more than half of everything.
@@ -201,15 +198,12 @@ class IdentifierSearch:
 
     # ------------------------------------------------------------------------------------------ scoring
 
-    def _score(self, nodes: Sequence[int], beyond: Sequence[int] = (), above: int = ROOT) -> None:
-        """One forward over ``nodes``, what stands above them, and a guess of what follows ``above``, else the last."""
+    def _score(self, nodes: Sequence[int], beyond: Sequence[int] = ()) -> None:
+        """One forward over ``nodes``, what stands above them, and a guess of what follows the last of them."""
         draft, self._order = self.trie.as_draft(nodes)
         count = len(draft)
-        if beyond:
-            place = count - 1 if above == ROOT else self._order.index(above)
-            parents = (*draft.parents, place, *range(count, count + len(beyond) - 1))
-            draft = Draft((*draft.token_ids, *beyond), parents)
-        scored = self._state.score(draft)
+        parents = (*draft.parents, *range(count - 1, count - 1 + len(beyond)))
+        scored = self._state.score(Draft((*draft.token_ids, *beyond), parents))
         self.forwards += 1
         for row, node in enumerate(self._order):
             self._logits[node] = scored[row]
@@ -230,14 +224,6 @@ class IdentifierSearch:
         tokens = self._tokens(node)
         known = self._state.remembered(tokens)
         return self._guess(tokens) if self._guess and known is not None and known < len(tokens) else ()
-
-    def _ahead(self, node: int) -> Sequence[int]:
-        """What would follow a name if it were chosen: scored with its rivals, which are scored anyway."""
-        tokens = self._tokens(node)
-        if not self._sampler.greedy or self._state.remembered(tokens) is None:
-            return ()
-        following = self._sampler.choose(self._logits[node], self._barred | self._vocabulary.continues_identifier)
-        return (following, *(self._guess([*tokens, following]) if self._guess else ()))
 
     def _bound(self, node: int) -> float:
         """Log-probability of the path to a node whose parent is scored: no name below it can have more."""

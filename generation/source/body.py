@@ -92,17 +92,12 @@ class BlockReader:
         """Whether the block can be left here: it says something, and no ``try`` in it still needs its handler."""
         if not self.has_statement or self.needs_block:
             return False
-        return not (lacks_handler(self.text) and not is_block(self.text[: self.end].rstrip(" \t"), self._indent))
+        return not (_open_tries(self.text) and not is_block(self.text[: self.end].rstrip(" \t"), self._indent))
 
     @property
     def shown(self) -> int:
         """Length of the text that certainly belongs to the block: up to the last character that is not space."""
         return len(self.text[: self.end].rstrip())
-
-
-def lacks_handler(text: str) -> bool:
-    """Whether a line ``try:`` has no ``except`` or ``finally`` yet, and no line that makes one impossible."""
-    return bool(_open_tries(text))
 
 
 def _open_tries(text: str) -> list[str]:

@@ -50,10 +50,9 @@ def finish(text: str, request: GenerationRequest, *, complete: bool) -> str:
 def _finish_body(text: str, request: GenerationRequest, *, complete: bool) -> str:
     kept = text if complete and is_block(text, request.indent) else complete_statements(text, request.indent)
     if not kept.strip():  # something is better than nothing
-        until = text[: repetition_start(text)]
-        kept = (
-            close_tries(until, request.indent) or close_statement(until, request.indent) or (text if complete else "")
-        )
+        start = text[: repetition_start(text)]
+        closed = close_tries(start, request.indent) or close_statement(start, request.indent)
+        kept = closed or (text if complete else "")
     return clean(kept, request.indent, request.after)
 
 
