@@ -23,7 +23,7 @@ from generation.errors import ConfigError
 from generation.evaluation import decode_bench, overhead_bench, step_profile, threads_bench
 from generation.evaluation.repositories import open_repositories
 from generation.models import resolve
-from generation.service import load_model, usual_preset
+from generation.service import adapter_for, load_model, usual_preset
 
 if TYPE_CHECKING:
     from generation.decoding.rivals import Clock
@@ -120,6 +120,8 @@ def _rows(
     config, folder = GeneratorConfig(dtype="int8", threads=threads), resolve("default")
     model = load_model(config)
     engines = decode_bench.own_engines(model, clock)
+    if adapter := adapter_for(config, folder):
+        engines |= decode_bench.guessing_engine(load_model(config), adapter, clock)
     if "transformers" in args.rivals:
         engines |= decode_bench.transformers_engine(folder, threads, clock)
     if "llama.cpp" in args.rivals:

@@ -1,4 +1,4 @@
-"""``memberwise train``: makes an adapter from a corpus.
+"""``memberwise train``: makes an adapter from a corpus, or prompt tokens for an adapter.
 
 Parses, calls ``generation.training.pipeline`` and shows the loss. Start reading at ``run``.
 """
@@ -22,12 +22,13 @@ from rich.text import Text
 from generation import adapters
 from generation.cli.corpus import add_data
 from generation.errors import ConfigError, MissingExtraError
-from generation.training.settings import TrainingSettings
+from generation.training.settings import PROMPT_TOKEN_SETTINGS, TrainingSettings
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 _BARS = " ▁▂▃▄▅▆▇█"
+_MOST_PROMPT_TOKENS = 8
 _OPTIONS = {
     "total_tokens": "length of the run",
     "stop_tokens": "stop before that, to go on another time; 0 stops nowhere",
@@ -51,21 +52,30 @@ def add_parser(subparsers: Subparsers) -> None:
     """Add ``train``."""
     parser = subparsers.add_parser("train", help="train an adapter, or go on with training one")
     parser.set_defaults(run=run)
+    parser.add_argument(
+        "what", nargs="?", choices=["adapter", "prompt-tokens"], default="adapter", help="what is trained (adapter)"
+    )
+    parser.add_argument("--count", type=int, default=2, metavar="N", help="of prompt tokens (2)")
     parser.add_argument("--base", default="default", metavar="M", help="the model (default)")
     add_data(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="A", help="folder of the run and its adapter")
-    parser.add_argument("--stage", choices=["files", "functions"], default="functions", help="what is learned from")
-    parser.add_argument("--plain", action="store_true", help="leave the marks out")
-    parser.add_argument("--init", metavar="ADAPTER", help="adapter to start from, a name or a folder")
+    parser.add_argument(
+        "--stage", choices=["files", "functions"], help="what is learned from (functions; files for prompt tokens)"
+    )
+    parser.add_argument("--plain", action="store_true", help="leave the marks out of an adapter")
+    parser.add_argument(
+        "--init", metavar="ADAPTER", help="adapter to start from, or that prompt tokens are for; a name or a folder"
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint, with its settings")
     parser.add_argument("--name", default="", help="of the adapter; the folder's name by default")
     parser.add_argument("--mark-words", metavar="WORDS", help="words whose mean the mark starts as; 'mean' takes all")
     parser.add_argument("--threads", type=int, help="of the processor; half of the cores by default")
     parser.add_argument("--compile", action="store_true", help="by torch.compile: a minute to start, then quicker")
     for name, meaning in _OPTIONS.items():
-        default = getattr(TrainingSettings(), name)
+        default, other = getattr(TrainingSettings(), name), getattr(PROMPT_TOKEN_SETTINGS, name)
+        shown = f"{default}" if other == default else f"{default}; {other} for prompt tokens"
         option = f"--{name.replace('_', '-')}"
-        parser.add_argument(option, type=type(default), metavar="N", help=f"{meaning} ({default})")
+        parser.add_argument(option, type=type(default), metavar="N", help=f"{meaning} ({shown})")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -74,6 +84,8 @@ def run(args: argparse.Namespace) -> int:
         from generation.training import pipeline
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "train") from error
+    if not 1 <= args.count <= _MOST_PROMPT_TOKENS:
+        raise ConfigError(f"--count must be from 1 to {_MOST_PROMPT_TOKENS}, not {args.count}")
     settings = _settings(args, pipeline.saved_settings(args.out) if args.resume else None)
     words = pipeline.MARK_WORDS
     if args.mark_words:
@@ -82,8 +94,8 @@ def run(args: argparse.Namespace) -> int:
         args.base,
         args.data,
         args.out,
-        pipeline.Stage(args.stage),
-        not args.plain,
+        pipeline.Stage(args.stage or ("functions" if args.what == "adapter" else "files")),
+        not args.plain and args.what == "adapter",
         None if args.init is None else adapters.resolve(args.init),
         args.name,
         words,
@@ -91,7 +103,10 @@ def run(args: argparse.Namespace) -> int:
         args.compile,
     )
     with _curve(settings.total_tokens) as report:
-        progress = pipeline.train(job, settings, resume=args.resume, report=report)
+        if args.what == "prompt-tokens":
+            progress = pipeline.train_prompt_tokens(job, args.count, settings, resume=args.resume, report=report)
+        else:
+            progress = pipeline.train(job, settings, resume=args.resume, report=report)
     print(json.dumps(dataclasses.asdict(progress)))
     return 0
 
@@ -101,7 +116,8 @@ def _settings(args: argparse.Namespace, saved: TrainingSettings | None) -> Train
     given = {name: value for name in _OPTIONS if (value := getattr(args, name)) is not None}
     if wrong := next((name for name, value in given.items() if value < 0), None):
         raise ConfigError(f"--{wrong.replace('_', '-')} must not be negative")
-    return dataclasses.replace(saved or TrainingSettings(), **given)
+    fresh = PROMPT_TOKEN_SETTINGS if args.what == "prompt-tokens" else TrainingSettings()
+    return dataclasses.replace(saved or fresh, **given)
 
 
 @contextmanager

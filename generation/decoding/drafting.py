@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from generation.decoding.llama.native import NoKernels, find_kernels
+from generation.decoding.llama.parallel_prompt import BothDrafters, ParallelPrompt
 from generation.decoding.step_costs import MOST_ROWS, StepCosts
 from generation.decoding.suffix_index import SuffixIndex
 from generation.interfaces import Drafter, LanguageModel
@@ -119,13 +120,15 @@ class LookupDrafter:
                 return
 
 
-def drafter_for(
-    model: LanguageModel, texts: Sequence[SuffixIndex] = (), odds: Odds | None = None
-) -> LookupDrafter | None:
+def drafter_for(model: LanguageModel, texts: Sequence[SuffixIndex] = (), odds: Odds | None = None) -> Drafter | None:
     """A drafter for one sequence; None without kernels, or for a model that does not know what its forwards cost."""
     costs: StepCosts | None = getattr(model, "step_costs", None)
     own = index_of(())
-    return LookupDrafter(own, costs, texts, odds) if costs is not None and own is not None else None
+    if costs is None or own is None:
+        return None
+    lookup = LookupDrafter(own, costs, texts, odds)
+    parallel_prompt: ParallelPrompt | None = getattr(model, "parallel_prompt", None)
+    return lookup if parallel_prompt is None else BothDrafters(lookup, parallel_prompt)
 
 
 def index_of(token_ids: Sequence[int]) -> SuffixIndex | None:

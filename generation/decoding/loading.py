@@ -22,6 +22,7 @@ from generation.errors import ConfigError, MissingExtraError, ModelLoadError
 from generation.interfaces import LanguageModel, ReportShare, silent
 
 if TYPE_CHECKING:
+    from generation.decoding.llama.model import LlamaModel
     from generation.decoding.llama.native import Kernels
     from generation.decoding.llama.packing import PackedWeights
     from generation.decoding.llama.shape import LlamaShape
@@ -118,10 +119,10 @@ def load_model(
     weights = load_packed(path, engine.shape, engine.dtype, added.folder if added else None, report)
     report(_WEIGHTS_LOADED)
     tokenizer = load_tokenizer(path, weights.shape.vocabulary, added.mark_id if added else None)
-    return LlamaModel(
-        Network(weights, engine.kernels, count), tokenizer, _name(path, added), costs_key=costs_key,
-        long=long,
-    )  # fmt: skip
+    network = Network(weights, engine.kernels, count)
+    return _with_prompt_tokens(
+        LlamaModel(network, tokenizer, _name(path, added), costs_key=costs_key, long=long), added
+    )
 
 
 def select_from(shape: LlamaShape, selection: Selection, context_tokens: int | None = None) -> int | None:
@@ -267,9 +268,17 @@ def _gpu_model(
     torch_network = TorchNetwork(weights, pool, record=device.type == "cuda")
     require_agreement(torch_network)
     tokenizer = load_tokenizer(path, weights.shape.vocabulary, added.mark_id if added else None)
-    return LlamaModel(
-        torch_network, tokenizer, _name(path, added), pool.size_bytes // 2, costs_key, long,
-    )  # fmt: skip
+    model = LlamaModel(torch_network, tokenizer, _name(path, added), pool.size_bytes // 2, costs_key, long)
+    return _with_prompt_tokens(model, added)
+
+
+def _with_prompt_tokens(model: LlamaModel, added: _Added | None) -> LlamaModel:
+    """The same model, which drafts with the prompt tokens of its adapter where there are any and they pay."""
+    from generation.decoding.prompt_token_file import read_prompt_tokens
+
+    if added is not None and (trained := read_prompt_tokens(added.folder)) is not None:
+        model.use_prompt_tokens(trained)
+    return model
 
 
 def _read_config(path: Path) -> dict[str, Any]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from generation.interfaces import LanguageModel
 
 OURS, PLAIN, TRANSFORMERS, LLAMA_CPP = "int8 with drafts", "int8", "transformers float32", "llama.cpp"
+GUESSING = "int8, drafts, prompt tokens"
 _REQUANTISED = ("Q4_0", "Q4_1", "Q8_0")
 _FILE_BYTES = 200_000  # larger files are tables
 _EDITED_TOKENS = 40
@@ -54,6 +55,23 @@ def own_engines(model: LanguageModel, clock: Clock) -> dict[str, Engine]:
     from generation.decoding.rivals import OwnEngine
 
     return {OURS: own_engine(model, clock), PLAIN: OwnEngine(model, drafts=False, clock=clock)}
+
+
+def guessing_engine(model: Any, adapter: Path, clock: Clock) -> dict[str, Engine]:
+    """Ours, with drafts and the prompt tokens of the model's adapter, whether they pay or not; none where it has none.
+
+    Args:
+        model: of our own kernels; it is changed, so nothing else may be measured with it.
+        adapter: its folder.
+        clock: in seconds.
+    """
+    from generation.decoding.prompt_token_file import read_prompt_tokens
+
+    trained = read_prompt_tokens(adapter)
+    if trained is None:
+        return {}
+    model.use_prompt_tokens(trained, forced=True)
+    return {GUESSING: own_engine(model, clock)}
 
 
 def transformers_engine(folder: Path, threads: int, clock: Clock) -> dict[str, Engine]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -20,7 +20,6 @@ from generation.errors import ConfigError
 from generation.interfaces import silent
 from generation.training import checkpoints
 from generation.training.examples import ExampleSource, TrainingExample
-from generation.training.network import AdaptedNetwork
 from generation.training.settings import TrainingSettings
 from generation.training.storage import saying_why
 from generation.training.team import Team
@@ -49,6 +48,26 @@ class Progress:
     since_best: int = 0
 
 
+class Learner(Protocol):
+    """What is trained: ``network.AdaptedNetwork``, ``prompt_tokens.PromptTokenNetwork``."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """What is trained, in a fixed order."""
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The same by name, on the CPU."""
+
+    def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Take over what ``tensors`` gave."""
+
+    def loss(self, examples: Sequence[TrainingExample], mark_weight: float = 1.0) -> tuple[torch.Tensor, int]:
+        """The summed loss of some examples, in nats, and how many positions counted."""
+
+
 Report = Callable[[dict[str, Any]], None]
 Keep = Callable[[Progress], None]
 
@@ -69,7 +88,7 @@ class Run:
     def __init__(
         self,
         folder: Path,
-        network: AdaptedNetwork,
+        network: Learner,
         source: ExampleSource,
         settings: TrainingSettings,
         report: Report = silent,
@@ -214,7 +233,7 @@ class Run:
                 log.write(json.dumps(line) + "\n")
 
 
-def mean_loss(network: AdaptedNetwork, examples: Sequence[TrainingExample], microbatch_tokens: int) -> float:
+def mean_loss(network: Learner, examples: Sequence[TrainingExample], microbatch_tokens: int) -> float:
     """Nats a token over the counted positions of some examples."""
     total, counted = 0.0, 0
     with torch.no_grad():

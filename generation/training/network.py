@@ -168,11 +168,14 @@ def load_network(folder: Path, dtype: str, rank: int, alpha: int, mark_id: int |
         ModelLoadError: the base cannot be loaded, or its head is of a kind that training does not know.
     """
     _require_peft()
-    base = load_base(folder, dtype)
-    if torch.cuda.is_available():
-        base = base.to(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
+    base = load_base(folder, dtype).to(training_device())
     with _quiet():
         return AdaptedNetwork(base, rank, alpha, mark_id, seed)
+
+
+def training_device() -> torch.device:
+    """The GPU of this process, if there is one."""
+    return torch.device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu")
 
 
 def training_dtype() -> str:

@@ -1,5 +1,7 @@
 """One training run from names to an adapter folder: wires base, corpus, network and loop.
 
+Prompt tokens are trained by a run of the same kind, whose folder is a copy of the adapter they guess for.
+
 The folder of a run is an adapter folder at any time after the first checkpoint; beside its two files it holds the log,
 the curves and the last checkpoints. Start reading at ``train``.
 """
@@ -7,6 +9,7 @@ the curves and the last checkpoints. Start reading at ``train``.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -17,8 +20,10 @@ from typing import Any
 import torch
 
 from generation import models
-from generation.adapters import MANIFEST_NAME, AdapterManifest, read_adapter
+from generation.adapters import MANIFEST_NAME, TENSORS_NAME, AdapterManifest, read_adapter
 from generation.decoding.loading import default_threads
+from generation.decoding.loading import load_network as load_base
+from generation.decoding.prompt_token_file import EMBEDDINGS, PromptTokens, write_prompt_tokens
 from generation.decoding.tokenizer import FastTokenizer, load_tokenizer, next_mark_id
 from generation.errors import ConfigError
 from generation.training import adapter_folder, checkpoints
@@ -27,11 +32,13 @@ from generation.training.corpus import digest_of
 from generation.training.curves import draw_curves
 from generation.training.examples import ExampleSource, WindowSource
 from generation.training.finetune import LOG_NAME, Progress, Report, Run
-from generation.training.network import AdaptedNetwork, load_network, training_dtype
+from generation.training.network import AdaptedNetwork, load_network, training_device, training_dtype
+from generation.training.prompt_tokens import PromptTokenNetwork
 from generation.training.settings import TrainingSettings
-from generation.training.storage import writing
+from generation.training.storage import saying_why, writing
 from generation.training.team import join_team
 
+_MEASURED_EXAMPLES = 12  # of the held-back repositories, by which prompt tokens are said to be right
 SETTINGS_NAME = "settings.json"
 MARK_WORDS = ("complete", "completion", "suggest", "lookup", "member", "attribute", "name")
 
@@ -107,6 +114,32 @@ def train(job: Job, settings: TrainingSettings, *, resume: bool, report: Report)
     if team.leads:
         draw_curves(job.out / LOG_NAME, job.out / "curves.png", job.name or job.out.name)
     return progress
+
+
+def train_prompt_tokens(job: Job, count: int, settings: TrainingSettings, *, resume: bool, report: Report) -> Progress:
+    """Train prompt tokens for the adapter ``job.init`` and leave a copy of it that holds them in ``job.out``.
+
+    Raises:
+        ConfigError: as ``train``; or there is no adapter to train them for.
+        ModelLoadError: the base or the adapter cannot be loaded.
+    """
+    _require_state(job.out, resume)
+    adapter = job.init or (job.out if (job.out / MANIFEST_NAME).is_file() else None)
+    if adapter is None:
+        raise ConfigError("prompt tokens guess for one adapter's weights; name it with --init")
+    torch.set_num_threads(job.threads or default_threads())
+    team = join_team()
+    model = models.resolve(job.base)
+    base = load_base(model, training_dtype(), adapter).to(training_device())
+    network = PromptTokenNetwork(base, count, settings.seed)
+    source = _source(job, settings, load_tokenizer(model), None)
+    keep = partial(_keep_prompt_tokens, job.out, adapter, network, source)
+    run = Run(job.out, network, source, settings, report, keep, team)
+    if resume:
+        run.resume()
+    if team.leads:
+        _write_settings(job, settings, team.size)
+    return run.train()
 
 
 def saved_settings(out: Path) -> TrainingSettings | None:
@@ -190,6 +223,17 @@ def _keep(job: Job, network: AdaptedNetwork, manifest: AdapterManifest, progress
         measured={f"{job.stage.value}_validation_loss": round(progress.best, 4)},
     )
     adapter_folder.write_adapter(job.out, network.tensors(), now)
+
+
+def _keep_prompt_tokens(
+    out: Path, adapter: Path, network: PromptTokenNetwork, source: ExampleSource, _: Progress
+) -> None:
+    with saying_why(out):
+        if adapter != out:
+            for name in (TENSORS_NAME, MANIFEST_NAME):
+                shutil.copyfile(adapter / name, out / name)
+        accuracy = network.accuracy(source.validation(_MEASURED_EXAMPLES))
+        write_prompt_tokens(out, PromptTokens(network.tensors()[EMBEDDINGS], accuracy))
 
 
 def _write_settings(job: Job, settings: TrainingSettings, processes: int) -> None:

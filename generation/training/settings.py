@@ -57,3 +57,9 @@ class TrainingSettings:
         done = min(1.0, tokens / self.total_tokens)
         cosine = self.final_rate + (1 - self.final_rate) * (1 + math.cos(math.pi * done)) / 2
         return self.learning_rate * warm * cosine
+
+
+PROMPT_TOKEN_SETTINGS = TrainingSettings(
+    total_tokens=500_000, length_tokens=224, learning_rate=0.01, final_rate=0.02, warmup_steps=10
+)
+"""Of prompt tokens, which are a few embeddings: fewer tokens, larger steps."""

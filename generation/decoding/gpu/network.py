@@ -69,6 +69,7 @@ class TorchNetwork:
         run = partial(compute.forward, weights, operations or operations_for(self.device), pool, rotary)
         self._forwards = Forwards(run, self._most_slots // PAGE_SLOTS, self.device, record=record)
         self._lock = threading.Lock()
+        self._prompt_tokens = 0
 
     def forward(
         self,
@@ -114,8 +115,21 @@ class TorchNetwork:
         Raises:
             ValueError: a token is none of the vocabulary.
         """
-        if not all(0 <= token_id < self.shape.vocabulary for token_id in draft.token_ids):
+        known = self.shape.vocabulary + self._prompt_tokens
+        if not all(0 <= token_id < known for token_id in draft.token_ids):
             raise ValueError(f"not tokens of a vocabulary of {self.shape.vocabulary}: {draft.token_ids}")
+
+    def set_prompt_tokens(self, embeddings: torch.Tensor) -> None:
+        """Give ids behind the vocabulary to embeddings (count, hidden) of prompt tokens; graphs keep their addresses.
+
+        Raises:
+            ModelLoadError: they are more than there is room for.
+        """
+        self._prompt_tokens = len(embeddings)
+        room = self.weights.embedding[self.shape.vocabulary :]
+        if self._prompt_tokens > len(room):
+            raise ModelLoadError(f"{self._prompt_tokens} prompt tokens are more than the {len(room)} there is room for")
+        room[: self._prompt_tokens] = embeddings.to(room)
 
     def new_cache(self) -> SequenceSlots:
         """An empty cache for one sequence."""

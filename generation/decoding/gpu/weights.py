@@ -10,6 +10,8 @@ import torch
 
 from generation.decoding.llama.shape import LlamaShape
 
+_PROMPT_TOKENS = 8  # at most (decoding.llama.parallel_prompt)
+
 Take = Callable[[str], torch.Tensor | None]
 
 
@@ -41,10 +43,10 @@ class Weights:
 
     Attributes:
         shape: its sizes.
-        embedding: (V, hidden).
+        embedding: (V + 8, hidden); the last rows are for prompt tokens.
         layers: from the first on.
         final_norm: (hidden,).
-        head: (V, hidden); may be the embedding.
+        head: (V, hidden); may be the start of the embedding.
         frequencies: (D / 2,), float32, of the rotation.
         rotary_factor: of all its sines and cosines.
     """
@@ -72,14 +74,15 @@ def read_weights(network: Any, shape: LlamaShape, dtype: torch.dtype, device: to
         return state[name].detach().to(device, dtype) if name in state else None
 
     rotary = network.model.rotary_emb
-    embedding = _there(take, "model.embed_tokens.weight")
+    embedding = torch.nn.functional.pad(_there(take, "model.embed_tokens.weight"), (0, 0, 0, _PROMPT_TOKENS))
+    vocabulary = len(embedding) - _PROMPT_TOKENS
     tied = network.lm_head.weight.data_ptr() == network.model.embed_tokens.weight.data_ptr()
     return Weights(
-        shape=replace(shape, vocabulary=len(embedding)),
+        shape=replace(shape, vocabulary=vocabulary),
         embedding=embedding,
         layers=[_layer(take, f"model.layers.{number}.") for number in range(shape.layers)],
         final_norm=_there(take, "model.norm.weight"),
-        head=embedding if tied else _there(take, "lm_head.weight"),
+        head=embedding[:vocabulary] if tied else _there(take, "lm_head.weight"),
         frequencies=rotary.inv_freq.detach().to(device, torch.float32),
         rotary_factor=float(rotary.attention_scaling),
     )

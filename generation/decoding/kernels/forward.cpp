@@ -48,6 +48,7 @@ struct Network {
     std::vector<Layer> layers;
     Matrix embedding, head;
     const float* final_norm;
+    const float* prompt_tokens = nullptr;  // (any, hidden), of the ids behind the vocabulary
     Threads threads;
 
     std::vector<float> hidden, normed, qkv, mixed, gate_up, row_scales;
@@ -197,6 +198,10 @@ struct Pass {
         const int token = part.tree.tokens[part.tree.first + row - part.start], lane = token % LANES;
         const Matrix& matrix = net.embedding;
         float* out = &net.hidden[(size_t)row * shape.hidden];
+        if (token >= shape.vocabulary) {
+            std::copy_n(net.prompt_tokens + (size_t)(token - shape.vocabulary) * shape.hidden, shape.hidden, out);
+            return;
+        }
         const size_t block = (size_t)(token / LANES) * LANES * matrix.columns;
         for (int k = 0; k < shape.hidden; k++) {
             if (int8) out[k] = (((const uint8_t*)matrix.data)[block + (k / 4 * LANES + lane) * 4 + k % 4] - 128) * matrix.scale[token];
@@ -376,6 +381,8 @@ const char* memberwise_instructions() {
 Network* memberwise_create(const Shape* shape, const Layer* layers, const Matrix* embedding, const Matrix* head, const float* final_norm, int threads) {
     return new Network(*shape, layers, *embedding, *head, final_norm, threads);
 }
+
+void memberwise_prompt_tokens(Network* network, const float* embeddings) { network->prompt_tokens = embeddings; }
 
 void memberwise_destroy(Network* network) { delete network; }
 

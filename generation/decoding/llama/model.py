@@ -20,9 +20,11 @@ import torch
 from generation.decoding.llama import native
 from generation.decoding.llama.cache import KVCache
 from generation.decoding.llama.packing import Array, PackedWeights
+from generation.decoding.llama.parallel_prompt import ParallelPrompt
 from generation.decoding.llama.prefix_cache import PrefixCache, Slots
 from generation.decoding.llama.scored_tree import ScoredTree
 from generation.decoding.llama.shape import LlamaShape
+from generation.decoding.prompt_token_file import PromptTokens
 from generation.decoding.selection.long_rows import LastPrompt, LongRows, NativeMoves
 from generation.decoding.selection.reference import LongContexts, SelectionSettings
 from generation.decoding.sequence import ANY_TOKENS, Scorer, SequenceState, Stop, check_prompt
@@ -66,6 +68,16 @@ class LlamaModel:
         self._last_prompt = LastPrompt()
         self._prefixes = PrefixCache(network.new_cache, prefix_bytes)
         self.step_costs = known_costs(costs_key, network.blank_forward(), _COST_CONTEXTS) if costs_key else None
+        self.parallel_prompt: ParallelPrompt | None = None
+
+    def use_prompt_tokens(self, trained: PromptTokens, *, forced: bool = False) -> None:
+        """Draft with trained prompt tokens, where rows of a forward are cheap enough for that to pay, or ``forced``."""
+        if self.step_costs is None:
+            return
+        found = ParallelPrompt(trained, self.network.shape.vocabulary, self.step_costs, forced=forced)
+        if found.depth:
+            self.network.set_prompt_tokens(trained.embeddings)
+            self.parallel_prompt = found
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -105,7 +117,7 @@ class LlamaModel:
 
     def _scorer(self, prompt_tokens: int) -> Scorer:
         if self._long.select_from is None or prompt_tokens <= self._long.select_from:
-            return LlamaScorer(self.network, self._prefixes)
+            return LlamaScorer(self.network, self._prefixes, self.parallel_prompt)
         from generation.decoding.selection.scorer import SelectingScorer
 
         return SelectingScorer(self.network, self._long.settings, self._last_prompt)
@@ -159,6 +171,9 @@ class TreeNetwork(Forwards, Protocol):
     def check(self, draft: Draft) -> None:
         """See ``Network.check``."""
 
+    def set_prompt_tokens(self, embeddings: torch.Tensor) -> None:
+        """See ``Network.set_prompt_tokens``."""
+
     def new_cache(self) -> Slots:
         """An empty cache for one sequence."""
 
@@ -169,8 +184,9 @@ class TreeNetwork(Forwards, Protocol):
 class LlamaScorer:
     """One sequence inside a network; implements ``Scorer``."""
 
-    def __init__(self, network: Forwards, prefixes: PrefixCache) -> None:
+    def __init__(self, network: Forwards, prefixes: PrefixCache, parallel_prompt: ParallelPrompt | None = None) -> None:
         self._network = network
+        self._parallel_prompt = parallel_prompt
         self._prefixes = prefixes
         self._cache = prefixes.new_cache()
         self._token_ids: list[int] = []
@@ -200,12 +216,16 @@ class LlamaScorer:
         self._nodes = self._tree.add(draft)
         known = len(self._tree.logits)
         if known < len(self._tree):
+            if self._parallel_prompt is not None:
+                self._parallel_prompt.stand_behind(self._tree, known)
             try:
                 rows = self._network.forward(self._cache, self._tree.as_draft(), len(self._tree) - known, first=known)
             except Exception:
                 self._tree.drop_uncomputed()
                 raise
             self._tree.logits += rows
+            if self._parallel_prompt is not None:
+                self._parallel_prompt.note(self._token_ids, self._tree, known)
         found = [self._tree.logits[node] for node in self._nodes]
         return found[0][None] if len(found) == 1 else torch.stack(found)
 
@@ -277,6 +297,7 @@ class Network:
         self.library = kernels.library
         self._handle = self._create(threads)
         weakref.finalize(self, kernels.library.memberwise_destroy, self._handle)
+        self._prompt_tokens: Array = np.empty((0, self.shape.hidden), np.float32)
         self._rotary: tuple[Array, Array] = (np.empty(0, np.float32), np.empty(0, np.float32))
 
     def forward(
@@ -332,8 +353,14 @@ class Network:
         Raises:
             ValueError: a token is none of the vocabulary.
         """
-        if not all(0 <= token_id < self.weights.shape.vocabulary for token_id in draft.token_ids):
+        known = self.weights.shape.vocabulary + len(self._prompt_tokens)
+        if not all(0 <= token_id < known for token_id in draft.token_ids):
             raise ValueError(f"not tokens of a vocabulary of {self.weights.shape.vocabulary}: {draft.token_ids}")
+
+    def set_prompt_tokens(self, embeddings: torch.Tensor) -> None:
+        """Give ids behind the vocabulary to embeddings (count, hidden) of prompt tokens."""
+        self._prompt_tokens = np.ascontiguousarray(embeddings.numpy(), np.float32)
+        self.library.memberwise_prompt_tokens(self._handle, self._prompt_tokens.ctypes.data)
 
     def new_cache(self) -> KVCache:
         """An empty cache for one sequence."""

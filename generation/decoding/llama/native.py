@@ -159,6 +159,8 @@ def _loaded(path: Path) -> Kernels:
     library.memberwise_create.argtypes = [
         POINTER(Shape), POINTER(Layer), POINTER(Matrix), POINTER(Matrix), c_void_p, c_int,
     ]  # fmt: skip
+    library.memberwise_prompt_tokens.argtypes = [c_void_p, c_void_p]
+    library.memberwise_prompt_tokens.restype = None
     library.memberwise_destroy.argtypes = [c_void_p]
     library.memberwise_destroy.restype = None
     library.memberwise_forward.argtypes = [

@@ -30,13 +30,24 @@ class ScoredTree:
         """Where each node of a draft is here; the nodes that were missing are appended, without logits."""
         nodes: list[int] = []
         for token_id, parent in zip(draft.token_ids, draft.parents, strict=True):
-            above = nodes[parent] if parent >= 0 else -1
-            node = self._children.setdefault((above, token_id), len(self))
-            if node == len(self):
-                self.token_ids.append(token_id)
-                self.parents.append(above)
-            nodes.append(node)
+            nodes.append(self.child(nodes[parent] if parent >= 0 else -1, token_id))
         return nodes
+
+    def child(self, parent: int, token_id: int) -> int:
+        """Where a token behind a node is; it is appended, without logits, where it was missing."""
+        node = self._children.setdefault((parent, token_id), len(self))
+        if node == len(self):
+            self.token_ids.append(token_id)
+            self.parents.append(parent)
+        return node
+
+    def path(self, node: int) -> list[int]:
+        """From a root down to a node; none for the last committed token."""
+        found: list[int] = []
+        while node >= 0:
+            found.append(node)
+            node = self.parents[node]
+        return found[::-1]
 
     def known(self, token_ids: Sequence[int]) -> int:
         """How many tokens of a path from the root are here."""
