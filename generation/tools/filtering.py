@@ -12,6 +12,7 @@ import keyword
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from generation.tools.repair import DUMMY
 from generation.types import Suggestion, SuggestionSource
@@ -106,7 +107,8 @@ def names_top_module(statement: str) -> bool:
     return _TOP_MODULE.search(statement) is not None
 
 
-def name_suggestions(visible: Iterable[str], found: Found, at_statement_start: bool) -> tuple[Suggestion, ...]:
+@lru_cache(maxsize=16)  # while a function is written they mostly stay
+def name_suggestions(visible: tuple[str, ...], found: Found, at_statement_start: bool) -> tuple[Suggestion, ...]:
     """Names an expression can start with: bound in this function, then in the file, then builtins and keywords."""
     scope = [Suggestion(name, "statement", SuggestionSource.SCOPE) for name in visible]
     jedi = [Suggestion(name, kind) for name, kind in found if not keyword.iskeyword(name) and not _is_special(name)]
@@ -117,8 +119,10 @@ def name_suggestions(visible: Iterable[str], found: Found, at_statement_start: b
 
 def importable_names(importable: Mapping[str, Suggestion], suggestions: Iterable[Suggestion]) -> dict[str, Suggestion]:
     """The importable names that are not in scope already."""
-    taken = {suggestion.name for suggestion in suggestions}
-    return {name: suggestion for name, suggestion in importable.items() if name not in taken}
+    found = dict(importable)  # of thousands a few are taken out
+    for suggestion in suggestions:
+        found.pop(suggestion.name, None)
+    return found
 
 
 def unique(suggestions: Iterable[Suggestion]) -> tuple[Suggestion, ...]:

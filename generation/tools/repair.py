@@ -132,7 +132,8 @@ def repair(before: str, after: str) -> RepairedBuffer:
     return RepairedBuffer(head + completed.text + tail + after, len(head) + completed.cursor, end)
 
 
-def statements(text: str) -> list[Statement]:
+@lru_cache(maxsize=4)  # every part of a question asks about its text
+def statements(text: str) -> tuple[Statement, ...]:
     """The block headers around the end of ``text``, then every statement from the last one on, last the unfinished one.
 
     When a new statement would start at the end, the last element is empty and starts there.
@@ -143,9 +144,9 @@ def statements(text: str) -> list[Statement]:
         if header and header[2] and header.end() < len(text):
             around = _around(text[:line_start], header[1])
             if around is not None:
-                return [*around, *_scan(text, line_start)]
+                return (*around, *_scan(text, line_start))
         if line_start == 0:
-            return list(_scan(text, 0))
+            return tuple(_scan(text, 0))
         line_start = text.rfind("\n", 0, line_start - 1) + 1
 
 

@@ -11,6 +11,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from generation.source import parsing
 from generation.tools.repair import DUMMY, RepairedBuffer, open_blocks, statements
@@ -18,6 +19,10 @@ from generation.tools.repair import DUMMY, RepairedBuffer, open_blocks, statemen
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda | ast.ListComp | ast.SetComp
 _SCOPES = (*_Scope.__args__, ast.DictComp, ast.GeneratorExp)
+_BINDING = (
+    *(ast.Name, ast.Attribute, ast.Subscript, ast.arg, ast.alias, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef),
+    *(ast.ExceptHandler, ast.MatchAs, ast.MatchStar, ast.MatchMapping),
+)
 _IDENTIFIER = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
 
@@ -29,35 +34,58 @@ class Binding:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FunctionText:
-    """The outermost function around the cursor, as far as it is written.
+    """The outermost function around the cursor, as far as it is written; what no question needs is not looked for.
 
     Attributes:
-        name: as it is defined.
+        node: its tree; lines are one lower than in ``code``, and 1-based.
         start: where its ``def`` line starts in the buffer.
         indent: of its ``def`` line; not empty for a method.
         code: its text up to the cursor.
-        parameters: of this function, in order.
-        bindings: everything it binds, in order of lines.
-        visible: names bound in it that can be used at the cursor.
         nested: the cursor is in a function inside it, which may use what is bound only later.
-        statement_lines: lines on which statements start.
+        in_class: it is a method, which does not see itself by its bare name.
     """
 
-    name: str
+    node: _Function
     start: int
     indent: str
     code: str
-    parameters: tuple[str, ...]
-    bindings: tuple[Binding, ...]
-    visible: tuple[str, ...]
     nested: bool
-    statement_lines: tuple[int, ...]
+    in_class: bool
+
+    @property
+    def name(self) -> str:
+        """As it is defined."""
+        return self.node.name
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Of this function, in order."""
+        return tuple(argument.arg for argument in _arguments(self.node.args))
+
+    @cached_property
+    def bindings(self) -> tuple[Binding, ...]:
+        """Everything it binds, in order of lines."""
+        return tuple(sorted(_all_bindings(self.node), key=lambda binding: binding.line))
+
+    @cached_property
+    def visible(self) -> tuple[str, ...]:
+        """Names bound in it that can be used at the cursor."""
+        line, last = self.code.count("\n"), self.code[self.code.rfind("\n") + 1 :]
+        own = [] if self.in_class else [self.name]
+        return tuple(dict.fromkeys([*own, *_visible(self.node, (line + 2, len(last.encode())))]))
+
+    @cached_property
+    def statement_lines(self) -> tuple[int, ...]:
+        """Lines on which statements start."""
+        return tuple(sorted({n.lineno - 2 for n in ast.walk(self.node) if isinstance(n, ast.stmt)}))
 
     def relevant_text(self, expression: str) -> str:
         """The text that the value of ``expression`` can depend on, apart from what surrounds the function."""
         paths = set(_prefixes(expression))
+        if not paths:
+            return ""
         last = max((binding.line for binding in self.bindings if binding.name in paths), default=-1)
         if last < 0:
             return ""
@@ -89,20 +117,13 @@ def function_at(buffer: RepairedBuffer) -> FunctionText | None:
     tree = _parse(buffer.text[start : buffer.end])
     if tree is None:
         return None
-    line = head.count("\n", start)
-    column = len(head[head.rfind("\n") + 1 :].encode())
-    function = next(node for node in ast.walk(tree) if isinstance(node, _Function))
-    own = [] if any(block.keyword == "class" for block in blocks) else [function.name]
     return FunctionText(
-        name=function.name,
+        node=next(node for node in ast.walk(tree) if isinstance(node, _Function)),
         start=start,
         indent=next(block.indent for block in blocks if block.keyword == "def"),
         code=head[start:],
-        parameters=tuple(argument.arg for argument in _arguments(function.args)),
-        bindings=tuple(sorted(_all_bindings(tree), key=lambda binding: binding.line)),
-        visible=tuple(dict.fromkeys([*own, *_visible(function, (line + 2, column))])),
         nested=sum(block.keyword == "def" for block in blocks) > 1,
-        statement_lines=tuple(sorted({n.lineno - 2 for n in ast.walk(function) if isinstance(n, ast.stmt)})),
+        in_class=any(block.keyword == "class" for block in blocks),
     )
 
 
@@ -137,6 +158,8 @@ def _narrowed(call: ast.Call) -> Iterator[Binding]:
 
 def bound_names(node: ast.AST) -> list[str]:
     """Names (dotted for attributes) that this node by itself binds."""
+    if not isinstance(node, _BINDING):
+        return []  # most of a tree, which the patterns would take longer to tell
     match node:
         case ast.Attribute(ctx=ast.Store() | ast.Del()):
             return [_path(node)]

@@ -50,11 +50,11 @@ def test_index_is_cut() -> None:
 
 
 def test_names_hold_scope_file_builtins_and_keywords() -> None:
-    offered = {s.name: s for s in name_suggestions(["päth"], (("Session", "class"), ("if", "keyword")), False)}
+    offered = {s.name: s for s in name_suggestions(("päth",), (("Session", "class"), ("if", "keyword")), False)}
     assert offered["päth"].source is SuggestionSource.SCOPE
     assert {"Session", "len", "None", "not", "lambda", "await"} <= offered.keys()
     assert "if" not in offered
-    assert "if" in {s.name for s in name_suggestions([], (), True)}
+    assert "if" in {s.name for s in name_suggestions((), (), True)}
 
 
 @pytest.mark.parametrize(
