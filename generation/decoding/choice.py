@@ -18,6 +18,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from generation.decoding.sampling import Sampler
@@ -67,6 +68,7 @@ class IdentifierSearch:
         self._vocabulary = vocabulary
         self._sampler = sampler
         self._barred = barred
+        self._barred_ids = np.flatnonzero(barred.numpy())
         self._tree_tokens = tree_tokens
         self._boundary = boundary
         self._guess = guess
@@ -76,6 +78,7 @@ class IdentifierSearch:
         self._sums: dict[int, _Sums] = {}
         self._reached: dict[int, float] = {ROOT: 0.0}  # log-probability of the path down to a node
         self._followed: dict[int, int] = {}  # the token chosen freely after a node
+        self._unlikely_mass = 0.0  # of suggestions that are not in the trie
         self._order: list[int] = []  # nodes of the draft scored last
 
     # ------------------------------------------------------------------------------------------ the free path
@@ -131,20 +134,34 @@ class IdentifierSearch:
 
     # ------------------------------------------------------------------------------------------ the suggestions
 
-    def rank(self, suggestions: Sequence[Suggestion], glue: str) -> None:
+    def rank(self, suggestions: Sequence[Suggestion], glue: str, least_mass: float = 0.0) -> None:
         """Score the suggestions until the best is known; ``best`` and ``mass`` then tell.
 
         Suggestions that end with ``=`` hold their own end; names and such are not ranked together.
+
+        Args:
+            suggestions: the names.
+            glue: what stands before each.
+            least_mass: with less than this together they need not be compared.
         """
         self._boundary = self._boundary and all(suggestion.name.isidentifier() for suggestion in suggestions)
-        self.trie.add(suggestions, glue, self._vocabulary.encode)
-        while True:
+        self.trie.add(self._likely(suggestions, glue), glue, self._vocabulary.encode)
+        while self.mass >= least_mass:
             open_nodes = self._open_nodes()
             bound = max((self._bound(node) for node in open_nodes), default=-math.inf)
             best = max((self._whole(node) for node in self._complete_nodes()), default=-math.inf)
             if bound <= max(best, _NEGLIGIBLE):
                 return
             self._score(self._plan(open_nodes, max(best, _NEGLIGIBLE) if self._sampler.greedy else _NEGLIGIBLE))
+
+    def _likely(self, suggestions: Sequence[Suggestion], glue: str) -> list[Suggestion]:
+        """Those whose first token is not negligible: of long lists a few. What the others have counts for ``mass``."""
+        first = [self._vocabulary.encode(glue + suggestion.name)[0] for suggestion in suggestions]
+        ids = list(set(first).difference(self.trie.children(ROOT)))
+        steps = self._logits[ROOT].numpy()[ids] - self._sums_of(ROOT).total
+        unlikely = {token_id for token_id, step in zip(ids, steps.tolist(), strict=True) if step <= _NEGLIGIBLE}
+        self._unlikely_mass = float(np.exp(steps[steps <= _NEGLIGIBLE]).sum())
+        return [one for one, token_id in zip(suggestions, first, strict=True) if token_id not in unlikely]
 
     def settles(self, suggestion: Suggestion, glue: str, end: int) -> bool:
         """Whether no other name can be as probable: what the model writes by itself is more than half of everything.
@@ -176,7 +193,7 @@ class IdentifierSearch:
     def mass(self) -> float:
         """Probability of all suggestions together: the complete ones, and of the open ones what they have at most."""
         complete = sum(math.exp(self._whole(node)) for node in self._complete_nodes())
-        return complete + sum(math.exp(self._bound(node)) for node in self._open_nodes())
+        return complete + sum(math.exp(self._bound(node)) for node in self._open_nodes()) + self._unlikely_mass
 
     def sample(self) -> int:
         """A node of a known suggestion, drawn by probability and temperature (the best one when greedy)."""
@@ -211,12 +228,13 @@ class IdentifierSearch:
     def _sums_of(self, node: int) -> _Sums:
         """Computed where names compete, which most free paths never do."""
         if node not in self._sums:
-            logits = self._logits[node]
-            peak = logits.max()
-            weights = (logits - peak).exp_().masked_fill_(self._barred, 0.0)
-            total = weights.sum()
-            ending = weights.dot(self._vocabulary.ends_identifier)
-            self._sums[node] = _Sums(float(peak + total.log()), float((ending / total).log()))
+            logits = self._logits[node].numpy()
+            peak = float(logits.max())
+            weights = np.exp(logits - peak)
+            weights[self._barred_ids] = 0.0
+            total = float(weights.sum())
+            ending = float(weights @ self._vocabulary.ends_identifier.numpy()) / total
+            self._sums[node] = _Sums(peak + math.log(total), math.log(ending) if ending > 0 else -math.inf)
         return self._sums[node]
 
     def _beyond(self, node: int) -> Sequence[int]:

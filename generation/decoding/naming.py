@@ -68,9 +68,14 @@ def decide(
     listed = next((suggestion for suggestion in answer.suggestions if suggestion.name == free.name), None)
     if listed is not None and search.settles(listed, point.glue, free.node):
         return Decision(free.node, listed)
-    search.rank(answer.suggestions, point.glue)
     if listed is None and (unlisted := _unlisted(search, answer, point, free, config)):
         return unlisted
+    trusted = answer.trusted or answer.trusted_unless_bound  # nothing binds the name here, as was just seen
+    below = config.abstain_below_trusted if trusted else config.abstain_below
+    least_mass = below if listed is None and config.abstain and free.name not in NEVER_ASKED else 0.0
+    search.rank(answer.suggestions, point.glue, least_mass)
+    if search.mass < least_mass:
+        return Decision(free.node, is_invented=trusted)
     if not search.best(1):
         return Decision(free.node)
     node = search.sample()
@@ -80,16 +85,11 @@ def decide(
 def _unlisted(
     search: IdentifierSearch, answer: ToolAnswer, point: TriggerPoint, free: FreePath, config: DecodingConfig
 ) -> Decision | None:
-    """The free name, though the tool does not list it; None where the list must have it."""
+    """The free name where it is valid though the tool does not list it, however likely the listed ones are."""
     if free.name and _may_be_new(search, answer, point, free):
         return Decision(free.node, is_new=True)
     imported = _needing_import(search, answer, free, config)
-    if imported.chosen is not None:
-        return imported
-    trusted = answer.trusted or answer.trusted_unless_bound  # nothing binds the name here, as was just seen
-    below = config.abstain_below_trusted if trusted else config.abstain_below
-    declined = config.abstain and search.mass < below and free.name not in NEVER_ASKED
-    return Decision(free.node, is_invented=trusted) if declined else None
+    return imported if imported.chosen is not None else None
 
 
 def _may_be_new(search: IdentifierSearch, answer: ToolAnswer, point: TriggerPoint, free: FreePath) -> bool:

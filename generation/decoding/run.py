@@ -23,7 +23,7 @@ from generation.decoding.events import called
 from generation.decoding.history import History
 from generation.decoding.naming import NEVER_ASKED, FreePath, decide, is_no_name
 from generation.decoding.published import NEVER_MARKED, write_walked
-from generation.decoding.sampling import Sampler
+from generation.decoding.sampling import Sampler, log_total
 from generation.decoding.triggers import (
     TriggerPoint,
     find_trigger,
@@ -359,7 +359,7 @@ class Run:
         return score_mark(self.state, mark_id)
 
     def _count(self, logits: torch.Tensor, token_id: int) -> None:
-        self.logprob += float(logits[token_id] - logits.logsumexp(-1))
+        self.logprob += float(logits[token_id]) - log_total(logits)
 
     def feed(self, token_id: int) -> None:
         """Take a committed token into the visible text."""
@@ -443,4 +443,5 @@ class Run:
         answer = pending.result()
         self.tool_calls += 1
         self.tool_ms += (time.perf_counter() - started) * 1000
-        return replace(answer, suggestions=tuple(s for s in answer.suggestions if s.name.startswith(prefix)))
+        kept = (suggestion for suggestion in answer.suggestions if suggestion.name.startswith(prefix))
+        return replace(answer, suggestions=tuple(kept)) if prefix else answer

@@ -67,6 +67,8 @@ class BlockReader:
 
     def left_by(self, piece: str) -> bool:
         """Whether more text would leave the block."""
+        if "\n" not in piece and not self.scanner.line_is_blank:
+            return self.end is not None  # only the start of a line can leave it, or the end of one
         ahead = self.copy()
         ahead.feed(piece)
         return ahead.end is not None
