@@ -4,7 +4,9 @@ Each text is written twice behind the same prompt: by the generator with its too
 without any tool, forced to write what the first wrote. Reading the prompt is the same work for both: the ratio of
 writing leaves it out, that of the whole request has it. Time is that of the clock on the wall: the tool works in
 another process. The first function of each repository is counted apart: there Jedi reads what it has never seen, while
-the model's threads want the same cores. Knows no implementation but by name. Start reading at ``measure``.
+the model's threads want the same cores. What the generator takes back because it repeats itself, it does with and
+without a tool, so both are compared by the token that was written. Knows no implementation but by name. Start reading
+at ``measure``.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ class Overhead:
         name: preset and adapter.
         first: whether each function is the first one of its repository; else none is.
         functions: how many texts.
-        tokens: written in all.
+        tokens: of the texts.
+        written_tokens: by the generator, what it took back or did not show because it repeats included.
         tool_calls: questions in all.
         with_tool_s: writing, by the generator.
         plain_s: writing the same texts without it.
@@ -48,6 +51,7 @@ class Overhead:
     first: bool
     functions: int
     tokens: int
+    written_tokens: int
     tool_calls: int
     with_tool_s: float
     plain_s: float
@@ -56,13 +60,18 @@ class Overhead:
 
     @property
     def ratio(self) -> float:
-        """Of writing; 1 when the tool costs nothing."""
-        return self.with_tool_s / self.plain_s
+        """Of writing a token; 1 when the tool costs nothing."""
+        return self.with_tool_s / self._plain_s
 
     @property
     def request_ratio(self) -> float:
         """The same of the whole request."""
-        return (self.prompt_s + self.with_tool_s) / (self.prompt_s + self.plain_s)
+        return (self.prompt_s + self.with_tool_s) / (self.prompt_s + self._plain_s)
+
+    @property
+    def _plain_s(self) -> float:
+        """For as many tokens as the generator wrote."""
+        return self.plain_s * self.written_tokens / self.tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +80,7 @@ class _Text:
 
     first: bool
     tokens: int
+    written_tokens: int
     tool_calls: int
     with_tool_s: float
     plain_s: float
@@ -112,6 +122,7 @@ def _summed(name: str, texts: Sequence[_Text]) -> Overhead:
         texts[0].first,
         len(texts),
         sum(text.tokens for text in texts),
+        sum(text.written_tokens for text in texts),
         sum(text.tool_calls for text in texts),
         sum(text.with_tool_s for text in texts),
         sum(text.plain_s for text in texts),
@@ -138,7 +149,16 @@ def _both_ways(session: service.Session, path: Path, task: Task, *, first: bool)
     plain_s = plain.rewrite(model.tokenizer.encode(request.prompt), token_ids, texts_around(model, request))
     prompt_s = stats.prefill_ms / 1000
     with_tool_s = stats.total_ms / 1000 - prompt_s
-    yield _Text(first, len(token_ids), stats.tool_calls, with_tool_s, plain_s, stats.tool_ms / 1000, prompt_s)
+    yield _Text(
+        first,
+        len(token_ids),
+        stats.generated_tokens,
+        stats.tool_calls,
+        with_tool_s,
+        plain_s,
+        stats.tool_ms / 1000,
+        prompt_s,
+    )
 
 
 def ratios(found: Sequence[Overhead], usual: str) -> dict[str, float]:

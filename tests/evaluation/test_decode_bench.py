@@ -152,9 +152,9 @@ def test_what_is_rewritten_is_what_was_given(model: LlamaModel) -> None:
 
 def test_the_tool_costs_what_it_adds() -> None:
     found = [
-        Overhead("mark (mark)", False, 2, 30, 4, 1.2, 1.0, 0.1, 1.0),
-        Overhead("dot (plain)", True, 1, 20, 9, 5.0, 2.0, 0.4, 1.0),
-        Overhead("dot (plain)", False, 2, 30, 9, 3.0, 2.0, 0.4, 2.0),
+        Overhead("mark (mark)", False, 2, 30, 30, 4, 1.2, 1.0, 0.1, 1.0),
+        Overhead("dot (plain)", True, 1, 20, 25, 9, 5.0, 1.6, 0.4, 1.0),
+        Overhead("dot (plain)", False, 2, 30, 30, 9, 3.0, 2.0, 0.4, 2.0),
     ]
     assert overhead_ratios(found, "dot") == {
         "tool_overhead_mark": 1.2,
