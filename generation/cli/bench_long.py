@@ -28,7 +28,7 @@ def add_parser(parts: Subparsers) -> None:
     parser.add_argument("--repos", type=Path, required=True, metavar="FILE", help="list of repositories, or a folder")
     parser.add_argument("--only", metavar="A", help="this one of them (the first)")
     parser.add_argument("--lengths", default="7800", metavar="A,B", help="tokens of the prompts (7800)")
-    parser.add_argument("--needles", type=int, default=4, metavar="N", help="planted at each length (4)")
+    parser.add_argument("--needles", type=int, default=4, metavar="N", help="at each length, four in a prompt (4)")
     parser.add_argument("--threads", type=int, metavar="N", help="of a forward (the cores)")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
     parser.set_defaults(run=run)
@@ -49,10 +49,10 @@ def run(args: argparse.Namespace) -> int:
     readers = {"everything": plain, "chosen": chosen, "cut": plain}
     rows = long_bench.measure(readers, roots[args.only or next(iter(roots))], lengths, args.needles, say)
     report = {"rows": [asdict(row) for row in rows], "ratios": long_bench.ratios(rows)}
-    table = Table("sees", "prompt", "recall", "loss", "step ms", "read s")
+    table = Table("sees", "prompt", "recall", "value loss", "loss", "step ms", "read s")
     for row in rows:
-        numbers = (f"{row.recall:.2f}", f"{row.loss:.3f}", f"{row.step_ms:.1f}", f"{row.read_s:.1f}")
-        table.add_row(row.reader, str(row.prompt_tokens), *numbers)
+        worth = (f"{row.recall:.2f}", f"{row.value_loss:.3f}", f"{row.loss:.3f}")
+        table.add_row(row.reader, str(row.prompt_tokens), *worth, f"{row.step_ms:.1f}", f"{row.read_s:.1f}")
     Console().print(table)
     print(json.dumps(report["ratios"], indent=2))
     write_json(report, args.json)

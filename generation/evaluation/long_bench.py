@@ -1,6 +1,7 @@
 """What long contexts are worth: with everything in sight, with a chosen part, and with the end only.
 
-A value is planted in real files and asked for. Knows no implementation but by name. Start reading at ``measure``.
+Definitions are planted in real files and their values asked for. Knows no implementation but by name. Start
+reading at ``measure``.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from generation.decoding.selection.probe import Probe
+    from generation.decoding.selection.probe import Probe, Question
     from generation.interfaces import LanguageModel
 
 _FOLLOWING_TOKENS = 48
-_KEPT_TOKENS = 2688  # of a prompt that is cut: as many as a chosen list has
+_KEPT_TOKENS = 2688  # of a prompt that is cut
+_IN_ONE_PROMPT = 4  # definitions: more of them are mistaken for each other
 _FILE_BYTES = 60_000
 _WORDS = ("amber", "basalt", "cedar", "dune", "ember", "fjord", "grove", "harbor")
+_KINDS = ("code", "limit", "version", "port")  # as many as a prompt has definitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class Row:
     prompt_tokens: int
     needles: int
     recall: float
+    value_loss: float
     loss: float
     step_ms: float
     read_s: float
@@ -37,12 +41,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A prompt with a definition planted at a depth between 0 (start) and 1."""
+    """A prompt with definitions, and what follows it in its file."""
 
     prompt: Sequence[int]
     following: Sequence[int]
-    question: Sequence[int]
-    value: Sequence[int]
+    questions: Sequence[Question]
 
 
 def measure(
@@ -58,7 +61,7 @@ def measure(
         readers: models by name, and ``cut``.
         root: a repository.
         lengths: tokens of the prompts.
-        needles: tasks of each length.
+        needles: definitions of each length, four in a prompt.
         report: told what is measured now.
     """
     from generation.decoding.selection.probe import probe
@@ -66,22 +69,23 @@ def measure(
     rows = []
     for length in lengths:
         found: dict[str, list[Probe]] = {name: [] for name in readers}
-        for number in range(needles):
-            task = make_task(next(iter(readers.values())).tokenizer.encode, root, length, number, needles)
+        for number in range(-(-needles // _IN_ONE_PROMPT)):
+            count = min(_IN_ONE_PROMPT, needles - _IN_ONE_PROMPT * number)
+            task = make_task(next(iter(readers.values())).tokenizer.encode, root, length, number, count)
             for name, model in readers.items():
                 prompt = task.prompt[-_KEPT_TOKENS:] if name == "cut" else task.prompt
                 if len(prompt) + 200 <= model.context_tokens:
-                    report(f"{length} tokens, needle {number + 1} of {needles}: {name}")
-                    found[name].append(probe(model, prompt, task.following, task.question, task.value))
+                    report(f"{length} tokens, prompt {number + 1}: {name}")
+                    found[name].append(probe(model, prompt, task.following, task.questions))
         rows += [_row(name, length, probes) for name, probes in found.items() if probes]
     return rows
 
 
 def make_task(encode: Callable[[str], list[int]], root: Path, length: int, number: int, needles: int) -> Task:
-    """The needle ``number`` lies at the depth (number + 1/2) / needles."""
+    """The prompt ``number``; definition i of it lies at the depth (i + 1/2) / needles."""
+    from generation.decoding.selection.probe import Question
+
     chance = random.Random(number)
-    name, value = f"{chance.choice(_WORDS)}_{chance.choice(_WORDS)}_code", str(chance.randrange(10_000, 99_999))
-    needle = encode(f'\n\ndef {name}():\n    return "{value}"\n\n')
     files = [path for path in sorted(root.rglob("*.py")) if path.stat().st_size < _FILE_BYTES]
     chance.shuffle(files)
     tokens: list[int] = []
@@ -89,11 +93,21 @@ def make_task(encode: Callable[[str], list[int]], root: Path, length: int, numbe
         tokens += encode(path.read_text(encoding="utf-8", errors="replace"))
         if len(tokens) >= length + _FOLLOWING_TOKENS:
             break
-    plain = length - len(needle)
-    depth = int(plain * (number + 0.5) / needles)
-    prompt = [*tokens[:depth], *needle, *tokens[depth:plain]]
-    question = encode(f'\n\n\ndef test_code():\n    assert {name}() == "')
-    return Task(prompt, tokens[plain : plain + _FOLLOWING_TOKENS], question, encode(value))
+    names = ["_".join(chance.sample(_WORDS, 2)) + f"_{kind}" for kind in chance.sample(_KINDS, needles)]
+    values = [str(chance.randrange(100, 999)) for _ in names]
+    definitions = [
+        encode(f'\n\ndef {name}():\n    return "{value}"\n\n') for name, value in zip(names, values, strict=True)
+    ]
+    plain, prompt, start = length - sum(map(len, definitions)), list[int](), 0
+    for place, definition in enumerate(definitions):
+        end = int(plain * (place + 0.5) / needles)
+        prompt += [*tokens[start:end], *definition]
+        start = end
+    questions = [
+        Question(encode(f'\n\n\ndef test_value():\n    assert {name}() == "'), encode(value))
+        for name, value in zip(names, values, strict=True)
+    ]
+    return Task([*prompt, *tokens[start:plain]], tokens[plain : plain + _FOLLOWING_TOKENS], questions)
 
 
 def ratios(rows: Sequence[Row]) -> dict[str, float]:
@@ -105,17 +119,21 @@ def ratios(rows: Sequence[Row]) -> dict[str, float]:
         if reader == "chosen" and full is not None:
             found[f"step_{length}"] = round(full.step_ms / row.step_ms, 3)
             found[f"loss_{length}"] = round(row.loss - full.loss, 4)
+            found[f"value_loss_{length}"] = round(row.value_loss - full.value_loss, 4)
             if full.recall:
                 found[f"recall_{length}"] = round(row.recall / full.recall, 3)
     return found
 
 
 def _row(name: str, length: int, probes: Sequence[Probe]) -> Row:
+    found = [one for probe in probes for one in probe.found]
+    value_losses = [one for probe in probes for one in probe.value_losses]
     return Row(
         name,
         length,
-        len(probes),
-        statistics.fmean(probe.found for probe in probes),
+        len(found),
+        statistics.fmean(found),
+        statistics.fmean(value_losses),
         statistics.fmean(probe.loss for probe in probes),
         statistics.median(probe.step_ms for probe in probes),
         statistics.median(probe.read_s for probe in probes),

@@ -17,22 +17,22 @@ def encode(text: str) -> list[int]:
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
-def test_a_needle_lies_at_its_depth_and_can_be_asked_for(number: int) -> None:
+def test_definitions_lie_at_their_depths_and_can_be_asked_for(number: int) -> None:
     task = make_task(encode, TINY, 3000, number, 3)
-    prompt, question, value = (
-        bytes(part).decode(errors="replace") for part in (task.prompt, task.question, task.value)
-    )
+    prompt = bytes(task.prompt).decode(errors="replace")
     assert len(task.prompt) == 3000
-    name = question.split("assert ")[1].split("(")[0]
-    place = prompt.index(f'def {name}():\n    return "{value}"')
-    assert abs(place / 3000 - (number + 0.5) / 3) < 0.05
+    assert len(task.questions) == 3
+    for place, question in enumerate(task.questions):
+        name = bytes(question.token_ids).decode().split("assert ")[1].split("(")[0]
+        start = prompt.index(f'def {name}():\n    return "{bytes(question.value).decode()}"')
+        assert abs(start / 3000 - (place + 0.5) / 3) < 0.05
     assert len(task.following) == 48
 
 
 def test_ratios_compare_with_everything() -> None:
-    rows = [Row("everything", 10, 2, 0.5, 1.0, 30.0, 1.0), Row("chosen", 10, 2, 0.25, 1.25, 10.0, 1.0)]
-    assert ratios([*rows, Row("chosen", 20, 2, 1.0, 1.0, 1.0, 1.0)]) == {
-        "step_10": 3.0, "loss_10": 0.25, "recall_10": 0.5,
+    rows = [Row("everything", 10, 2, 0.5, 2.0, 1.0, 30.0, 1.0), Row("chosen", 10, 2, 0.25, 2.5, 1.25, 10.0, 1.0)]
+    assert ratios([*rows, Row("chosen", 20, 2, 1.0, 1.0, 1.0, 1.0, 1.0)]) == {
+        "step_10": 3.0, "loss_10": 0.25, "value_loss_10": 0.5, "recall_10": 0.5,
     }  # fmt: skip
 
 

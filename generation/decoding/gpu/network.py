@@ -47,6 +47,8 @@ class TorchNetwork:
         operations: what torch lacks; None chooses by the device.
     """
 
+    rows_choose = False
+
     def __init__(
         self,
         weights: Weights,

@@ -8,6 +8,7 @@
 
 #include "attention.h"
 #include "linear.h"
+#include "selection.h"
 #include "threads.h"
 
 #include <chrono>
@@ -28,7 +29,15 @@ struct Cache {
     void *keys, *values;
     int32_t slots;   // capacity
     int32_t length;  // committed
+    const Choice* choice;  // null where rows see everything; then there are no codes
+    uint8_t* codes;        // of all key heads of all layers, see selection.h
+    float* code_scales;    // (layers, key heads, slots)
 };
+
+static Codes codes_of(const Shape& shape, const Cache& cache, int head) {
+    const int size = code_size(shape.head_size);
+    return {cache.codes + (size_t)head * cache.slots * size, cache.code_scales + (size_t)head * cache.slots, size};
+}
 
 // Node i lies in slot length + i of the cache. Nodes before `first` lie there already; a row is computed for each other.
 struct Tree {
@@ -110,6 +119,7 @@ struct Part {
     Part(const Cache& cache, const Tree& tree, int start) : cache(cache), tree(tree), start(start) { place(); }
 
     int rows() const { return tree.count - tree.first; }
+    bool chooses() const { return cache.choice && cache.length + tree.count > cache.choice->from; }
 
     // Depths of the nodes and, unless the tree is a chain, the slots on the way to each.
     void place() {
@@ -150,7 +160,7 @@ struct Pass {
         for (const Part& part : parts) {
             owners.insert(owners.end(), part.rows(), &part);
             for (int row = part.rows() - part.tree.logits; row < part.rows(); row++) wanted.push_back(part.start + row);
-            const int together = part.chained ? std::max(1, QUERIES * shape.key_heads / shape.heads) : 1;
+            const int together = part.chained && !part.chooses() ? std::max(1, QUERIES * shape.key_heads / shape.heads) : 1;
             for (int row = 0; row < part.rows(); row += together) spans.push_back({&part, row, std::min(together, part.rows() - row)});
         }
     }
@@ -320,7 +330,19 @@ struct Pass {
             const float* key = heads + (shape.heads + head) * size;
             const float* value = key + shape.key_heads * size;
             for (int d = 0; d < size; d++) put(keys + d * KEYS, key[d]), put(values + d, value[d]);
+            if (cache.choice) codes_of(shape, cache, number * shape.key_heads + head).put(key, size, slot);
         }
+    }
+
+    // What a row looks at of a key head; `last` counts the positions it sees, `blocks` keeps what was chosen.
+    Sight choose(const Cache& cache, int number, int head, const float* const* queries, int last, std::vector<int>& blocks) {
+        blocks = choose_blocks(*cache.choice, last, {queries, shape.heads / shape.key_heads, shape.head_size, codes_of(shape, cache, number * shape.key_heads + head), cosines, sines});
+        Sight sight{0, 0, nullptr};
+        if (blocks.empty()) return sight;
+        sight.leading = (int)blocks.size() * KEYS, sight.blocks = blocks.data();
+        sight.skipped = (last - cache.choice->window) / KEYS * KEYS - sight.leading;
+        if (last > cache.choice->trained) sight.cosines = cosines, sight.sines = sines;
+        return sight;
     }
 
     // The rows of a span are of a chain and share the loads of keys and values, or there is one.
@@ -329,18 +351,20 @@ struct Pass {
         const Cache& cache = part.cache;
         const int size = shape.head_size, group = shape.heads / shape.key_heads, count = span.count, row = part.start + span.row;
         const int node = part.tree.first + span.row + count - 1, last = cache.length + part.depths[node] + 1;
-        const Sight sight = part.chained ? Sight{last, last, nullptr} : Sight{last, cache.length, &part.tails[(size_t)node * part.tree.count]};
         const int slots_used = part.chained ? last : cache.length + node + 1;
         std::vector<const float*> from(group * count);
         std::vector<float*> to(group * count);
-        std::vector<int> seen(group * count);
+        std::vector<int> seen(group * count), blocks;
         for (int query = 0; query < group * count; query++) {
             const int here = query / group;
             const size_t offset = (size_t)(head * group + query % group) * size;
             from[query] = &net.qkv[(size_t)(row + here) * row_width()] + offset;
             to[query] = &net.mixed[(size_t)(row + here) * queries()] + offset;
-            seen[query] = last - (count - 1 - here);
         }
+        Sight sight = cache.choice && last > cache.choice->from ? choose(cache, number, head, from.data(), last, blocks) : Sight{0, 0, nullptr};
+        sight.count = last - sight.skipped, sight.run = (part.chained ? last : cache.length) - sight.skipped;
+        sight.tail = part.chained ? nullptr : &part.tails[(size_t)node * part.tree.count];
+        for (int query = 0; query < group * count; query++) seen[query] = sight.count - (count - 1 - query / group);
         attend(from.data(), seen.data(), group * count, (const KV*)cache.keys + head_slots(cache, number, head),
                (const KV*)cache.values + head_slots(cache, number, head), size, slots_used, sight, to.data(), scratch);
     }
@@ -359,6 +383,7 @@ static void keep(const Shape& shape, const Cache& cache, const int32_t* path, in
             for (int d = 0; d < size; d++)
                 keys[((size_t)(to / KEYS) * size + d) * KEYS + to % KEYS] = keys[((size_t)(from / KEYS) * size + d) * KEYS + from % KEYS];
             std::copy_n(values + (size_t)from * size, size, values + (size_t)to * size);
+            if (cache.choice) codes_of(shape, cache, head).move(from, to);
         }
     }
 }
@@ -398,6 +423,15 @@ int memberwise_forward(Network* network, const Cache* caches, const Tree* trees,
 void memberwise_times(Network* network, double* out) {
     std::copy_n(network->times_ms, STEP_PARTS, out);
     std::fill_n(network->times_ms, STEP_PARTS, 0.0);
+}
+
+// Which blocks a row that sees `seen` positions chooses for a key head, ascending; how many. queries: (group, size), rotated.
+int memberwise_blocks(const Shape* shape, const Cache* cache, int head, int seen, const float* queries, const float* cosines, const float* sines, int32_t* out) {
+    std::vector<const float*> rows(shape->heads / shape->key_heads);
+    for (size_t query = 0; query < rows.size(); query++) rows[query] = queries + query * shape->head_size;
+    const std::vector<int> blocks = choose_blocks(*cache->choice, seen, {rows.data(), (int)rows.size(), shape->head_size, codes_of(*shape, *cache, head), cosines, sines});
+    std::copy(blocks.begin(), blocks.end(), out);
+    return (int)blocks.size();
 }
 
 void memberwise_keep(const Network* network, const Cache* cache, const int32_t* path, int count) {

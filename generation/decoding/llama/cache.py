@@ -1,9 +1,12 @@
 """Keys and values of one sequence, in the layout of ``kernels/attention.h``. Knows no tokens.
 
-float32, or bfloat16 (as the upper half of a float, in uint16) for int8 networks. The memory grows with the sequence.
+float32, or bfloat16 (as the upper half of a float, in uint16) for int8 networks. Where rows choose what they see, each
+a quarter of each key lies there a second time in int8, to be looked through. The memory grows with the sequence.
 """
 
 from __future__ import annotations
+
+import ctypes
 
 import numpy as np
 
@@ -13,26 +16,34 @@ from generation.decoding.llama.shape import LlamaShape
 
 _BLOCK = 16  # slots
 _SPARE_SLOTS = 256
+_KEY_AXES = 5  # (layers, key heads, blocks, head size, slots of a block)
 
 
 class KVCache:
-    """Slots of all layers; the first ``length`` are committed, behind them lies what was scored last."""
+    """Slots of all layers; the first ``length`` are committed, behind them lies what was scored last.
 
-    def __init__(self, shape: LlamaShape, *, int8: bool) -> None:
+    Args:
+        shape: of the network.
+        int8: whether the network is.
+        choice: what rows see of it; None everything.
+    """
+
+    def __init__(self, shape: LlamaShape, *, int8: bool, choice: native.Choice | None = None) -> None:
         self._shape = shape
+        self._choice = choice
         self._dtype = np.uint16 if int8 else np.float32
         self.length = 0
-        self._keys, self._values = self._allocate(0)
+        self._arrays = self._allocate(0)
 
     @property
     def slots(self) -> int:
         """How many there is memory for."""
-        return int(self._values.shape[2])
+        return int(self._arrays[1].shape[2])
 
     @property
     def size_bytes(self) -> int:
         """Memory of all slots."""
-        return int(self._keys.nbytes + self._values.nbytes)
+        return sum(int(array.nbytes) for array in self._arrays)
 
     def reserve(self, slots: int) -> None:
         """Make room for ``slots`` in all."""
@@ -46,22 +57,29 @@ class KVCache:
 
     def blank(self) -> None:
         """Fill all slots with zeros."""
-        self._keys.fill(0)
-        self._values.fill(0)
+        for array in self._arrays:
+            array.fill(0)
 
     def as_argument(self) -> native.Cache:
         """What the kernels take; valid until the next ``reserve``."""
-        return native.Cache(self._keys.ctypes.data, self._values.ctypes.data, self.slots, self.length)
+        keys, values, *codes = (array.ctypes.data for array in self._arrays)
+        choice = ctypes.pointer(self._choice) if self._choice else None
+        return native.Cache(keys, values, self.slots, self.length, choice, *codes)
 
     def _move(self, slots: int, source: KVCache, kept: int) -> None:
-        keys, values = self._allocate(slots)
-        blocks = -(-kept // _BLOCK)
-        keys[:, :, :blocks] = source._keys[:, :, :blocks]
-        values[:, :, :kept] = source._values[:, :, :kept]
-        self._keys, self._values = keys, values
+        arrays, blocks = self._allocate(slots), -(-kept // _BLOCK)
+        for array, theirs in zip(arrays, source._arrays, strict=True):
+            count = blocks if array.ndim == _KEY_AXES else blocks * _BLOCK
+            array[:, :, :count] = theirs[:, :, :count]
+        self._arrays = arrays
 
-    def _allocate(self, slots: int) -> tuple[Array, Array]:
+    def _allocate(self, slots: int) -> list[Array]:
+        """Keys, values, and where rows choose, keys in int8 and their scales."""
         shape, blocks = self._shape, -(-slots // _BLOCK)
         heads = (shape.layers, shape.key_heads)
-        keys = np.empty((*heads, blocks, shape.head_size, _BLOCK), self._dtype)
-        return keys, np.empty((*heads, blocks * _BLOCK, shape.head_size), self._dtype)
+        keys, rows = (*heads, blocks, shape.head_size, _BLOCK), (*heads, blocks * _BLOCK, shape.head_size)
+        arrays = [np.empty(keys, self._dtype), np.empty(rows, self._dtype)]
+        if self._choice:
+            codes = (*heads, blocks, -(-shape.head_size // 32) * 8, _BLOCK)
+            arrays += [np.empty(codes, np.uint8), np.empty(rows[:-1], np.float32)]
+        return arrays

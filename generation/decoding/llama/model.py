@@ -25,8 +25,8 @@ from generation.decoding.llama.prefix_cache import PrefixCache, Slots
 from generation.decoding.llama.scored_tree import ScoredTree
 from generation.decoding.llama.shape import LlamaShape
 from generation.decoding.prompt_token_file import PromptTokens
-from generation.decoding.selection.long_rows import LastPrompt, LongRows, NativeMoves
-from generation.decoding.selection.reference import LongContexts, SelectionSettings
+from generation.decoding.selection.long_rows import LastPrompt, LongRows
+from generation.decoding.selection.reference import LongContexts, RowChoice, SelectionSettings
 from generation.decoding.sequence import ANY_TOKENS, Scorer, SequenceState, Stop, check_prompt
 from generation.decoding.step_costs import MOST_ROWS, Forward, known_costs
 from generation.errors import StoppedError
@@ -116,11 +116,12 @@ class LlamaModel:
         return SequenceState(self._scorer(len(prompt_ids)), prompt_ids, self.context_tokens, stop)
 
     def _scorer(self, prompt_tokens: int) -> Scorer:
-        if self._long.select_from is None or prompt_tokens <= self._long.select_from:
+        long = self._long
+        if self.network.rows_choose or long.select_from is None or prompt_tokens <= long.select_from:
             return LlamaScorer(self.network, self._prefixes, self.parallel_prompt)
         from generation.decoding.selection.scorer import SelectingScorer
 
-        return SelectingScorer(self.network, self._long.settings, self._last_prompt)
+        return SelectingScorer(self.network, long.settings, self._last_prompt)
 
 
 class Forwards(Protocol):
@@ -165,8 +166,16 @@ class TreeNetwork(Forwards, Protocol):
     def beside(self) -> Sequence[TreeNetwork]:
         """Networks of the same weights that run at the same time, with their threads divided; they share caches."""
 
+    @property
+    def rows_choose(self) -> bool:
+        """Whether a row of a long sequence chooses for itself what it sees; else a list is chosen for several."""
+
     def long_rows(self, settings: SelectionSettings) -> LongRows:
-        """The rows of a long sequence of which attention sees a chosen part."""
+        """The rows of a long sequence for which a list is chosen.
+
+        Raises:
+            NotImplementedError: its rows choose for themselves.
+        """
 
     def check(self, draft: Draft) -> None:
         """See ``Network.check``."""
@@ -284,13 +293,18 @@ class Network:
         weights: packed for the kernels.
         kernels: that run them.
         threads: of one forward.
+        choice: what rows of long sequences see; None everything.
     """
 
     read_tokens = _READ_TOKENS
     device = torch.device("cpu")
+    rows_choose = True
 
-    def __init__(self, weights: PackedWeights, kernels: native.Kernels, threads: int) -> None:
+    def __init__(
+        self, weights: PackedWeights, kernels: native.Kernels, threads: int, choice: RowChoice | None = None
+    ) -> None:
         self.weights = weights
+        self._choice = choice
         self.shape = weights.shape
         self._threads = threads
         self._kernels = kernels
@@ -364,19 +378,20 @@ class Network:
 
     def new_cache(self) -> KVCache:
         """An empty cache for one sequence."""
-        return KVCache(self.weights.shape, int8=self.weights.int8)
+        one = self._choice
+        choice = one and native.Choice(one.start, one.sink, one.chosen, one.window, one.trained)
+        return KVCache(self.weights.shape, int8=self.weights.int8, choice=choice)
 
     def beside(self) -> Sequence[Network]:
         """Two with half of the threads each; itself where it has but one thread."""
         if self._threads < _BESIDE:
             return [self]
-        return [Network(self.weights, self._kernels, self._threads // _BESIDE) for _ in range(_BESIDE)]
+        threads = self._threads // _BESIDE
+        return [Network(self.weights, self._kernels, threads, self._choice) for _ in range(_BESIDE)]
 
     def long_rows(self, settings: SelectionSettings) -> LongRows:
-        """The rows of a long sequence of which attention sees a chosen part."""
-        int8 = self.weights.int8
-        moves = NativeMoves(self.library, self.shape, int8=int8, tables=self.rotary_tables, threads=self._threads)
-        return LongRows(moves, self.new_cache, self.shape.layers, settings)
+        """See ``TreeNetwork.long_rows``."""
+        raise NotImplementedError(f"rows choose for themselves, not by {settings}")
 
     def blank_forward(self) -> Forward:
         """Runs a number of rows behind a number of tokens that are all zeros, to see how long that takes."""
@@ -402,17 +417,21 @@ class Network:
         self.library.memberwise_keep(self._handle, ctypes.byref(cache.as_argument()), _ints(path), len(path))
 
     def _create(self, threads: int) -> int:
-        shape, arrays = self.weights.shape, self.weights.arrays
-        sizes = native.Shape(
-            shape.layers, shape.hidden, shape.heads, shape.key_heads, shape.head_size, shape.intermediate,
-            shape.vocabulary, int(self.weights.int8), shape.norm_epsilon,
-        )  # fmt: skip
+        shape, arrays, sizes = self.weights.shape, self.weights.arrays, self.sizes()
         layers = (native.Layer * shape.layers)(*map(self._layer, range(shape.layers)))
         embedding = self._matrix("embedding", shape.vocabulary, shape.hidden)
         head = self._matrix("head", shape.vocabulary, shape.hidden) if "head.data" in arrays else embedding
         ends = (ctypes.byref(embedding), ctypes.byref(head), _address(arrays["final_norm"]))
         handle: int = self.library.memberwise_create(ctypes.byref(sizes), layers, *ends, threads)
         return handle
+
+    def sizes(self) -> native.Shape:
+        """As the kernels take them."""
+        shape = self.weights.shape
+        return native.Shape(
+            shape.layers, shape.hidden, shape.heads, shape.key_heads, shape.head_size, shape.intermediate,
+            shape.vocabulary, int(self.weights.int8), shape.norm_epsilon,
+        )  # fmt: skip
 
     def _layer(self, number: int) -> native.Layer:
         shape, prefix = self.weights.shape, f"layers.{number}."

@@ -56,10 +56,19 @@ class Shape(ctypes.Structure):
     )  # fmt: skip
 
 
+class Choice(ctypes.Structure):
+    """``Choice`` of selection.h."""
+
+    _fields_ = tuple((name, c_int32) for name in ("start", "sink", "chosen", "window", "trained"))
+
+
 class Cache(ctypes.Structure):
     """``Cache`` of forward.cpp."""
 
-    _fields_ = (("keys", c_void_p), ("values", c_void_p), ("slots", c_int32), ("length", c_int32))
+    _fields_ = (
+        ("keys", c_void_p), ("values", c_void_p), ("slots", c_int32), ("length", c_int32),
+        ("choice", POINTER(Choice)), ("codes", c_void_p), ("code_scales", c_void_p),
+    )  # fmt: skip
 
 
 class Tree(ctypes.Structure):
@@ -69,14 +78,6 @@ class Tree(ctypes.Structure):
         ("count", c_int32), ("first", c_int32), ("tokens", POINTER(c_int32)), ("parents", POINTER(c_int32)),
         ("logits", c_int32), ("queries", c_void_p),
     )  # fmt: skip
-
-
-class Heads(ctypes.Structure):
-    """``Heads`` of selection.cpp."""
-
-    _fields_ = tuple(
-        (name, c_int32) for name in ("layers", "heads", "key_heads", "head_size", "is_bfloat16", "threads")
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,13 +171,9 @@ def _loaded(path: Path) -> Kernels:
     library.memberwise_times.restype = None
     library.memberwise_keep.argtypes = [c_void_p, POINTER(Cache), POINTER(c_int32), c_int]
     library.memberwise_keep.restype = None
-    sequence, tables = POINTER(Cache), (c_void_p, c_void_p)
-    library.memberwise_absorb.argtypes = [POINTER(Heads), sequence, sequence, c_int, c_int, c_int, *tables]
-    library.memberwise_absorb.restype = None
-    library.memberwise_choose.argtypes = [POINTER(Heads), sequence, c_void_p, c_int, c_int, c_int, c_int, c_void_p]
-    library.memberwise_choose.restype = None
-    library.memberwise_gather.argtypes = [POINTER(Heads), sequence, sequence, c_int, c_void_p, c_int, c_int, *tables]
-    library.memberwise_gather.restype = None
+    library.memberwise_blocks.argtypes = [
+        POINTER(Shape), POINTER(Cache), c_int, c_int, c_void_p, c_void_p, c_void_p, c_void_p,
+    ]  # fmt: skip
     library.memberwise_index_create.restype = c_void_p
     library.memberwise_index_destroy.argtypes = [c_void_p]
     library.memberwise_index_destroy.restype = None

@@ -7,7 +7,6 @@ places in the list. Knows no tokens. Start reading at ``LongRows.renew``.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -15,19 +14,12 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from generation.decoding.llama import native
-from generation.decoding.llama.cache import KVCache
 from generation.decoding.llama.packing import Array
-from generation.decoding.llama.shape import LlamaShape
 from generation.decoding.selection.reference import SelectionSettings, similar
-
-_READ_TOKENS = 32  # in one forward of our own kernels
-
-Tables = Callable[[int], tuple[Array, Array]]  # cosines and sines of a number of positions
 
 
 class RowMoves(Protocol):
-    """What moves rows between the two caches of a sequence: ``NativeMoves``, or ``gpu.long_rows.TorchMoves``."""
+    """What moves rows between the two caches of a sequence: ``gpu.long_rows.TorchMoves``."""
 
     @property
     def read_tokens(self) -> int:
@@ -50,51 +42,6 @@ class RowMoves(Protocol):
 
     def gather(self, store: Any, listed: Any, layer: int, slots: Array, to: int) -> None:
         """Copy rows of one layer of the store to the list from place ``to`` on, rotated to their places there."""
-
-
-class NativeMoves:
-    """By our own kernels.
-
-    Args:
-        library: the kernels.
-        shape: of the network.
-        int8: whether its rows are bfloat16.
-        tables: of the rotation.
-        threads: of the kernels.
-    """
-
-    read_tokens = _READ_TOKENS
-
-    def __init__(
-        self, library: ctypes.CDLL, shape: LlamaShape, *, int8: bool, tables: Tables, threads: int = 1
-    ) -> None:
-        self._library, self._tables = library, tables
-        self._heads = native.Heads(
-            shape.layers, shape.heads, shape.key_heads, shape.head_size, int(int8), threads
-        )  # fmt: skip
-
-    def absorb(self, listed: KVCache, store: KVCache, first: int, count: int) -> None:
-        """See ``RowMoves``."""
-        tables = self._tables(first + count)
-        self._library.memberwise_absorb(
-            ctypes.byref(self._heads), ctypes.byref(listed.as_argument()), ctypes.byref(store.as_argument()),
-            first, store.length, count, *(table.ctypes.data for table in tables),
-        )  # fmt: skip
-
-    def choose(self, store: KVCache, queries: torch.Tensor, layer: int, first: int, end: int, chosen: Array) -> None:
-        """See ``RowMoves``."""
-        self._library.memberwise_choose(
-            ctypes.byref(self._heads), ctypes.byref(store.as_argument()), queries.data_ptr(),
-            layer, first, end, len(chosen), chosen.ctypes.data,
-        )  # fmt: skip
-
-    def gather(self, store: KVCache, listed: KVCache, layer: int, slots: Array, to: int) -> None:
-        """See ``RowMoves``."""
-        tables = self._tables(to + len(slots))
-        self._library.memberwise_gather(
-            ctypes.byref(self._heads), ctypes.byref(store.as_argument()), ctypes.byref(listed.as_argument()),
-            layer, slots.ctypes.data, len(slots), to, *(table.ctypes.data for table in tables),
-        )  # fmt: skip
 
 
 class LongRows:

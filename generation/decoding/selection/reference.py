@@ -1,10 +1,15 @@
-"""Which tokens of a long sequence are looked at: the readable form, which all kernels are tested against."""
+"""Which tokens of a long sequence are looked at: what is chosen for a list, and what settings there are.
+
+How a row chooses for itself is in ``rows``. The readable form, which all kernels are tested against.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 import torch
+
+BLOCK = 16  # tokens that a row chooses together: a block of the kernels
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,32 @@ class SelectionSettings:
     def least_tokens(self) -> int:
         """Behind which there is anything to leave out."""
         return self.sink + self.chosen + self.window
+
+
+@dataclass(frozen=True, slots=True)
+class RowChoice:
+    """What a row of our own kernels sees; every key head of every layer chooses for itself.
+
+    Attributes:
+        start: rows at this position and behind it choose.
+        trained: longest sequence that the model was trained for; rows behind it see what they chose as if nothing lay
+            between.
+        sink: first tokens, always seen; like the next two a multiple of ``BLOCK``.
+        chosen: most tokens chosen between sink and window, in blocks of ``BLOCK``.
+        window: last tokens, always seen, and up to a block more; a tree of tokens is less deep.
+    """
+
+    start: int
+    trained: int
+    sink: int = 128
+    chosen: int = 512
+    window: int = 256
+
+    def __post_init__(self) -> None:
+        if any(size % BLOCK for size in (self.sink, self.chosen, self.window)):
+            raise ValueError(f"sink, chosen and window must be multiples of {BLOCK}: {self}")
+        if self.trained < self.window:
+            raise ValueError(f"a window is no longer than what the model was trained for: {self}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,10 @@ from generation.decoding.llama.model import LlamaModel
 from generation.decoding.llama.together import TogetherModel
 from generation.decoding.selection.reference import LongContexts
 from generation.types import Draft
-from tests.decoding.gpu.test_selection import without_twins
+from tests.decoding.gpu.test_selection import SETTINGS, without_twins
 from tests.decoding.gpu.torch_networks import torch_model, torch_network
 from tests.decoding.llama.networks import FAMILIES, NoTokenizer, ancestors, network_of, random_ids, random_tree, truth
 from tests.decoding.llama.test_together import walk
-from tests.decoding.selection.test_selection import SETTINGS
 
 pytestmark = [pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"), pytest.mark.timeout(400)]
 close = partial(torch.testing.assert_close, atol=1e-3, rtol=1e-3)

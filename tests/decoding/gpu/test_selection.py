@@ -1,28 +1,37 @@
-"""Long sequences on the GPU path see the same chosen part of themselves as on our own kernels, in float32 on the CPU."""
+"""Long sequences on the GPU path see a chosen list of themselves, in float32 on the CPU."""
 
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from generation.decoding.llama.model import LlamaModel
-from generation.decoding.selection.reference import LongContexts
+from generation.decoding.selection.reference import LongContexts, SelectionSettings, choose, votes
+from generation.decoding.selection.scorer import SelectingScorer
+from generation.decoding.sequence import SequenceState
+from generation.errors import StoppedError
 from generation.types import Draft
 from tests.decoding.gpu.torch_networks import torch_network
 from tests.decoding.llama.networks import FAMILIES, SHAPE, NoTokenizer, network_of, random_ids
-from tests.decoding.selection.test_selection import SETTINGS, scorer_of
-from tests.decoding.selection.test_selection import model_of as kernels_model
 
+SETTINGS = SelectionSettings(sink=16, chosen=24, window=16, chunk=32, step=8)
 close = partial(torch.testing.assert_close, atol=1e-3, rtol=1e-3)
 
 
-def model_of(network: Any) -> LlamaModel:
-    return LlamaModel(torch_network(network), NoTokenizer(), "tiny", long=LongContexts(56, 2000, SETTINGS))
+def model_of(network: Any, settings: SelectionSettings = SETTINGS) -> LlamaModel:
+    return LlamaModel(torch_network(network), NoTokenizer(), "tiny", long=LongContexts(56, 2000, settings))
+
+
+def scorer_of(state: SequenceState) -> SelectingScorer:
+    scorer = state._scorer
+    assert isinstance(scorer, SelectingScorer)
+    return scorer
 
 
 def without_twins(family: str) -> Any:
@@ -33,26 +42,64 @@ def without_twins(family: str) -> Any:
 
 
 @pytest.mark.parametrize("family", ["llama", "llama3", "qwen3"])
-@pytest.mark.parametrize("length", [57, 150, 296])
-def test_it_agrees_with_our_own_kernels(family: str, length: int) -> None:
+def test_it_chooses_what_the_reference_chooses(family: str) -> None:
     network = without_twins(family)
-    ids = random.Random(length).sample(range(400), length + 24)
-    states = [model.start(ids[:length]) for model in (model_of(network), kernels_model(network))]
-    for token_id in ids[length:]:
-        close(*(state.next_logits for state in states))
-        fronts = [scorer_of(state).rows._front for state in states]
-        assert np.array_equal(*fronts) if fronts[0] is not None else fronts[1] is None and length < 60
-        for state in states:
-            state.score(Draft.chain([token_id]))
-            state.commit([0])
+    model = model_of(network)
+    scorer = scorer_of(model.start(random.Random(1).sample(range(400), 32 * 9 + 8)))
+    rows, shape = scorer.rows, model.network.shape
+    rows.renew(scorer._last_queries, anew=True)
+    assert rows._front is not None
+    for layer in range(shape.layers):
+        queries = scorer._last_queries[layer].view(shape.heads, shape.head_size)
+        places = rows.store.slots_at(torch.arange(SETTINGS.sink, rows._start).numpy())
+        candidates = model.network.pool.keys[layer, places]  # type: ignore[attr-defined]
+        found = torch.from_numpy(rows._front[layer, SETTINGS.sink :]).long() - SETTINGS.sink
+        worth, expected = votes(queries, candidates), choose(queries, candidates, SETTINGS.chosen)
+        close(worth[found].sort().values, worth[expected].sort().values)
+        assert (found.diff() > 0).all()
+        assert rows._front[layer, : SETTINGS.sink].tolist() == list(range(SETTINGS.sink))
+
+
+def test_one_layer_computes_what_transformers_says_of_the_list() -> None:
+    """In one layer a key depends on its own token only, so the list is a short text, at the positions of a short text."""
+    torch.manual_seed(3)
+    network = LlamaForCausalLM(LlamaConfig(**{**SHAPE, "num_hidden_layers": 1})).eval()
+    ids = random_ids(random.Random(1), 500)
+    state = model_of(network).start(ids)
+    for token_id in random_ids(random.Random(2), 40):
+        rows = scorer_of(state).rows
+        assert rows._front is not None
+        seen = [*(list(state.token_ids)[slot] for slot in rows._front[0]), *list(state.token_ids)[rows._start :]]
+        state.score(Draft.chain([token_id]))
+        state.commit([0])
+        with torch.inference_mode():
+            expected = network(input_ids=torch.tensor([[*seen, token_id]])).logits[0, -1]
+        torch.testing.assert_close(state.next_logits, expected, atol=2e-4, rtol=2e-4)
+
+
+def test_the_selection_cache_keeps_similar_choices() -> None:
+    ids = random_ids(random.Random(4), 200)
+    for similar, kept in ((2.0, False), (-1.0, True)):
+        rows = scorer_of(model_of(network_of("llama"), replace(SETTINGS, similar=similar)).start(ids)).rows
+        assert bool(rows.kept_choices) is kept
+
+
+def test_a_prompt_that_is_stopped_can_be_read_later() -> None:
+    network, ids = network_of("llama"), random_ids(random.Random(8), 300)
+    model, asked = model_of(network), iter([False] * 5 + [True] * 99)
+    with pytest.raises(StoppedError):
+        model.start(ids, lambda: next(asked))
+    state = model.start(ids)
+    assert state.reused_tokens > 0
+    close(state.next_logits, model_of(network).start(ids).next_logits)
 
 
 @pytest.mark.parametrize("length", [57, 231])
 def test_drafts_change_nothing(length: int) -> None:
-    """Right drafts and wrong ones, as long as they may be, against our own kernels that take one token at a time."""
+    """Right drafts and wrong ones, as long as they may be, against one token at a time."""
     network, source = without_twins("llama"), random.Random(length)
     ids = source.sample(range(400), length + 60)
-    state, plain = model_of(network).start(ids[:length]), kernels_model(network).start(ids[:length])
+    state, plain = model_of(network).start(ids[:length]), model_of(network).start(ids[:length])
     while len(state.token_ids) < len(ids):
         right = ids[len(state.token_ids) :][: source.randrange(1, 1 + state.draft_room_tokens)]
         wrong = random_ids(source, state.draft_room_tokens - len(right))

@@ -1,0 +1,118 @@
+// Which part of a long sequence a row sees: the first tokens, the last ones, and the blocks of those between whose keys its
+// own queries find best. Every row and every key head choose for themselves, so that a row depends on its own tokens only.
+//
+// Keys are looked through as int8, and only the quarter of their channels that turns slowest with the position, packed like a
+// matrix of linear.h whose channels are slots: a sixteenth of what reading keys and values in bfloat16 takes.
+#pragma once
+
+#include "attention.h"
+#include "linear.h"
+
+static_assert(KEYS == LANES, "a block of keys is a block of channels");
+
+// In tokens; `sink`, `chosen` and `window` are multiples of KEYS, and a tree is less deep than the window is long.
+struct Choice {
+    int32_t from;     // rows at this position and behind it choose
+    int32_t sink, chosen, window;
+    int32_t trained;  // rows at this position and behind it see what they chose as if nothing lay between
+};
+
+// How many channels of a head are looked through; a multiple of 8.
+static inline int code_size(int size) { return (size + 31) / 32 * 8; }
+
+// Those channels of a head; the last of both halves: pairs of channels are half a head apart (Hugging Face's order).
+static inline void slow_channels(const float* head, int size, float* to) {
+    const int count = code_size(size) / 2;
+    std::copy_n(head + size / 2 - count, count, to);
+    std::copy_n(head + size - count, count, to + count);
+}
+
+// The keys of one key head of a sequence.
+struct Codes {
+    uint8_t* values;  // [slots / 16][code size / 4][16][4], plus 128
+    float* scales;    // of each slot
+    int size;         // of a code
+
+    uint8_t* at(int slot) const { return values + (size_t)(slot / KEYS) * KEYS * size + slot % KEYS * 4; }
+
+    void put(const float* key, int head_size, int slot) const {
+        std::vector<float> slow(size);
+        slow_channels(key, head_size, slow.data());
+        const float peak = peak_of(slow.data(), size), factor = peak > 0.0f ? 127.0f / peak : 0.0f;
+        for (int k = 0; k < size; k++) at(slot)[k / 4 * 4 * KEYS + k % 4] = (uint8_t)((int)std::nearbyint(slow[k] * factor) + 128);
+        scales[slot] = peak / 127.0f;
+    }
+
+    void move(int from, int to) const {
+        for (int k = 0; k < size; k += 4) std::memcpy(at(to) + k * KEYS, at(from) + k * KEYS, 4);
+        scales[to] = scales[from];
+    }
+};
+
+// A row's queries of one key head, rotated, and what it looks through.
+struct Search {
+    const float* const* queries;
+    int group, head_size;
+    Codes codes;
+    const float *cosines, *sines;
+};
+
+// Raises votes[block] to the best score of `R` rows of the product, from `row` on.
+template <int R, int B>
+static void vote_blocks(const Product& product, int row, int from, int to, float* votes) {
+    int block = from;
+    for (; block + B <= to; block += B) {
+        Int8::Sums sums[B][R];
+        Int8::multiply<R, B>(product, block, row, sums);
+        for (int b = 0; b < B; b++) {
+            f32x8 high = splat(votes[block + b]);
+            for (int r = 0; r < R; r++) {
+                f32x8 halves[2];
+                Int8::finish(sums[b][r], product, (block + b) * LANES, row + r, halves);
+                high = larger(high, larger(halves[0], halves[1]));
+            }
+            votes[block + b] = largest(high);
+        }
+    }
+    if constexpr (B > 1) vote_blocks<R, 1>(product, row, block, to, votes);
+}
+
+// votes[block]: the best score of a query with a key of the blocks [from, to), the queries turned back by `positions`.
+static void vote(const Search& search, int from, int to, int positions, float* votes) {
+    const int size = search.codes.size, group = search.group, groups = Int8::groups(size);
+    std::vector<Int8::Row> rows((size_t)group * size);
+    std::vector<float> scales((size_t)group * groups), turned(search.head_size), slow(size);
+    std::vector<int32_t> starts((size_t)group * groups);
+    for (int query = 0; query < group; query++) {
+        turn_back<1>(&search.queries[query], search.cosines, search.sines, positions, search.head_size, turned.data());
+        slow_channels(turned.data(), search.head_size, slow.data());
+        Int8::quantise_row(slow.data(), &rows[(size_t)query * size], &scales[query * groups], &starts[query * groups], size);
+    }
+    const Matrix matrix{search.codes.values, search.codes.scales, nullptr, to * KEYS, size};
+    const Product product{matrix, rows.data(), scales.data(), starts.data(), nullptr, 0, false};
+    std::fill(votes + from, votes + to, -INFINITY);
+    in_tiles<Int8::rows_at_once>(group, [&](auto r, int row) { vote_blocks<r.value, Int8::blocks_at_once(r.value)>(product, row, from, to, votes); });
+}
+
+// The blocks in front of the window of a row that sees `seen` positions, ascending; none where it sees everything.
+//
+// Keys farther away than any the network was trained with are looked through in stretches, each as if it were nearer.
+static std::vector<int> choose_blocks(const Choice& choice, int seen, const Search& search) {
+    const int first = choice.sink / KEYS, end = (seen - choice.window) / KEYS, wanted = choice.chosen / KEYS, count = end - first;
+    std::vector<int> blocks;
+    if (count <= wanted) return blocks;
+    std::vector<float> votes(end);
+    const int stretch = std::max(1, choice.trained / 2 / KEYS);
+    int to = end, from = std::max(first, (seen - choice.trained + KEYS - 1) / KEYS);
+    for (int turns = 0; to > first; to = from, from = std::max(first, from - stretch), turns++)
+        vote(search, from, to, turns * stretch * KEYS, votes.data());
+    votes.erase(votes.begin(), votes.begin() + first);
+    std::vector<float> sorted = votes;
+    std::nth_element(sorted.begin(), sorted.begin() + (wanted - 1), sorted.end(), std::greater<float>());
+    const float least = sorted[wanted - 1];
+    int equal = wanted - (int)std::count_if(votes.begin(), votes.end(), [&](float vote) { return vote > least; });
+    for (int block = 0; block < first; block++) blocks.push_back(block);
+    for (int block = 0; block < count; block++)
+        if (votes[block] > least || (votes[block] == least && equal-- > 0)) blocks.push_back(first + block);  // of equals the first
+    return blocks;
+}
