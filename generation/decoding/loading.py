@@ -104,7 +104,7 @@ def load_model(
     if engine.shape is None:
         return _transformers_model(path, engine.dtype, added, costs_key)
     long = LongContexts(select_from(engine.shape, selection, context_tokens), context_tokens)
-    choice = long.select_from and RowChoice(long.select_from, engine.shape.context_tokens)
+    choice = None if long.select_from is None else RowChoice(long.select_from, engine.shape.context_tokens)
     if engine.kernels is None:
         try:
             return _gpu_model(path, engine, added, costs_key, report, long)
@@ -120,7 +120,7 @@ def load_model(
     weights = load_packed(path, engine.shape, engine.dtype, added.folder if added else None, report)
     report(_WEIGHTS_LOADED)
     tokenizer = load_tokenizer(path, weights.shape.vocabulary, added.mark_id if added else None)
-    network = Network(weights, engine.kernels, count, choice or None)
+    network = Network(weights, engine.kernels, count, choice)
     return _with_prompt_tokens(
         LlamaModel(network, tokenizer, _name(path, added), costs_key=costs_key, long=long), added
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from generation.decoding.selection.probe import Probe, Question
+    from generation.decoding.selection.probe import Answers, Following, Question
     from generation.interfaces import LanguageModel
 
 _FOLLOWING_TOKENS = 48
@@ -64,20 +64,26 @@ def measure(
         needles: definitions of each length, four in a prompt.
         report: told what is measured now.
     """
-    from generation.decoding.selection.probe import probe
+    from generation.decoding.selection import probe
 
     rows = []
     for length in lengths:
-        found: dict[str, list[Probe]] = {name: [] for name in readers}
+        answers: dict[str, list[Answers]] = {name: [] for name in readers}
+        followed: dict[str, list[Following]] = {name: [] for name in readers}
         for number in range(-(-needles // _IN_ONE_PROMPT)):
             count = min(_IN_ONE_PROMPT, needles - _IN_ONE_PROMPT * number)
             task = make_task(next(iter(readers.values())).tokenizer.encode, root, length, number, count)
+            states = {}
             for name, model in readers.items():
                 prompt = task.prompt[-_KEPT_TOKENS:] if name == "cut" else task.prompt
                 if len(prompt) + 200 <= model.context_tokens:
                     report(f"{length} tokens, prompt {number + 1}: {name}")
-                    found[name].append(probe(model, prompt, task.following, task.questions))
-        rows += [_row(name, length, probes) for name, probes in found.items() if probes]
+                    answers[name].append(probe.ask(model, prompt, task.questions))
+                    states[name] = model.start(prompt)
+            for name, found in zip(states, probe.follow(list(states.values()), task.following), strict=True):
+                followed[name].append(found)
+                states[name].close()
+        rows += [_row(name, length, answers[name], followed[name]) for name in readers if answers[name]]
     return rows
 
 
@@ -125,16 +131,16 @@ def ratios(rows: Sequence[Row]) -> dict[str, float]:
     return found
 
 
-def _row(name: str, length: int, probes: Sequence[Probe]) -> Row:
-    found = [one for probe in probes for one in probe.found]
-    value_losses = [one for probe in probes for one in probe.value_losses]
+def _row(name: str, length: int, answers: Sequence[Answers], followed: Sequence[Following]) -> Row:
+    found = [one for some in answers for one in some.found]
+    value_losses = [one for some in answers for one in some.losses]
     return Row(
         name,
         length,
         len(found),
         statistics.fmean(found),
         statistics.fmean(value_losses),
-        statistics.fmean(probe.loss for probe in probes),
-        statistics.median(probe.step_ms for probe in probes),
-        statistics.median(probe.read_s for probe in probes),
+        statistics.fmean(one.loss for one in followed),
+        statistics.median(one.step_ms for one in followed),
+        statistics.median(one.read_s for one in answers),
     )

@@ -379,7 +379,7 @@ class Network:
     def new_cache(self) -> KVCache:
         """An empty cache for one sequence."""
         one = self._choice
-        choice = one and native.Choice(one.start, one.sink, one.chosen, one.window, one.trained)
+        choice = native.Choice(one.start, one.sink, one.chosen, one.window, one.trained) if one else None
         return KVCache(self.weights.shape, int8=self.weights.int8, choice=choice)
 
     def beside(self) -> Sequence[Network]:

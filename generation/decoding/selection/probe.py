@@ -1,7 +1,7 @@
 """What a model makes of one long prompt, for ``memberwise bench long``.
 
 How surprised it is by what follows, whether it finds the values that are asked for, and how long a step takes. Start
-reading at ``probe``.
+reading at ``ask`` and ``follow``.
 """
 
 from __future__ import annotations
@@ -26,48 +26,62 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
-    """One prompt.
+class Answers:
+    """What came of one prompt and its questions.
 
     Attributes:
         read_s: until the prompt was read.
-        loss: mean of what followed it, in nats a token.
-        step_ms: median of writing one token.
         found: of each question, whether the value would be written.
-        value_losses: of each question, the mean over its value, in nats a token.
+        losses: of each question, the mean over its value, in nats a token.
     """
 
     read_s: float
+    found: Sequence[bool]
+    losses: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """What came of the text behind one prompt.
+
+    Attributes:
+        loss: mean, in nats a token.
+        step_ms: median of writing one token.
+    """
+
     loss: float
     step_ms: float
-    found: Sequence[bool]
-    value_losses: Sequence[float]
 
 
-def probe(
-    model: LanguageModel, prompt: Sequence[int], following: Sequence[int], questions: Sequence[Question]
-) -> Probe:
-    """Read a prompt and follow a text; then, each time behind the prompt again, ask greedily for the values."""
+def ask(model: LanguageModel, prompt: Sequence[int], questions: Sequence[Question]) -> Answers:
+    """Read a prompt and ask greedily for values, each time behind the prompt, which the model knows then."""
     started = time.perf_counter()
-    state = model.start(prompt)
+    model.start(prompt).close()
     read_s = time.perf_counter() - started
-    losses, steps = list[float](), list[float]()
-    for token_id in following:
-        losses.append(_loss(state, token_id))
-        steps.append(_write(state, token_id))
-    state.close()
-    found, value_losses = list[bool](), list[float]()
+    found, losses = list[bool](), list[float]()
     for question in questions:
-        state = model.start([*prompt, *question.token_ids])  # the prompt is known
-        right, answers = True, list[float]()
+        state = model.start([*prompt, *question.token_ids])
+        right, answer = True, list[float]()
         for token_id in question.value:
             right = right and int(state.next_logits.argmax()) == token_id
-            answers.append(_loss(state, token_id))
+            answer.append(_loss(state, token_id))
             _write(state, token_id)
         state.close()
         found.append(right)
-        value_losses.append(statistics.fmean(answers))
-    return Probe(read_s, statistics.fmean(losses), statistics.median(steps) * 1000, found, value_losses)
+        losses.append(statistics.fmean(answer))
+    return Answers(read_s, found, losses)
+
+
+def follow(states: Sequence[DecodingState], following: Sequence[int]) -> list[Following]:
+    """Follow a text behind several prompts, a token of each in turn: what disturbs this machine disturbs all."""
+    losses: list[list[float]] = [[] for _ in states]
+    steps: list[list[float]] = [[] for _ in states]
+    for token_id in following:
+        for number, state in enumerate(states):
+            losses[number].append(_loss(state, token_id))
+            steps[number].append(_write(state, token_id))
+    means = zip(losses, steps, strict=True)
+    return [Following(statistics.fmean(some), statistics.median(times) * 1000) for some, times in means]
 
 
 def _loss(state: DecodingState, token_id: int) -> float:
