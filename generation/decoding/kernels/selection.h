@@ -103,7 +103,7 @@ static std::vector<int> choose_blocks(const Choice& choice, int seen, const Sear
     if (count <= wanted) return blocks;
     std::vector<float> votes(end);
     const int stretch = std::max(1, choice.trained / 2 / KEYS);
-    int to = end, from = std::max(first, (seen - choice.trained + KEYS - 1) / KEYS);
+    int to = end, from = std::clamp((seen - choice.trained + KEYS - 1) / KEYS, first, end);
     for (int turns = 0; to > first; to = from, from = std::max(first, from - stretch), turns++)
         vote(search, from, to, turns * stretch * KEYS, votes.data());
     votes.erase(votes.begin(), votes.begin() + first);

@@ -60,8 +60,6 @@ class RowChoice:
     def __post_init__(self) -> None:
         if any(size % BLOCK for size in (self.sink, self.chosen, self.window)):
             raise ValueError(f"sink, chosen and window must be multiples of {BLOCK}: {self}")
-        if self.trained < self.window:
-            raise ValueError(f"a window is no longer than what the model was trained for: {self}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,8 @@ def block_votes(
         frequencies: (D / 2,), radians a position.
     """
     blocks, key_heads = len(keys) // BLOCK, keys.shape[1]
-    near, stretch = max(0, -((choice.trained - seen) // BLOCK)), max(1, choice.trained // 2 // BLOCK)
+    near = min(blocks, max(0, -((choice.trained - seen) // BLOCK)))
+    stretch = max(1, choice.trained // 2 // BLOCK)
     codes = _as_int8(slow_channels(keys)).view(blocks, BLOCK, key_heads, -1)
     votes = torch.empty(key_heads, blocks)
     for block in range(blocks):
