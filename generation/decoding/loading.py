@@ -130,14 +130,16 @@ def select_from(shape: LlamaShape, selection: Selection, context_tokens: int | N
     """Prompts of more tokens see a chosen part of themselves; None never.
 
     Automatically only those that, with what is written behind them, could leave what the model was trained for: on
-    shorter ones everything in sight was measured to be better (docs/performance.md).
+    shorter ones everything in sight was measured to be better, and so was reading a first half exactly
+    (docs/performance.md).
     """
     from generation.decoding.selection.reference import SelectionSettings
 
     if selection is Selection.OFF or (selection is Selection.AUTO and (context_tokens or 0) <= shape.context_tokens):
         return None
     least_tokens = SelectionSettings().least_tokens
-    return least_tokens if selection is Selection.ON else max(least_tokens, shape.context_tokens - _ROOM_TOKENS)
+    start = shape.context_tokens // 2 if selection is Selection.ON else shape.context_tokens - _ROOM_TOKENS
+    return max(least_tokens, start)
 
 
 def _require_length(engine: Engine, context_tokens: int | None, selection: Selection) -> None:
