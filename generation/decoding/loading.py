@@ -115,7 +115,8 @@ def load_model(
                 ) from problem
             _log.warning("the GPU is not used, the CPU is: %s", problem)
             return load_model(path, "auto", threads, adapter, report, context_tokens, selection, use_gpu=False)
-    from generation.decoding.llama.model import LlamaModel, Network
+    from generation.decoding.llama.model import LlamaModel
+    from generation.decoding.llama.network import Network
 
     weights = load_packed(path, engine.shape, engine.dtype, added.folder if added else None, report)
     report(_WEIGHTS_LOADED)

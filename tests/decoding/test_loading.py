@@ -19,7 +19,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from generation.decoding import loading, step_costs
 from generation.decoding.gpu.network import TorchNetwork
 from generation.decoding.llama import native, packed_file
-from generation.decoding.llama.model import LlamaModel, Network
+from generation.decoding.llama.model import LlamaModel
+from generation.decoding.llama.network import Network
 from generation.decoding.loading import Engine, choose_engine, load_model
 from generation.decoding.selection.scorer import SelectingScorer
 from generation.decoding.transformers_model import TransformersModel

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from generation.decoding.llama.model import Scoring
+from generation.decoding.llama.network import Scoring
 from generation.decoding.sequence import node_depths
 
 RECORD = 5  # numbers of a sequence: first row, rows, committed tokens, first node, nodes

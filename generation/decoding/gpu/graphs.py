@@ -15,7 +15,7 @@ import torch
 
 from generation.decoding.gpu.batch import Batch, Size, size_of
 from generation.decoding.gpu.compute import Found
-from generation.decoding.llama.model import Scoring
+from generation.decoding.llama.network import Scoring
 
 _RECORDED_AT = 2  # times that a size came up: recording costs some forwards
 _MOST_GRAPHS = 256

@@ -23,7 +23,8 @@ from generation.decoding.gpu.long_rows import votes_for
 from generation.decoding.gpu.network import operations_for
 from generation.decoding.gpu.slots import PAGE_SLOTS, SequenceSlots, SlotPool
 from generation.decoding.gpu.subjects import NetworkEngine, Plan, Subject, default_subject, large_subject, tokenizer_of
-from generation.decoding.llama.model import LlamaModel, Scoring
+from generation.decoding.llama.model import LlamaModel
+from generation.decoding.llama.network import Scoring
 from generation.decoding.llama.shape import read_shape
 from generation.decoding.rivals import Engine, OwnEngine
 from generation.decoding.step_costs import measure as measure_costs

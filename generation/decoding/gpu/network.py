@@ -1,4 +1,4 @@
-"""A network on a GPU with the surface of ``llama.model.Network``: what its sequences, drafts and batches need of it.
+"""A network on a GPU with the surface of ``llama.network.Network``: what its sequences, drafts and batches need of it.
 
 Rows of several widths go through different routines of the GPU's libraries, so a row differs by rounding between
 widths: a near tie can fall differently with drafts than without, which it cannot on our own kernels. Knows no files.
@@ -20,7 +20,7 @@ from generation.decoding.gpu.graphs import Forwards
 from generation.decoding.gpu.long_rows import TorchMoves
 from generation.decoding.gpu.slots import PAGE_SLOTS, SequenceSlots, SlotPool, fitting_pages
 from generation.decoding.gpu.weights import Weights
-from generation.decoding.llama.model import Scoring
+from generation.decoding.llama.network import Scoring
 from generation.decoding.llama.shape import LlamaShape
 from generation.decoding.selection.long_rows import LongRows
 from generation.decoding.selection.reference import SelectionSettings
@@ -82,7 +82,7 @@ class TorchNetwork:
         first: int = 0,
         queries: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """See ``llama.model.Network.forward``; logits are on the CPU, and ``stop`` is asked before, not in every layer.
+        """See ``llama.network.Network.forward``; logits are on the CPU, and ``stop`` is asked before, not in every layer.
 
         Raises:
             CapacityError: there is no room for so many nodes.

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from generation.decoding.llama.model import LlamaModel, LlamaScorer, Scoring, TreeNetwork
+from generation.decoding.llama.model import LlamaModel, LlamaScorer, TreeNetwork
+from generation.decoding.llama.network import Scoring
 from generation.decoding.llama.prefix_cache import PrefixCache, Slots
 from generation.decoding.sequence import SequenceState, Stop, check_prompt, check_stop
 from generation.types import Draft

@@ -8,7 +8,7 @@ import torch
 
 from generation.decoding.gpu.batch import Batch, Size, rounded, size_of, walk
 from generation.decoding.gpu.slots import PAGE_SLOTS, SequenceSlots, SlotPool, fitting_pages, page_bytes
-from generation.decoding.llama.model import Scoring
+from generation.decoding.llama.network import Scoring
 from generation.types import Draft
 from tests.decoding.gpu.torch_networks import CPU, weights_of
 from tests.decoding.llama.networks import ancestors, network_of, random_tree

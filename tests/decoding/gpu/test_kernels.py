@@ -22,7 +22,7 @@ from dataclasses import replace
 from generation.decoding.gpu import kernels, reference
 from generation.decoding.gpu.batch import Batch, size_of
 from generation.decoding.gpu.slots import SequenceSlots, SlotPool
-from generation.decoding.llama.model import Scoring
+from generation.decoding.llama.network import Scoring
 from generation.types import Draft
 from tests.decoding.gpu.torch_networks import CPU, weights_of
 from tests.decoding.llama.networks import network_of, random_tree

@@ -18,8 +18,9 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from generation.decoding.llama.model import LlamaModel, Network
+from generation.decoding.llama.model import LlamaModel
 from generation.decoding.llama.native import Kernels, find_kernels
+from generation.decoding.llama.network import Network
 from generation.decoding.llama.packing import pack
 from generation.decoding.llama.shape import read_shape
 from generation.types import Draft

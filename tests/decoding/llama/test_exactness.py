@@ -17,7 +17,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from generation.config import PRESETS, SamplingConfig
 from generation.decoding.asking import Asker
 from generation.decoding.generator import Generator
-from generation.decoding.llama.model import LlamaModel, Network
+from generation.decoding.llama.model import LlamaModel
+from generation.decoding.llama.network import Network
 from generation.decoding.llama.packing import pack
 from generation.decoding.llama.shape import read_shape
 from generation.decoding.run import Run

@@ -9,7 +9,8 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from generation.decoding.drafting import drafter_for
-from generation.decoding.llama.model import LlamaModel, Network
+from generation.decoding.llama.model import LlamaModel
+from generation.decoding.llama.network import Network
 from generation.decoding.llama.packing import pack
 from generation.decoding.llama.parallel_prompt import ParallelPrompt, best_depth
 from generation.decoding.llama.shape import read_shape

@@ -9,7 +9,8 @@ import time
 import pytest
 import torch
 
-from generation.decoding.llama.model import LlamaModel, Network
+from generation.decoding.llama.model import LlamaModel
+from generation.decoding.llama.network import Network
 from generation.decoding.sequence import SequenceState
 from generation.errors import StoppedError
 from generation.types import Draft

@@ -7,7 +7,7 @@ import random
 import pytest
 import torch
 
-from generation.decoding.llama.model import Network
+from generation.decoding.llama.network import Network
 from generation.decoding.llama.scored_tree import ScoredTree
 from generation.types import Draft
 from tests.decoding.llama.networks import ancestors, model_of, random_ids, random_tree

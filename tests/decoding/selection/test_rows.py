@@ -14,7 +14,8 @@ from transformers import AttentionInterface, LlamaConfig, LlamaForCausalLM, Qwen
 
 from generation.config import Selection
 from generation.decoding.llama.cache import KVCache
-from generation.decoding.llama.model import LlamaModel, Network
+from generation.decoding.llama.model import LlamaModel
+from generation.decoding.llama.network import Network
 from generation.decoding.llama.packing import pack
 from generation.decoding.llama.shape import read_shape
 from generation.decoding.loading import select_from
