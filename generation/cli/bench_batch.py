@@ -30,6 +30,9 @@ def add_parser(parts: Subparsers) -> None:
     _add_repository(parser, 24)
     parser.add_argument("--together", default="2,4,8", metavar="A,B", help="so many at a time (%(default)s)")
     parser.add_argument("--workers", default="", metavar="A,B", help="so many Ray workers on this machine (none)")
+    parser.add_argument(
+        "--commands", type=int, default=4, metavar="N", help="so many functions by a command each (%(default)s)"
+    )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there, and a picture beside")
     parser.set_defaults(run=run)
 
@@ -52,9 +55,9 @@ def run(args: argparse.Namespace) -> int:
     from generation.batch import bench
 
     together, workers = _numbers(args.together), _numbers(args.workers)
-    if not together or min([*together, *workers, args.functions]) < 1:
-        raise ConfigError("--together, --workers and --functions are numbers from 1 on")
-    report = bench.measure(_root(args), args.functions, bench.settings(together, workers), say)
+    if not together or min([*together, *workers, args.functions, args.commands + 1]) < 1:
+        raise ConfigError("--together, --workers and --functions are numbers from 1 on, --commands from 0 on")
+    report = bench.measure(_root(args), args.functions, bench.settings(together, workers), say, args.commands)
     write_json(report, args.json)
     if args.json is not None:
         bench.draw(report, args.json.with_suffix(".png"))

@@ -164,17 +164,16 @@ def _both_ways(session: service.Session, path: Path, task: Task, *, first: bool)
 def ratios(found: Sequence[Overhead], usual: str) -> dict[str, float]:
     """By way of asking, of functions behind the first; ``tool_overhead`` is that of the ``usual`` one.
 
-    Those that end in ``_request`` are of whole requests, the others of writing.
-
-    Where nothing but first functions was written, it is theirs.
+    Of whole generations, the prompt included; those that end in ``_writing`` are of writing alone. Where nothing but
+    first functions was written, it is theirs.
     """
     named: dict[str, float] = {}
     for one in found:
         way, ending = one.name.partition(" ")[0], "_first" * one.first
         for key in (f"_{way}", *([""] if way == usual else ())):
-            named[f"tool_overhead{key}{ending}"] = round(one.ratio, 3)
-            named[f"tool_overhead{key}{ending}_request"] = round(one.request_ratio, 3)
-    for kind in ("", "_request"):
+            named[f"tool_overhead{key}{ending}"] = round(one.request_ratio, 3)
+            named[f"tool_overhead{key}{ending}_writing"] = round(one.ratio, 3)
+    for kind in ("", "_writing"):
         if f"tool_overhead_first{kind}" in named:
             named.setdefault(f"tool_overhead{kind}", named[f"tool_overhead_first{kind}"])
     return named

@@ -157,16 +157,16 @@ def test_the_tool_costs_what_it_adds() -> None:
         Overhead("dot (plain)", False, 2, 30, 30, 9, 3.0, 2.0, 0.4, 2.0),
     ]
     assert overhead_ratios(found, "dot") == {
-        "tool_overhead_mark": 1.2,
-        "tool_overhead_mark_request": 1.1,
-        "tool_overhead_dot_first": 2.5,
-        "tool_overhead_dot_first_request": 2.0,
-        "tool_overhead_first": 2.5,
-        "tool_overhead_first_request": 2.0,
-        "tool_overhead_dot": 1.5,
-        "tool_overhead_dot_request": 1.25,
-        "tool_overhead": 1.5,
-        "tool_overhead_request": 1.25,
+        "tool_overhead_mark": 1.1,
+        "tool_overhead_mark_writing": 1.2,
+        "tool_overhead_dot_first": 2.0,
+        "tool_overhead_dot_first_writing": 2.5,
+        "tool_overhead_first": 2.0,
+        "tool_overhead_first_writing": 2.5,
+        "tool_overhead_dot": 1.25,
+        "tool_overhead_dot_writing": 1.5,
+        "tool_overhead": 1.25,
+        "tool_overhead_writing": 1.5,
     }
     assert overhead_ratios([], "dot") == {}
 

@@ -82,7 +82,7 @@ class TorchNetwork:
         first: int = 0,
         queries: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """See ``llama.network.Network.forward``; logits are on the CPU, and ``stop`` is asked before, not in every layer.
+        """See ``llama.network.Network.forward``; logits are on the CPU, ``stop`` is asked before, not in every layer.
 
         Raises:
             CapacityError: there is no room for so many nodes.
