@@ -54,7 +54,7 @@ class RowChoice:
     start: int
     trained: int
     sink: int = 128
-    chosen: int = 512
+    chosen: int = 1024
     window: int = 256
 
     def __post_init__(self) -> None:
