@@ -107,6 +107,7 @@ class ToolConfig:
         trusted: the user trusts the workspace: its interpreter may run and its environment may be read.
         python: interpreter whose packages Jedi should know; None discovers one.
         cache: folder for what Jedi has parsed; None is Jedi's own, in the user's cache.
+        ahead: Jedi is asked what a function is likely to need before it is needed; not worth it where nobody waits.
     """
 
     deadline_s: float = 1.0
@@ -116,6 +117,7 @@ class ToolConfig:
     trusted: bool = True
     python: Path | None = None
     cache: Path | None = None
+    ahead: bool = True
 
 
 CONTEXT_TOKENS = (1024, 1 << 20)  # least and most that can be asked for

@@ -155,7 +155,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
 
 
 def _timed(root: Path, out: Path, setting: Setting) -> tuple[float, list[BatchRecord]]:
-    config = GeneratorConfig(threads=setting.threads, tool=ToolConfig(deadline_s=30.0, kill_after_s=60.0))
+    config = GeneratorConfig(threads=setting.threads, tool=ToolConfig(deadline_s=30.0, kill_after_s=60.0, ahead=False))
     config = config.with_preset(service.usual_preset(config.model))
     targets, _ = find_targets(root.name, root, Select.DOCSTRINGS)
     plan = BatchPlan({root.name: root}, {root.name: targets}, config, out, FillOptions(retries=0))

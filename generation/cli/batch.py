@@ -138,7 +138,9 @@ def _plan(args: argparse.Namespace) -> BatchPlan:
         threads=args.threads or _threads(args),
         max_tokens=args.max_tokens,
         sampling=SamplingConfig(seed=args.seed),
-        tool=ToolConfig(trusted=not args.untrusted, deadline_s=_TOOL_DEADLINE_S, kill_after_s=2 * _TOOL_DEADLINE_S),
+        tool=ToolConfig(
+            trusted=not args.untrusted, deadline_s=_TOOL_DEADLINE_S, kill_after_s=2 * _TOOL_DEADLINE_S, ahead=False
+        ),
     ).with_preset(args.trigger or usual_preset(args.model, args.adapter))
     config = with_context(config, args)
     options = FillOptions(retries=args.retries, limit_s=args.limit, test_command=args.test)

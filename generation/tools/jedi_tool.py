@@ -99,7 +99,7 @@ class JediTool:
     def prefetch(self, query: ToolQuery) -> None:
         """Ask in the background what this function is likely to need; an earlier prefetch ends."""
         self._warming += 1
-        if not self._repair:
+        if not (self._repair and self._config.ahead):
             return
         try:
             questions = Position.of(query).warm_questions()

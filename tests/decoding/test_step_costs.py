@@ -1,4 +1,4 @@
-"""What a forward costs is measured once, kept, and measured again where what was kept is not usable."""
+"""What a forward costs is measured a few times, kept, and measured again where what was kept is not usable."""
 
 from __future__ import annotations
 
@@ -24,14 +24,28 @@ def test_rows_and_contexts_cost_what_they_take() -> None:
     assert costs.long_ms[0] > 3 * costs.short_ms[0]
 
 
-def test_measured_once(folder: Path) -> None:
+def test_the_first_loads_measure_and_the_least_counts(folder: Path) -> None:
+    """A neighbour that was busy the first time is forgotten."""
     calls: list[int] = []
-    first = known_costs("a", lambda rows, _: calls.append(rows), (0, 8))
+
+    def forward(rows: int, _: int) -> None:
+        calls.append(rows)
+        time.sleep(pause_s)
+
+    pause_s = 0.004
+    first = known_costs("a", forward, (0, 8))
     assert set(calls) >= {1, 2, MOST_ROWS}
+    assert (first.times, first.short_ms[0] >= 4) == (1, True)
+    pause_s = 0.0
+    second = known_costs("a", forward, (0, 8))
+    assert (second.times, max(second.short_ms) < 4) == (2, True)
+    pause_s = 0.004
+    third = known_costs("a", forward, (0, 8))
+    assert (third.times, third.short_ms) == (3, second.short_ms)
     calls.clear()
-    assert known_costs("a", lambda rows, _: calls.append(rows), (0, 8)) == first
+    assert known_costs("a", forward, (0, 8)) == third
     assert calls == []
-    known_costs("b", lambda rows, _: calls.append(rows), (0, 8))
+    known_costs("b", forward, (0, 8))
     assert calls
     assert len(list(folder.iterdir())) == 2
 

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -280,6 +281,15 @@ def test_prefetch_answers_before_the_question(tool: JediTool, root: Path) -> Non
         answer = tool.suggest(query(root, text))
         assert answer.cached, text
         assert answer.suggestions
+
+
+def test_nothing_is_asked_ahead_where_nobody_waits(root: Path) -> None:
+    tool = JediTool(root, replace(PATIENT, ahead=False))
+    tool.prefetch(query(root, BODY + "def f(c: Client):\n$0"))
+    time.sleep(0.1)
+    assert not tool._in_flight
+    assert "fetch" in names(tool.suggest(query(root, BODY + "def f(c: Client):\n    c.$0")))
+    tool.close()
 
 
 def _key(asked: ToolQuery) -> AnswerKey:
