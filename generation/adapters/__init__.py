@@ -1,7 +1,7 @@
 """Adapters as folders: what is known of one, where they lie, and which fits a model. The shipped ones lie beside this.
 
-An adapter folder holds ``adapter.safetensors`` and ``manifest.json``. Standard library only; the tensors are the
-business of ``decoding.adapter``. Start reading at ``AdapterManifest`` and ``resolve``.
+An adapter folder holds ``adapter.safetensors`` and ``manifest.json``, perhaps prompt tokens too. Standard library only;
+the tensors are the business of ``decoding.adapter``. Start reading at ``AdapterManifest`` and ``resolve``.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from generation.errors import AdapterMismatchError, ModelLoadError
 
 MANIFEST_NAME = "manifest.json"
 TENSORS_NAME = "adapter.safetensors"
+PROMPT_TOKENS_NAME = "prompt_tokens.safetensors"
 FORMAT = 2
 _LEAST_RELIABLE = 0.9  # recall and precision; with less, asking at every name was measured to be better
 NONE = "none"  # the name that asks for no adapter

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 _BARS = " ▁▂▃▄▅▆▇█"
-_MOST_PROMPT_TOKENS = 8
 _OPTIONS = {
     "total_tokens": "length of the run",
     "stop_tokens": "stop before that, to go on another time; 0 stops nowhere",
@@ -84,8 +83,6 @@ def run(args: argparse.Namespace) -> int:
         from generation.training import pipeline
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "train") from error
-    if not 1 <= args.count <= _MOST_PROMPT_TOKENS:
-        raise ConfigError(f"--count must be from 1 to {_MOST_PROMPT_TOKENS}, not {args.count}")
     settings = _settings(args, pipeline.saved_settings(args.out) if args.resume else None)
     words = pipeline.MARK_WORDS
     if args.mark_words:

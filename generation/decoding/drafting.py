@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from generation.decoding.llama.native import NoKernels, find_kernels
-from generation.decoding.llama.parallel_prompt import BothDrafters, ParallelPrompt
+from generation.decoding.llama.parallel_prompt import ParallelPrompt
 from generation.decoding.step_costs import MOST_ROWS, StepCosts
 from generation.decoding.suffix_index import SuffixIndex
 from generation.interfaces import Drafter, LanguageModel
@@ -118,6 +118,17 @@ class LookupDrafter:
             self._odds.learn(last.match + number, right=one == other)
             if one != other:
                 return
+
+
+class BothDrafters:
+    """What the text says first; where it says nothing, what the prompt tokens guess. Implements ``Drafter``."""
+
+    def __init__(self, lookup: Drafter, parallel_prompt: ParallelPrompt) -> None:
+        self._drafters = (lookup, parallel_prompt)
+
+    def propose(self, token_ids: Sequence[int], limit: int) -> Sequence[int]:
+        """See ``Drafter``."""
+        return next((found for drafter in self._drafters if (found := drafter.propose(token_ids, limit))), ())
 
 
 def drafter_for(model: LanguageModel, texts: Sequence[SuffixIndex] = (), odds: Odds | None = None) -> Drafter | None:

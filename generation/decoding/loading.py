@@ -103,11 +103,10 @@ def load_model(
     _require_length(engine, context_tokens, selection)
     if engine.shape is None:
         return _transformers_model(path, engine.dtype, added, costs_key)
-    long = LongContexts(select_from(engine.shape, selection, context_tokens), context_tokens)
-    choice = None if long.select_from is None else RowChoice(long.select_from, engine.shape.context_tokens)
+    start = select_from(engine.shape, selection, context_tokens)
     if engine.kernels is None:
         try:
-            return _gpu_model(path, engine, added, costs_key, report, long)
+            return _gpu_model(path, engine, added, costs_key, report, LongContexts(start, context_tokens))
         except Exception as problem:  # a driver, a compiler, a library: whatever it is, the processor still works
             if dtype != "auto":
                 raise ModelLoadError(
@@ -121,7 +120,9 @@ def load_model(
     weights = load_packed(path, engine.shape, engine.dtype, added.folder if added else None, report)
     report(_WEIGHTS_LOADED)
     tokenizer = load_tokenizer(path, weights.shape.vocabulary, added.mark_id if added else None)
+    choice = None if start is None else RowChoice(start, engine.shape.context_tokens)
     network = Network(weights, engine.kernels, count, choice)
+    long = LongContexts(context_tokens=context_tokens)
     return _with_prompt_tokens(
         LlamaModel(network, tokenizer, _name(path, added), costs_key=costs_key, long=long), added
     )
@@ -131,8 +132,8 @@ def select_from(shape: LlamaShape, selection: Selection, context_tokens: int | N
     """Prompts of more tokens see a chosen part of themselves; None never.
 
     Automatically only those that, with what is written behind them, could leave what the model was trained for: on
-    shorter ones everything in sight was measured to be better, and so was reading a first half exactly
-    (docs/performance.md).
+    shorter ones everything in sight was measured to be better (docs/performance.md). When told to, from the middle of
+    that length on.
     """
     from generation.decoding.selection.reference import SelectionSettings
 
@@ -278,7 +279,7 @@ def _gpu_model(
 
 def _with_prompt_tokens(model: LlamaModel, added: _Added | None) -> LlamaModel:
     """The same model, which drafts with the prompt tokens of its adapter where there are any and they pay."""
-    from generation.decoding.prompt_token_file import read_prompt_tokens
+    from generation.decoding.adapter import read_prompt_tokens
 
     if added is not None and (trained := read_prompt_tokens(added.folder)) is not None:
         model.use_prompt_tokens(trained)

@@ -5,6 +5,7 @@ Tensors are kept in half precision. Knows nothing of how they were trained. Star
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -16,12 +17,14 @@ from safetensors.torch import load_file
 
 from generation.adapters import (
     MANIFEST_NAME,
+    PROMPT_TOKENS_NAME,
     TENSORS_NAME,
     AdapterManifest,
     read_adapter,
     require_fit,
     weights_sha256,
 )
+from generation.decoding.adapter import PROMPT_TOKENS, PromptTokens
 from generation.decoding.loading import load_network
 from generation.errors import AdapterMismatchError, ConfigError
 from generation.training.checkpoints import save_tensors
@@ -36,16 +39,30 @@ def write_adapter(folder: Path, tensors: Mapping[str, torch.Tensor], manifest: A
         ConfigError: the disk is full, or the folder may not be written.
     """
     halves = {name: tensor.detach().to(torch.float16).contiguous() for name, tensor in tensors.items()}
-    unfinished = folder / f".{TENSORS_NAME}.unfinished"
-    with saying_why(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            save_tensors(halves, unfinished)
-            unfinished.replace(folder / TENSORS_NAME)
-        finally:
-            unfinished.unlink(missing_ok=True)
+    _write_tensors(folder / TENSORS_NAME, halves)
     with writing(folder / MANIFEST_NAME) as out:
         out.write(manifest.to_json())
+
+
+def write_prompt_tokens(folder: Path, found: PromptTokens) -> None:
+    """Put prompt tokens into an adapter folder, in one step.
+
+    Raises:
+        ConfigError: the disk is full, or the folder may not be written.
+    """
+    accuracy = json.dumps(found.accuracy)
+    _write_tensors(folder / PROMPT_TOKENS_NAME, {PROMPT_TOKENS: found.embeddings}, {"accuracy": accuracy})
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str] | None = None) -> None:
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    with saying_why(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            save_tensors(tensors, unfinished, metadata)
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
 
 def describe(network: AdaptedNetwork, name: str, base: str, model: Path, rank: int, alpha: int) -> AdapterManifest:
@@ -125,7 +142,7 @@ def carry(folder: Path, before: Path, after: Path, out: Path) -> AdapterManifest
 
 
 def copy_adapter(folder: Path, out: Path) -> None:
-    """Copy the two files of an adapter folder; that of a run holds more.
+    """Copy the files of an adapter folder; that of a run holds more.
 
     Raises:
         ConfigError: ``out`` cannot be written.
@@ -133,7 +150,8 @@ def copy_adapter(folder: Path, out: Path) -> None:
     manifest = read_adapter(folder)
     with saying_why(out):
         out.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / TENSORS_NAME, out / TENSORS_NAME)
+        for path in filter(Path.is_file, (folder / TENSORS_NAME, folder / PROMPT_TOKENS_NAME)):
+            shutil.copyfile(path, out / path.name)
     with writing(out / MANIFEST_NAME) as file:
         file.write(manifest.to_json())
 

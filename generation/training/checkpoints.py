@@ -53,13 +53,13 @@ def _save_files(folder: Path, tensors: Mapping[str, torch.Tensor], optimizer: An
     (folder / "progress.json").write_text(json.dumps(progress), encoding="utf-8")
 
 
-def save_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+def save_tensors(tensors: Mapping[str, torch.Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
     """Write tensors to a file of the safetensors format.
 
     Raises:
         OSError: it cannot be written.
     """
-    path.write_bytes(save(dict(tensors)))  # save_file keeps others from reading, and has errors of its own
+    path.write_bytes(save(dict(tensors), metadata))  # save_file keeps others from reading, and has errors of its own
 
 
 def latest(run: Path) -> Path | None:

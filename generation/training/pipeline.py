@@ -9,7 +9,6 @@ the curves and the last checkpoints. Start reading at ``train``.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -20,10 +19,10 @@ from typing import Any
 import torch
 
 from generation import models
-from generation.adapters import MANIFEST_NAME, TENSORS_NAME, AdapterManifest, read_adapter
+from generation.adapters import MANIFEST_NAME, AdapterManifest, read_adapter
+from generation.decoding.adapter import MOST_PROMPT_TOKENS, PROMPT_TOKENS, PromptTokens
 from generation.decoding.loading import default_threads
 from generation.decoding.loading import load_network as load_base
-from generation.decoding.prompt_token_file import EMBEDDINGS, PromptTokens, write_prompt_tokens
 from generation.decoding.tokenizer import FastTokenizer, load_tokenizer, next_mark_id
 from generation.errors import ConfigError
 from generation.training import adapter_folder, checkpoints
@@ -35,7 +34,7 @@ from generation.training.finetune import LOG_NAME, Progress, Report, Run
 from generation.training.network import AdaptedNetwork, load_network, training_device, training_dtype
 from generation.training.prompt_tokens import PromptTokenNetwork
 from generation.training.settings import TrainingSettings
-from generation.training.storage import saying_why, writing
+from generation.training.storage import writing
 from generation.training.team import join_team
 
 _MEASURED_EXAMPLES = 12  # of the held-back repositories, by which prompt tokens are said to be right
@@ -120,9 +119,11 @@ def train_prompt_tokens(job: Job, count: int, settings: TrainingSettings, *, res
     """Train prompt tokens for the adapter ``job.init`` and leave a copy of it that holds them in ``job.out``.
 
     Raises:
-        ConfigError: as ``train``; or there is no adapter to train them for.
+        ConfigError: as ``train``; or there is no adapter to train them for, or they are none or too many.
         ModelLoadError: the base or the adapter cannot be loaded.
     """
+    if not 1 <= count <= MOST_PROMPT_TOKENS:
+        raise ConfigError(f"--count must be from 1 to {MOST_PROMPT_TOKENS}, not {count}")
     _require_state(job.out, resume)
     adapter = job.init or (job.out if (job.out / MANIFEST_NAME).is_file() else None)
     if adapter is None:
@@ -228,12 +229,10 @@ def _keep(job: Job, network: AdaptedNetwork, manifest: AdapterManifest, progress
 def _keep_prompt_tokens(
     out: Path, adapter: Path, network: PromptTokenNetwork, source: ExampleSource, _: Progress
 ) -> None:
-    with saying_why(out):
-        if adapter != out:
-            for name in (TENSORS_NAME, MANIFEST_NAME):
-                shutil.copyfile(adapter / name, out / name)
-        accuracy = network.accuracy(source.validation(_MEASURED_EXAMPLES))
-        write_prompt_tokens(out, PromptTokens(network.tensors()[EMBEDDINGS], accuracy))
+    if adapter != out:
+        adapter_folder.copy_adapter(adapter, out)
+    accuracy = network.accuracy(source.validation(_MEASURED_EXAMPLES))
+    adapter_folder.write_prompt_tokens(out, PromptTokens(network.tensors()[PROMPT_TOKENS], accuracy))
 
 
 def _write_settings(job: Job, settings: TrainingSettings, processes: int) -> None:

@@ -1,7 +1,7 @@
 """Prompt tokens: a few trained embeddings that, put behind a token, guess what follows the one after it.
 
 The network stays as it is; only the embeddings are trained, by what the network itself finds likeliest at those places.
-``decoding.llama.prompt_tokens`` drafts with them.
+``decoding.llama.parallel_prompt`` drafts with them.
 
 Source: parallel prompt decoding (arXiv 2405.18628). Start reading at ``PromptTokenNetwork.loss``.
 """
@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-from generation.decoding.prompt_token_file import EMBEDDINGS
+from generation.decoding.adapter import PROMPT_TOKENS
+from generation.errors import ModelLoadError
 from generation.training.examples import TrainingExample
 from generation.training.loss import cross_entropy
 
@@ -51,12 +52,20 @@ class PromptTokenNetwork:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """What is trained, (count, D) float32, on the CPU."""
-        return {EMBEDDINGS: self._embeddings.detach().cpu().contiguous()}
+        return {PROMPT_TOKENS: self._embeddings.detach().cpu().contiguous()}
 
     def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Take over what ``tensors`` gave."""
+        """Take over what ``tensors`` gave.
+
+        Raises:
+            ModelLoadError: it was another number of prompt tokens, or something else.
+        """
+        found = tensors.get(PROMPT_TOKENS)
+        if found is None or found.shape != self._embeddings.shape:
+            held = "no" if found is None else str(len(found))
+            raise ModelLoadError(f"this run holds {held} prompt tokens, not {len(self._embeddings)} that fit the base")
         with torch.no_grad():
-            self._embeddings.copy_(tensors[EMBEDDINGS])
+            self._embeddings.copy_(found)
 
     def loss(self, examples: Sequence[TrainingExample], _: float = 1.0) -> tuple[torch.Tensor, int]:
         """The loss of some examples in nats, times how many positions of them count, and how many do."""

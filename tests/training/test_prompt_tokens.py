@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from generation.decoding.adapter import PROMPT_TOKENS, read_prompt_tokens
 from generation.decoding.loading import load_model, load_network
-from generation.decoding.prompt_token_file import EMBEDDINGS, read_prompt_tokens
-from generation.errors import ConfigError
+from generation.errors import ConfigError, ModelLoadError
+from generation.training.adapter_folder import copy_adapter
 from generation.training.examples import TrainingExample
 from generation.training.finetune import Run
 from generation.training.pipeline import Stage, train, train_prompt_tokens
@@ -34,7 +35,7 @@ def test_a_prompt_token_sees_the_text_before_it_and_those_before_itself(model: P
     said = learns.base(input_ids=ids).logits[0].argmax(-1)
     text = learns.base.get_input_embeddings()(ids)[0]
     for place in range(12 - 1 - 2):
-        rows = torch.cat([text[: place + 1], learns.tensors()[EMBEDDINGS]])
+        rows = torch.cat([text[: place + 1], learns.tensors()[PROMPT_TOKENS]])
         expected = learns.body(inputs_embeds=rows[None])[0][0, -2:]
         torch.testing.assert_close(hidden[2 * place : 2 * place + 2], expected, atol=1e-4, rtol=1e-3)
         assert targets[2 * place : 2 * place + 2].tolist() == said[place + 1 : place + 3].tolist()
@@ -62,6 +63,8 @@ def test_a_run_that_is_resumed_makes_an_adapter_that_drafts(
     tokens = replace(adapter, out=tmp_path / "guessing", init=tmp_path / "plain")
     report: Callable[[object], None] = lambda line: None  # noqa: E731
     train_prompt_tokens(tokens, 3, replace(SETTINGS, stop_tokens=300), resume=False, report=report)
+    with pytest.raises(ModelLoadError, match="holds 3 prompt tokens, not 2"):
+        train_prompt_tokens(tokens, 2, SETTINGS, resume=True, report=report)
     progress = train_prompt_tokens(replace(tokens, init=None), 3, SETTINGS, resume=True, report=report)
     assert progress.tokens >= SETTINGS.total_tokens
     whole = replace(tokens, out=tmp_path / "whole")
@@ -71,6 +74,10 @@ def test_a_run_that_is_resumed_makes_an_adapter_that_drafts(
     assert expected is not None
     assert torch.equal(found.embeddings, expected.embeddings)
     assert len(found.accuracy) == 3
+    copy_adapter(tokens.out, tmp_path / "copy")
+    copied = read_prompt_tokens(tmp_path / "copy")
+    assert copied is not None
+    assert torch.equal(copied.embeddings, found.embeddings)
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     loaded = load_model(model, "int8", 1, tokens.out)

@@ -47,8 +47,6 @@ class TorchNetwork:
         operations: what torch lacks; None chooses by the device.
     """
 
-    rows_choose = False
-
     def __init__(
         self,
         weights: Weights,
@@ -83,6 +81,8 @@ class TorchNetwork:
         queries: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """See ``llama.network.Network.forward``; logits are on the CPU, ``stop`` is asked before, not in every layer.
+
+        ``queries`` is filled with the queries (nodes computed, layers, heads * head size) before their rotation.
 
         Raises:
             CapacityError: there is no room for so many nodes.
@@ -122,16 +122,10 @@ class TorchNetwork:
             raise ValueError(f"not tokens of a vocabulary of {self.shape.vocabulary}: {draft.token_ids}")
 
     def set_prompt_tokens(self, embeddings: torch.Tensor) -> None:
-        """Give ids behind the vocabulary to embeddings (count, hidden) of prompt tokens; graphs keep their addresses.
-
-        Raises:
-            ModelLoadError: they are more than there is room for.
-        """
+        """Give ids behind the vocabulary to embeddings (count, hidden) of prompt tokens; no address changes."""
         self._prompt_tokens = len(embeddings)
-        room = self.weights.embedding[self.shape.vocabulary :]
-        if self._prompt_tokens > len(room):
-            raise ModelLoadError(f"{self._prompt_tokens} prompt tokens are more than the {len(room)} there is room for")
-        room[: self._prompt_tokens] = embeddings.to(room)
+        known = self.shape.vocabulary
+        self.weights.embedding[known : known + len(embeddings)] = embeddings.to(self.weights.embedding)
 
     def new_cache(self) -> SequenceSlots:
         """An empty cache for one sequence."""

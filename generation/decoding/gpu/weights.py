@@ -8,9 +8,8 @@ from typing import Any
 
 import torch
 
+from generation.decoding.adapter import MOST_PROMPT_TOKENS
 from generation.decoding.llama.shape import LlamaShape
-
-_PROMPT_TOKENS = 8  # at most (decoding.llama.parallel_prompt)
 
 Take = Callable[[str], torch.Tensor | None]
 
@@ -43,7 +42,7 @@ class Weights:
 
     Attributes:
         shape: its sizes.
-        embedding: (V + 8, hidden); the last rows are for prompt tokens.
+        embedding: (V + MOST_PROMPT_TOKENS, hidden); the last rows are for prompt tokens.
         layers: from the first on.
         final_norm: (hidden,).
         head: (V, hidden); may be the start of the embedding.
@@ -74,8 +73,8 @@ def read_weights(network: Any, shape: LlamaShape, dtype: torch.dtype, device: to
         return state[name].detach().to(device, dtype) if name in state else None
 
     rotary = network.model.rotary_emb
-    embedding = torch.nn.functional.pad(_there(take, "model.embed_tokens.weight"), (0, 0, 0, _PROMPT_TOKENS))
-    vocabulary = len(embedding) - _PROMPT_TOKENS
+    embedding = torch.nn.functional.pad(_there(take, "model.embed_tokens.weight"), (0, 0, 0, MOST_PROMPT_TOKENS))
+    vocabulary = len(embedding) - MOST_PROMPT_TOKENS
     tied = network.lm_head.weight.data_ptr() == network.model.embed_tokens.weight.data_ptr()
     return Weights(
         shape=replace(shape, vocabulary=vocabulary),

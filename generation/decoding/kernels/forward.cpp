@@ -44,7 +44,6 @@ struct Tree {
     int32_t count, first;
     const int32_t *tokens, *parents;
     int32_t logits;  // how many nodes, at the end, get a row of logits
-    float* queries;  // (rows, layers, heads * head size), as they were before they were rotated; null when nobody wants them
 };
 
 typedef int (*Stop)();
@@ -318,8 +317,6 @@ struct Pass {
             float* here = heads + head * size;
             const float* norm = head < shape.heads ? layer.query_norm : layer.key_norm;
             if (norm) normalise(here, norm, here, size, shape.norm_epsilon);
-            if (part.tree.queries && head < shape.heads)
-                std::copy_n(here, size, part.tree.queries + ((size_t)(row - part.start) * shape.layers + number) * queries() + head * size);
             rotate(here, cosines + (size_t)position * (size / 2), sines + (size_t)position * (size / 2), size);
         }
         const float factor = 1.0f / std::sqrt((float)size);

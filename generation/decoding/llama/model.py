@@ -8,18 +8,18 @@ Knows nothing of text, sampling or files. Start reading at ``LlamaModel.start``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 
+from generation.decoding.adapter import PromptTokens
 from generation.decoding.llama.network import Scoring
 from generation.decoding.llama.parallel_prompt import ParallelPrompt
 from generation.decoding.llama.prefix_cache import PrefixCache, Slots
 from generation.decoding.llama.scored_tree import ScoredTree
 from generation.decoding.llama.shape import LlamaShape
-from generation.decoding.prompt_token_file import PromptTokens
-from generation.decoding.selection.long_rows import LastPrompt, LongRows
-from generation.decoding.selection.reference import LongContexts, SelectionSettings
+from generation.decoding.selection.long_rows import LastPrompt
+from generation.decoding.selection.reference import LongContexts
 from generation.decoding.sequence import ANY_TOKENS, Scorer, SequenceState, Stop, check_prompt
 from generation.decoding.step_costs import Forward, known_costs
 from generation.errors import StoppedError
@@ -106,11 +106,12 @@ class LlamaModel:
 
     def _scorer(self, prompt_tokens: int) -> Scorer:
         long = self._long
-        if self.network.rows_choose or long.select_from is None or prompt_tokens <= long.select_from:
+        if long.select_from is None or prompt_tokens <= long.select_from:
             return LlamaScorer(self.network, self._prefixes, self.parallel_prompt)
-        from generation.decoding.selection.scorer import SelectingScorer
+        from generation.decoding.selection.scorer import ListNetwork, SelectingScorer
 
-        return SelectingScorer(self.network, long.settings, self._last_prompt)
+        network = cast("ListNetwork", self.network)  # who asks for lists has one
+        return SelectingScorer(network, long.settings, self._last_prompt)
 
 
 class Forwards(Protocol):
@@ -134,37 +135,11 @@ class TreeNetwork(Forwards, Protocol):
     def shape(self) -> LlamaShape:
         """Its sizes."""
 
-    @property
-    def device(self) -> torch.device:
-        """Where queries are."""
-
-    def forward(
-        self,
-        cache: Any,
-        draft: Draft,
-        rows: int,
-        stop: Stop | None = None,
-        first: int = 0,
-        queries: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """See ``Network.forward``."""
-
     def forward_together(self, scorings: Sequence[Scoring], stop: Stop | None = None) -> list[torch.Tensor]:
         """See ``Network.forward_together``."""
 
     def beside(self) -> Sequence[TreeNetwork]:
         """Networks of the same weights that run at the same time, with their threads divided; they share caches."""
-
-    @property
-    def rows_choose(self) -> bool:
-        """Whether a row of a long sequence chooses for itself what it sees; else a list is chosen for several."""
-
-    def long_rows(self, settings: SelectionSettings) -> LongRows:
-        """The rows of a long sequence for which a list is chosen.
-
-        Raises:
-            NotImplementedError: its rows choose for themselves.
-        """
 
     def check(self, draft: Draft) -> None:
         """See ``Network.check``."""

@@ -76,7 +76,7 @@ class Tree(ctypes.Structure):
 
     _fields_ = (
         ("count", c_int32), ("first", c_int32), ("tokens", POINTER(c_int32)), ("parents", POINTER(c_int32)),
-        ("logits", c_int32), ("queries", c_void_p),
+        ("logits", c_int32),
     )  # fmt: skip
 
 

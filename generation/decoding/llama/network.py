@@ -18,8 +18,7 @@ import torch
 from generation.decoding.llama import native
 from generation.decoding.llama.cache import KVCache
 from generation.decoding.llama.packing import Array, PackedWeights
-from generation.decoding.selection.long_rows import LongRows
-from generation.decoding.selection.reference import RowChoice, SelectionSettings
+from generation.decoding.selection.reference import RowChoice
 from generation.decoding.sequence import Stop
 from generation.decoding.step_costs import MOST_ROWS, Forward
 from generation.errors import StoppedError
@@ -33,7 +32,10 @@ _NORMS = ("attention_norm", "mlp_norm", "query_norm", "key_norm")
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """A tree to run behind the committed slots of a cache of the same network, as ``Network.forward`` takes it."""
+    """A tree to run behind the committed slots of a cache of the same network, as ``Network.forward`` takes it.
+
+    ``queries`` is for a network that lists are chosen for (``selection.scorer.ListNetwork``).
+    """
 
     cache: Any
     draft: Draft
@@ -44,8 +46,7 @@ class Scoring:
     def as_argument(self) -> native.Tree:
         """What the kernels take."""
         ids, parents = _ints(self.draft.token_ids), _ints(self.draft.parents)
-        queries = None if self.queries is None else self.queries.data_ptr()
-        return native.Tree(len(self.draft), self.first, ids, parents, self.rows, queries)
+        return native.Tree(len(self.draft), self.first, ids, parents, self.rows)
 
 
 class Network:
@@ -59,8 +60,6 @@ class Network:
     """
 
     read_tokens = _READ_TOKENS
-    device = torch.device("cpu")
-    rows_choose = True
 
     def __init__(
         self, weights: PackedWeights, kernels: native.Kernels, threads: int, choice: RowChoice | None = None
@@ -83,7 +82,6 @@ class Network:
         rows: int,
         stop: Stop | None = None,
         first: int = 0,
-        queries: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Run a tree behind the committed slots of ``cache``; logits (rows, V) of its last ``rows`` nodes.
 
@@ -93,12 +91,11 @@ class Network:
             rows: how many nodes need logits.
             stop: asked in every layer.
             first: the first node to compute; those before it lie in their slots already.
-            queries: is filled with the queries (nodes computed, layers, heads * head size) before their rotation.
 
         Raises:
             StoppedError: ``stop`` returned true; the cache is as it was.
         """
-        return self.forward_together([Scoring(cache, draft, rows, first, queries)], stop)[0]
+        return self.forward_together([Scoring(cache, draft, rows, first)], stop)[0]
 
     def forward_together(self, scorings: Sequence[Scoring], stop: Stop | None = None) -> list[torch.Tensor]:
         """Run a tree of each of several sequences in one forward; the logits of each, as ``forward`` gives them."""
@@ -150,10 +147,6 @@ class Network:
             return [self]
         threads = self._threads // _BESIDE
         return [Network(self.weights, self._kernels, threads, self._choice) for _ in range(_BESIDE)]
-
-    def long_rows(self, settings: SelectionSettings) -> LongRows:
-        """See ``TreeNetwork.long_rows``."""
-        raise NotImplementedError(f"rows choose for themselves, not by {settings}")
 
     def blank_forward(self) -> Forward:
         """Runs a number of rows behind a number of tokens that are all zeros, to see how long that takes."""

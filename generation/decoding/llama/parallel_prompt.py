@@ -16,15 +16,13 @@ from operator import mul
 
 import torch
 
+from generation.decoding.adapter import PromptTokens
 from generation.decoding.llama.scored_tree import ScoredTree
-from generation.decoding.prompt_token_file import PromptTokens
 from generation.decoding.step_costs import StepCosts
-from generation.interfaces import Drafter
 
 _TYPICAL_CONTEXT_TOKENS = 1000
 _TAIL_TOKENS = 6  # by which the end of a sequence is known again
 _REMEMBERED = 64  # ends of sequences
-_SQUARES = tuple((depth + 1) ** 2 for depth in range(9))  # rows of a step: each token with as many prompt tokens
 
 
 class ParallelPrompt:
@@ -90,17 +88,6 @@ class ParallelPrompt:
         return (guesses + 1) * (self.depth + 1)
 
 
-class BothDrafters:
-    """What the text says first; where it says nothing, what the prompt tokens guess. Implements ``Drafter``."""
-
-    def __init__(self, lookup: Drafter, parallel_prompt: ParallelPrompt) -> None:
-        self._drafters = (lookup, parallel_prompt)
-
-    def propose(self, token_ids: Sequence[int], limit: int) -> Sequence[int]:
-        """See ``Drafter``."""
-        return next((found for drafter in self._drafters if (found := drafter.propose(token_ids, limit))), ())
-
-
 def best_depth(accuracy: Sequence[float], costs: StepCosts, least: int = 0) -> int:
     """How many prompt tokens behind each token let most tokens be written in a millisecond; 0 where none pay.
 
@@ -112,6 +99,8 @@ def best_depth(accuracy: Sequence[float], costs: StepCosts, least: int = 0) -> i
     rows_ms = costs.rows_ms(_TYPICAL_CONTEXT_TOKENS)
     written = accumulate(accumulate(accuracy, mul), initial=1.0)  # tokens of a step, by its guesses
     rates = [
-        tokens / rows_ms[rows - 1] for tokens, rows in zip(written, _SQUARES, strict=False) if rows <= len(rows_ms)
+        tokens / rows_ms[(depth + 1) ** 2 - 1]  # each token of a step has as many prompt tokens as it has guesses
+        for depth, tokens in enumerate(written)
+        if (depth + 1) ** 2 <= len(rows_ms)
     ]
     return max(range(least, len(rates)), key=rates.__getitem__)

@@ -67,9 +67,9 @@ class LongContexts:
     """Which sequences a list is chosen for.
 
     Attributes:
-        select_from: prompts of more tokens see a chosen part of themselves; None never.
+        select_from: for prompts of more tokens; None where rows choose for themselves, or everything is in sight.
         context_tokens: longest sequence; None is what the model was trained for.
-        settings: how that part is chosen.
+        settings: how it is chosen.
     """
 
     select_from: int | None = None

@@ -9,17 +9,40 @@ earlier prompt can be reused at ends of its chunks. Start reading at ``Selecting
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 import torch
 
 from generation.decoding.llama.model import TreeNetwork
 from generation.decoding.llama.packing import LANES
 from generation.decoding.llama.scored_tree import ScoredTree
-from generation.decoding.selection.long_rows import LastPrompt
+from generation.decoding.selection.long_rows import LastPrompt, LongRows
 from generation.decoding.selection.reference import SelectionSettings
 from generation.decoding.sequence import Stop
 from generation.errors import StoppedError
 from generation.types import Draft
+
+
+class ListNetwork(TreeNetwork, Protocol):
+    """What a list is chosen for: ``gpu.network.TorchNetwork``. Rows of our own kernels choose for themselves."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where queries are."""
+
+    def forward(
+        self,
+        cache: Any,
+        draft: Draft,
+        rows: int,
+        stop: Stop | None = None,
+        first: int = 0,
+        queries: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """See ``TorchNetwork.forward``."""
+
+    def long_rows(self, settings: SelectionSettings) -> LongRows:
+        """The rows of a long sequence for which a list is chosen."""
 
 
 class SelectingScorer:
@@ -31,7 +54,7 @@ class SelectingScorer:
         last: taken over, and left for the next sequence.
     """
 
-    def __init__(self, network: TreeNetwork, settings: SelectionSettings, last: LastPrompt) -> None:
+    def __init__(self, network: ListNetwork, settings: SelectionSettings, last: LastPrompt) -> None:
         if settings.chunk % settings.step or settings.sink % LANES:
             raise ValueError(f"a chunk must be a multiple of a step, and the sink of {LANES}: {settings}")
         self._network, self._settings, self._last = network, settings, last

@@ -8,15 +8,16 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from generation.decoding.adapter import PromptTokens, read_prompt_tokens
 from generation.decoding.drafting import drafter_for
 from generation.decoding.llama.model import LlamaModel
 from generation.decoding.llama.network import Network
 from generation.decoding.llama.packing import pack
 from generation.decoding.llama.parallel_prompt import ParallelPrompt, best_depth
 from generation.decoding.llama.shape import read_shape
-from generation.decoding.prompt_token_file import PromptTokens, read_prompt_tokens, write_prompt_tokens
 from generation.decoding.step_costs import MOST_ROWS, StepCosts
 from generation.errors import ModelLoadError
+from generation.training.adapter_folder import write_prompt_tokens
 from generation.types import Draft
 from tests.decoding.llama.networks import SHAPE, kernels
 from tests.decoding.llama.test_exactness import PROMPT, SIZE, bytes_network, written

@@ -38,7 +38,7 @@ def model_of(
     assert shape is not None
     return LlamaModel(
         Network(pack(network, shape, int8=int8), kernels(portable=portable), 1, choice), NoTokenizer(), "tiny",
-        long=LongContexts(choice.start if choice else None, 2000),
+        long=LongContexts(context_tokens=2000),
     )  # fmt: skip
 
 
