@@ -4,16 +4,15 @@
 // nodes of a tree lie behind them. Sums run over *positions*, in their order, so a row's result does not depend on
 // where a tree put its ancestors nor on which rows are computed beside it.
 //
-// For each layer and key head, `slots` being the capacity (a multiple of 16):
-//     keys    [slots / 16][head size][16]     16 keys at once, no sum crosses lanes
-//     values  [slots][head size]
+// Start reading at `attend`.
 #pragma once
 
-#include "simd.h"
+#include "cache.h"
+#include "tiles.h"
 
+#include <algorithm>
 #include <vector>
 
-constexpr int KEYS = 16;         // keys of a block
 constexpr int QUERIES = WIDE == 16 ? 12 : 6;  // queries that share a load
 
 // Where the positions that a row sees lie: the first `leading` of them in blocks of KEYS slots, which `blocks` counts; up
@@ -22,37 +21,121 @@ struct Sight {
     int count;
     int run;
     const int* tail;
-    int leading = 0, skipped = 0;
+    int leading = 0, skipped = 0;  // multiples of KEYS
     const int* blocks = nullptr;
     const float *cosines = nullptr, *sines = nullptr;  // turn queries as if nothing was skipped; null leaves them
+
+    int slot(int position) const {
+        if (position >= run) return tail[position - run];
+        return position < leading ? blocks[position / KEYS] * KEYS + position % KEYS : position + skipped;
+    }
 };
 
-// scores[q][slot] for the slots of B blocks. `packed` holds the queries as [size][Q]: with a pointer for each query there
-// are more pointers than registers, and every factor takes two loads.
-template <int Q, int B, class KV>
-[[gnu::always_inline]] static inline void score_blocks(const float* packed, const KV* keys, int size, float* scores, size_t scores_stride) {
-    constexpr int parts = KEYS / WIDE, width = B * parts;
-    wide sums[Q * width];
-    times<Q * width>([&](auto i) INLINE { sums[i] = wide{}; });
-    for (int d = 0; d < size; d++) {
-        wide key[width];
-        times<width>([&](auto i) INLINE { key[i] = load_floats<wide>(keys + (size_t)(i / parts * size + d) * KEYS + i % parts * WIDE); });
-        times<Q>([&](auto q) INLINE {
-            const wide x = all<wide>(packed[d * Q + q]);
-            times<width>([&](auto i) INLINE { sums[q * width + i] = fma(key[i], x, sums[q * width + i]); });
-        });
+// ------------------------------------------------------------------------------------------------ arithmetic
+
+// Products of pairs in float32, first and second after each other.
+struct Floats {
+    typedef float Factor;
+    static constexpr int parts = 2;
+
+    // Of a row of `length` pairs, from pair `n` on.
+    template <class V>
+    [[gnu::always_inline]] static inline V load_pairs(const float* row, int length, int part, int n) { return load<V>(row + part * length + n); }
+
+    template <class V>
+    [[gnu::always_inline]] static inline V load_pairs(const bfloat16* row, int, int part, int n) {
+        typedef typename std::conditional<sizeof(V) == 64, u32x16, u32x8>::type Bits;
+        const Bits both = load<Bits>(row + 2 * n);
+        return (V)(part ? both & 0xffff0000u : both << 16);
     }
-    times<Q * width>([&](auto i) INLINE { store(scores + i / width * scores_stride + i % width * WIDE, sums[i]); });
+
+    template <class V>
+    [[gnu::always_inline]] static inline V add(V sum, V pairs, Factor x) { return fma(pairs, all<V>(x), sum); }
+};
+
+#if defined(MEMBERWISE_BF16)
+// Products of pairs in bfloat16, both at once.
+struct Dots {
+    typedef uint32_t Factor;
+    static constexpr int parts = 1;
+
+    template <class V>
+    [[gnu::always_inline]] static inline V load_pairs(const bfloat16* row, int, int, int n) { return load<V>(row + 2 * n); }
+
+    [[gnu::always_inline]] static inline f32x16 add(f32x16 sum, f32x16 pairs, Factor x) {
+        return (f32x16)_mm512_dpbf16_ps((__m512)sum, (__m512bh)pairs, (__m512bh)_mm512_set1_epi32((int)x));
+    }
+
+    [[gnu::always_inline]] static inline f32x8 add(f32x8 sum, f32x8 pairs, Factor x) {
+        return (f32x8)_mm256_dpbf16_ps((__m256)sum, (__m256bh)pairs, (__m256bh)_mm256_set1_epi32((int)x));
+    }
+};
+template <class KV>
+using Arithmetic = typename std::conditional<KeyHead<KV>::paired, Dots, Floats>::type;
+#else
+template <class KV>
+using Arithmetic = Floats;
+#endif
+
+static inline void put_pair(float* to, const float* pair) { to[0] = pair[0], to[1] = pair[1]; }
+
+static inline void put_pair(uint32_t* to, const float* pair) {
+    bfloat16 both[2];
+    put(both, pair[0]), put(both + 1, pair[1]);
+    std::memcpy(to, both, 4);
 }
 
-// scores[q][slot] for slots < end, of Q queries; `packed` has room for size * Q floats.
-template <int Q, class KV>
-static void score_keys(const float* const* queries, const KV* keys, int size, int end, float* scores, size_t scores_stride, float* packed) {
-    for (int d = 0; d < size; d++) times<Q>([&](auto q) INLINE { packed[d * Q + q] = queries[q][d]; });
-    constexpr int B = WIDE < 16 ? 1 : Q <= 6 ? 4 : 2;  // sums, keys and a factor fit the registers
-    int slot = 0;
-    for (; slot + KEYS * (B - 1) < end; slot += KEYS * B) score_blocks<Q, B>(packed, keys + (size_t)slot * size, size, scores + slot, scores_stride);
-    for (; slot < end; slot += KEYS) score_blocks<Q, 1>(packed, keys + (size_t)slot * size, size, scores + slot, scores_stride);
+// ------------------------------------------------------------------------------------------------ scores
+
+// Queries as [size / 2][parts][Q] factors: with a pointer for each query there are more pointers than registers.
+template <class A, int Q>
+static void pack(const float* const* queries, int size, typename A::Factor* packed) {
+    for (int d = 0; d < size; d += 2)
+        for (int q = 0; q < Q; q++) {
+            typename A::Factor pair[2];
+            put_pair(pair, queries[q] + d);
+            for (int part = 0; part < A::parts; part++) packed[(d / 2 * A::parts + part) * Q + q] = pair[part];
+        }
+}
+
+// A query as it would be so many positions earlier. Tables may hold a factor, which is none of a turn.
+static void turn_back(const float* query, const float* cosines, const float* sines, int positions, int size, float* to) {
+    const float factor = 1.0f / cosines[0];  // of position 0
+    cosines += (size_t)positions * (size / 2), sines += (size_t)positions * (size / 2);
+    for (int d = 0; d < size / 2; d++) {
+        const float cosine = cosines[d] * factor, sine = sines[d] * factor, real = query[d], imaginary = query[d + size / 2];
+        to[d] = real * cosine + imaginary * sine;
+        to[d + size / 2] = imaginary * cosine - real * sine;
+    }
+}
+
+// Queries as those see them who lie right behind `block` of the blocks of a sight; `turned` has room for them.
+static const float* const* seen_from(const Sight& sight, int block, const float* const* queries, int count, int size, std::vector<float>& turned, std::vector<const float*>& pointers) {
+    if (!sight.cosines || block * KEYS >= sight.leading) return queries;
+    const int back = sight.leading + sight.skipped - sight.blocks[block] * KEYS - (sight.leading - block * KEYS);
+    turned.resize((size_t)count * size), pointers.resize(count);
+    for (int q = 0; q < count; q++) {
+        turn_back(queries[q], sight.cosines, sight.sines, back, size, &turned[(size_t)q * size]);
+        pointers[q] = &turned[(size_t)q * size];
+    }
+    return pointers.data();
+}
+
+// scores[q][16 b + key] of B blocks.
+template <class A, int Q, int B, class KV>
+[[gnu::always_inline]] static inline void score_blocks(const typename A::Factor* packed, const KV* const* blocks, int size, float* scores, size_t stride) {
+    constexpr int vectors = KEYS / WIDE, width = B * vectors;
+    wide sums[Q * width];
+    times<Q * width>([&](auto i) INLINE { sums[i] = wide{}; });
+    for (int pair = 0; pair < size / 2; pair++)
+        times<A::parts>([&](auto part) INLINE {
+            wide keys[width];
+            times<width>([&](auto i) INLINE { keys[i] = A::template load_pairs<wide>(blocks[i / vectors] + (size_t)pair * 2 * KEYS, KEYS, part, i % vectors * WIDE); });
+            times<Q>([&](auto q) INLINE {
+                times<width>([&](auto i) INLINE { sums[q * width + i] = A::add(sums[q * width + i], keys[i], packed[(pair * A::parts + part) * Q + q]); });
+            });
+        });
+    times<Q * width>([&](auto i) INLINE { store(scores + i / width * stride + i % width * WIDE, sums[i]); });
 }
 
 // Blocks that do not follow each other are not foreseen by the processor.
@@ -61,108 +144,125 @@ static inline void fetch(const KV* block, int size) {
     for (size_t byte = 0; byte < sizeof(KV) * KEYS * size; byte += 64) __builtin_prefetch((const char*)block + byte, 0, 2);
 }
 
-// Queries turned back by `positions`, as [size][Q]. Tables may hold a factor, which is none of a turn.
-template <int Q>
-static void turn_back(const float* const* queries, const float* cosines, const float* sines, int positions, int size, float* packed) {
-    const float factor = 1.0f / cosines[0];  // of position 0
-    cosines += (size_t)positions * (size / 2), sines += (size_t)positions * (size / 2);
-    for (int d = 0; d < size / 2; d++) {
-        const float cosine = cosines[d] * factor, sine = sines[d] * factor;
-        times<Q>([&](auto q) INLINE {
-            const float real = queries[q][d], imaginary = queries[q][d + size / 2];
-            packed[d * Q + q] = real * cosine + imaginary * sine;
-            packed[(d + size / 2) * Q + q] = imaginary * cosine - real * sine;
-        });
-    }
-}
+// What is seen of a key head, in blocks. Keys lie where they are; values in the order of positions, those of a tree copied.
+template <class KV>
+struct Seen {
+    std::vector<const KV*> keys, values;
+    std::vector<KV> copies;
+    int leading;  // blocks that were chosen
 
-// scores[q][position] of the leading positions, some blocks at a time to hide the latency of an addition.
+    Seen(const KeyHead<KV>& head, const Sight& sight, int slots_used) : leading(sight.leading / KEYS) {
+        const int direct = sight.tail ? sight.run / KEYS : (sight.count + KEYS - 1) / KEYS, end = (sight.count + KEYS - 1) / KEYS;
+        for (int block = 0; block * KEYS + (block < leading ? 0 : sight.skipped) < slots_used; block++) {
+            const size_t offset = head.block(block < leading ? sight.blocks[block] * KEYS : block * KEYS + sight.skipped);
+            keys.push_back(head.keys + offset);
+            if (block < direct) values.push_back(head.values + offset);
+        }
+        copies.resize((size_t)(end - direct) * KEYS * head.size);
+        const KeyHead<KV> copy{nullptr, copies.data(), head.size};
+        for (int block = direct; block < end; block++) values.push_back(copies.data() + copy.block((block - direct) * KEYS));
+        for (int position = direct * KEYS; position < sight.count; position++)
+            for (int d = 0, slot = sight.slot(position); d < head.size; d++) copy.value(position - direct * KEYS, d) = head.value(slot, d);
+    }
+
+    void fetch_leading(int from, int to, int size) const {
+        for (int block = from; block < std::min(to, leading); block++) fetch(keys[block], size), fetch(values[block], size);
+    }
+};
+
+// scores[q][column] of Q queries: column c is the slot of a block, in the order of `seen.keys`.
 template <int Q, class KV>
-static void score_leading(const float* const* queries, const KV* keys, const KV* values, int size, const Sight& sight, float* scores, size_t scores_stride, float* packed) {
-    constexpr int B = WIDE < 16 || Q > 6 ? 1 : Q > 4 ? 2 : 4, parts = KEYS / WIDE;
-    const int count = sight.leading / KEYS, start = sight.leading + sight.skipped;
-    if (!sight.cosines)
-        for (int d = 0; d < size; d++) times<Q>([&](auto q) INLINE { packed[d * Q + q] = queries[q][d]; });
-    for (int first = 0; first < count; first += B) {
-        for (int number = first + B; number < std::min(first + 2 * B, count); number++) fetch(keys + (size_t)sight.blocks[number] * KEYS * size, size);
-        for (int number = first; number < std::min(first + B, count); number++) fetch(values + (size_t)sight.blocks[number] * KEYS * size, size);
-        const KV* blocks[B];
-        times<B>([&](auto b) INLINE {
-            const int number = std::min(first + b, count - 1), slot = sight.blocks[number] * KEYS;  // the last again, where there is none
-            blocks[b] = keys + (size_t)slot * size;
-            if (sight.cosines) turn_back<Q>(queries, sight.cosines, sight.sines, start - slot - (sight.leading - number * KEYS), size, packed + b * size * Q);
-        });
-        const int apart = sight.cosines ? size * Q : 0;
-        wide sums[B * parts * Q];
-        times<B * parts * Q>([&](auto i) INLINE { sums[i] = wide{}; });
-        for (int d = 0; d < size; d++)
-            times<B * parts>([&](auto i) INLINE {
-                const wide key = load_floats<wide>(blocks[i / parts] + (size_t)d * KEYS + i % parts * WIDE);
-                times<Q>([&](auto q) INLINE { sums[i * Q + q] = fma(key, all<wide>(packed[i / parts * apart + d * Q + q]), sums[i * Q + q]); });
-            });
-        times<B * parts * Q>([&](auto i) INLINE {
-            if (first + i / Q / parts < count) store(scores + i % Q * scores_stride + (first + i / Q / parts) * KEYS + i / Q % parts * WIDE, sums[i]);
-        });
+static void score_keys(const float* const* queries, const Seen<KV>& seen, const Sight& sight, int size, float* scores, size_t stride) {
+    typedef Arithmetic<KV> A;
+    constexpr int B = WIDE < 16 ? 1 : Q <= 6 ? 4 : 2;  // sums, keys and a factor fit the registers
+    const int count = (int)seen.keys.size();
+    std::vector<typename A::Factor> packed((size_t)size / 2 * A::parts * Q);
+    std::vector<float> turned;
+    std::vector<const float*> pointers;
+    pack<A, Q>(queries, size, packed.data());
+    for (int block = 0; block < count;) {
+        const bool turns = sight.cosines && block <= seen.leading;
+        if (turns) pack<A, Q>(seen_from(sight, block, queries, Q, size, turned, pointers), size, packed.data());
+        const bool some = block + B <= count && !(sight.cosines && block < seen.leading);
+        seen.fetch_leading(block + B, block + 2 * B, size);
+        if (some) score_blocks<A, Q, B>(packed.data(), &seen.keys[block], size, scores + block * KEYS, stride);
+        else score_blocks<A, Q, 1>(packed.data(), &seen.keys[block], size, scores + block * KEYS, stride);
+        block += some ? B : 1;
     }
 }
 
-// Scores by slot become weights by position, not yet divided by their sum, which is returned.
-static inline float soften(float* scores, const Sight& sight) {
+// ------------------------------------------------------------------------------------------------ weights
+
+static inline void store_weights(float* row, int position, wide weights) { store(row + position, weights); }
+
+#if defined(MEMBERWISE_BF16)
+static inline void store_weights(uint32_t* row, int position, wide weights) {
+    const __m256bh rounded = _mm512_cvtneps_pbh((__m512)weights);
+    std::memcpy((char*)row + 2 * position, &rounded, sizeof rounded);
+}
+#endif
+
+// Scores by column become weights by position, not yet divided by their sum, which is returned: factors of `blocks` blocks,
+// in the same place. What lies behind `sight.count` gets none.
+template <class Factor>
+static float soften(float* scores, const Sight& sight, int blocks) {
     for (int position = sight.run; position < sight.count; position++) scores[position] = scores[sight.tail[position - sight.run] - sight.skipped];
     const int padded = (sight.count + WIDE - 1) / WIDE * WIDE;
     for (int position = sight.count; position < padded; position++) scores[position] = -INFINITY;
-    wide high = load<wide>(scores);
-    for (int position = WIDE; position < padded; position += WIDE) high = larger(high, load<wide>(scores + position));
-    const wide peak = all<wide>(largest(high));
+    wide highs[4];  // independent of each other, to hide the latency of a comparison
+    times<4>([&](auto i) INLINE { highs[i] = load<wide>(scores); });
+    int position = 0;
+    for (; position + 4 * WIDE <= padded; position += 4 * WIDE)
+        times<4>([&](auto i) INLINE { highs[i] = larger(highs[i], load<wide>(scores + position + i * WIDE)); });
+    for (; position < padded; position += WIDE) highs[0] = larger(highs[0], load<wide>(scores + position));
+    const wide peak = all<wide>(largest(larger(larger(highs[0], highs[1]), larger(highs[2], highs[3]))));
     wide total = {};
-    for (int position = 0; position < padded; position += WIDE) {
+    for (position = 0; position < padded; position += WIDE) {
         const wide weight = exponential(load<wide>(scores + position) - peak);
-        store(scores + position, weight);
+        store_weights((Factor*)scores, position, weight);
         total = total + weight;
     }
+    for (; position < blocks * KEYS; position += WIDE) store_weights((Factor*)scores, position, wide{});
     return sum(total);
 }
 
-// sums[q][..] over positions [from, to) of Q queries. `slots` is null where position and slot are the same.
-template <class V, int Q, int S, class KV>
-[[gnu::always_inline]] static inline void add_values(const float* weights, size_t weights_stride, const KV* values, int size, int from, int to, const int* slots, V (&sums)[Q * S]) {
-    constexpr int lanes = sizeof(V) / sizeof(float);
-    for (int position = from; position < to; position++) {
-        const KV* value = values + (size_t)(slots ? slots[position - from] : position) * size;
-        V part[S];
-        times<S>([&](auto s) INLINE { part[s] = load_floats<V>(value + lanes * s); });
-        times<Q>([&](auto q) INLINE {
-            const V weight = all<V>(weights[q * weights_stride + position]);
-            times<S>([&](auto s) INLINE { sums[q * S + s] = fma(part[s], weight, sums[q * S + s]); });
-        });
-    }
-}
+// ------------------------------------------------------------------------------------------------ values
 
-// Q queries that see the same positions, slices of S vectors of the head from channel `d` on; the first channel left.
-template <class V, int Q, int S, class KV>
-static int mix_slices(const float* weights, size_t weights_stride, const float* totals, const KV* values, int size, int d, const Sight& sight, float* const* out) {
+// Q queries that see the same blocks, slices of S vectors of the head from channel `d` on; the first channel left.
+template <class A, class V, int Q, int S, class KV>
+static int mix_slices(const typename A::Factor* weights, size_t stride, const float* totals, const std::vector<const KV*>& blocks, int size, int d, float* const* out) {
     constexpr int lanes = sizeof(V) / sizeof(float);
     for (; d + lanes * S <= size; d += lanes * S) {
         V sums[Q * S];
         times<Q * S>([&](auto i) INLINE { sums[i] = V{}; });
-        for (int position = 0; position < sight.leading; position += KEYS)
-            add_values<V, Q, S>(weights, weights_stride, values + d + (sight.blocks[position / KEYS] * KEYS - position) * (int64_t)size, size, position, position + KEYS, nullptr, sums);
-        add_values<V, Q, S>(weights, weights_stride, values + d + sight.skipped * (int64_t)size, size, sight.leading, sight.run, nullptr, sums);
-        add_values<V, Q, S>(weights, weights_stride, values + d, size, sight.run, sight.count, sight.tail, sums);
+        const typename A::Factor* here = weights;
+        for (const KV* block : blocks)
+            for (int pair = 0; pair < KEYS / 2; pair++, block += 2 * size, here += A::parts)
+                times<A::parts>([&](auto part) INLINE {
+                    V values[S];
+                    times<S>([&](auto s) INLINE { values[s] = A::template load_pairs<V>(block, size, part, d + lanes * s); });
+                    times<Q>([&](auto q) INLINE {
+                        times<S>([&](auto s) INLINE { sums[q * S + s] = A::add(sums[q * S + s], values[s], here[q * stride + part]); });
+                    });
+                });
         times<Q * S>([&](auto i) INLINE { store(out[i / S] + d + lanes * (i % S), sums[i] / totals[i / S]); });
     }
     return d;
 }
 
 template <int Q, class KV>
-static void mix_values(const float* weights, size_t weights_stride, const float* totals, const KV* values, int size, const Sight& sight, float* const* out) {
+static void mix_values(const float* weights, size_t stride, const float* totals, const std::vector<const KV*>& blocks, int size, float* const* out) {
+    typedef Arithmetic<KV> A;
+    const auto* factors = (const typename A::Factor*)weights;
     constexpr int S = WIDE == 16 ? (Q <= 6 ? 4 : 2) : Q == 1 ? 8 : Q <= 3 ? 4 : 2;  // sums and values fit the registers
-    int d = mix_slices<wide, Q, S>(weights, weights_stride, totals, values, size, 0, sight, out);
-    d = mix_slices<wide, Q, 1>(weights, weights_stride, totals, values, size, d, sight, out);
-    mix_slices<f32x8, Q, 1>(weights, weights_stride, totals, values, size, d, sight, out);
+    int d = mix_slices<A, wide, Q, S>(factors, stride, totals, blocks, size, 0, out);
+    d = mix_slices<A, wide, Q, 1>(factors, stride, totals, blocks, size, d, out);
+    mix_slices<A, f32x8, Q, 1>(factors, stride, totals, blocks, size, d, out);
 }
 
-// Calls body.template operator()<Q>(first) for tiles of at most QUERIES of `count` queries.
+// ------------------------------------------------------------------------------------------------ all of it
+
+// Calls body(Q, first) for tiles of at most QUERIES of `count` queries.
 template <int Q = QUERIES, class Body>
 static inline void in_tiles(int count, const Body& body, int first = 0) {
     for (; first + Q <= count; first += Q) body(std::integral_constant<int, Q>{}, first);
@@ -176,27 +276,35 @@ static inline void in_tiles(int count, const Body& body, int first = 0) {
 // The rows may see one position more each, the last all of `sight`: query q sees the first seen[q]. What a query does
 // not see gets the weight 0, which adds nothing, so that queries of several rows can share the loads.
 template <class KV>
-static void attend(const float* const* queries, const int* seen, int count, const KV* keys, const KV* values, int size, int slots_used, const Sight& sight, float* const* out, std::vector<float>& scratch) {
-    const size_t stride = (size_t)(slots_used - sight.skipped + KEYS - 1) / KEYS * KEYS;
-    const int start = sight.leading + sight.skipped;  // first slot behind the leading positions
-    scratch.resize(std::max(scratch.size(), stride * count + (size_t)size * QUERIES * 4));
+static void attend(const float* const* queries, const int* seen, int count, const KeyHead<KV>& head, int slots_used, const Sight& sight, float* const* out, std::vector<float>& scratch) {
+    const Seen<KV> blocks(head, sight, slots_used);
+    const int size = head.size, positions = (int)blocks.values.size();
+    const size_t stride = blocks.keys.size() * KEYS + KEYS;  // rows a power of two apart would meet in a few lines of the cache
+    scratch.resize(std::max(scratch.size(), stride * (count + TILE_ROWS)));
     float* scores = scratch.data();
-    float* packed = scores + stride * count;
-    float totals[QUERIES];
-    in_tiles(count, [&](auto q, int first) {
-        float* here = scores + first * stride;
-        if (sight.leading) score_leading<q.value>(queries + first, keys, values, size, sight, here, stride, packed);
-        score_keys<q.value>(queries + first, keys + (size_t)start * size, size, slots_used - start, here + sight.leading, stride, packed);
-    });
-    in_tiles(count, [&](auto q, int first) {
-        for (int query = 0; query < q.value; query++) {
-            float* here = scores + (first + query) * stride;
-            const int own = seen[first + query];
-            Sight seeing = sight;
-            seeing.count = own, seeing.run = std::min(own, sight.run);
-            totals[query] = soften(here, seeing);
-            std::fill(here + own, here + sight.count, 0.0f);
+    std::vector<float> totals(count);
+    const auto weigh = [&](auto factor, int query) {
+        Sight own = sight;
+        own.count = seen[query], own.run = std::min(own.count, sight.run);
+        totals[query] = soften<decltype(factor)>(scores + query * stride, own, positions);
+    };
+#if defined(MEMBERWISE_AMX)
+    if constexpr (KeyHead<KV>::paired) {
+        if (size % TILE_PAIRS == 0 && tiles_work()) {
+            const QueryTiles tiles(count, size);
+            std::vector<float> turned;
+            std::vector<const float*> pointers;
+            tiles.score(blocks.keys, blocks.leading * (sight.cosines != nullptr), scores, stride,
+                        [&](int block) { return seen_from(sight, block, queries, count, size, turned, pointers); });
+            for (int query = 0; query < count; query++) weigh(uint32_t{}, query);
+            tiles.mix((const bfloat16*)scores, 2 * stride, totals.data(), blocks.values, out);
+            return;
         }
-        mix_values<q.value>(scores + first * stride, stride, totals, values, size, sight, out + first);
+    }
+#endif
+    in_tiles(count, [&](auto q, int first) { score_keys<q.value>(queries + first, blocks, sight, size, scores + first * stride, stride); });
+    in_tiles(count, [&](auto q, int first) {
+        for (int query = first; query < first + q.value; query++) weigh(typename Arithmetic<KV>::Factor{}, query);
+        mix_values<q.value>(scores + first * stride, stride, totals.data() + first, blocks.values, size, out + first);
     });
 }

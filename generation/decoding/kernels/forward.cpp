@@ -34,6 +34,13 @@ struct Cache {
     float* code_scales;    // (layers, key heads, slots)
 };
 
+// Of all key heads of all layers, the one numbered `head`.
+template <class KV>
+static KeyHead<KV> key_head(const Shape& shape, const Cache& cache, int head) {
+    const size_t start = (size_t)head * cache.slots * shape.head_size;
+    return {(KV*)cache.keys + start, (KV*)cache.values + start, shape.head_size};
+}
+
 static Codes codes_of(const Shape& shape, const Cache& cache, int head) {
     const int size = code_size(shape.head_size);
     return {cache.codes + (size_t)head * cache.slots * size, cache.code_scales + (size_t)head * cache.slots, size};
@@ -64,6 +71,8 @@ struct Network {
     std::vector<char> row_values;
     std::vector<std::vector<float>> scratch;
 
+    bool tiles = false;  // whether its rows are those of Int8Tiles
+
     double times_ms[STEP_PARTS] = {};  // since they were read
     std::chrono::steady_clock::time_point last;
 
@@ -76,7 +85,11 @@ struct Network {
 
     Network(const Shape& shape, const Layer* from, Matrix embedding, Matrix head, const float* final_norm, int thread_count)
         : shape(shape), layers(from, from + shape.layers), embedding(embedding), head(head), final_norm(final_norm),
-          threads(thread_count), scratch(thread_count) {}
+          threads(thread_count), scratch(thread_count) {
+#if defined(MEMBERWISE_AMX)
+        tiles = shape.is_int8 && tiles_work() && Int8Tiles::fits(shape.hidden) && Int8Tiles::fits(shape.heads * shape.head_size) && Int8Tiles::fits(shape.intermediate);
+#endif
+    }
 };
 
 static void normalise(const float* from, const float* weight, float* to, int size, float epsilon) {
@@ -159,19 +172,24 @@ struct Pass {
         for (const Part& part : parts) {
             owners.insert(owners.end(), part.rows(), &part);
             for (int row = part.rows() - part.tree.logits; row < part.rows(); row++) wanted.push_back(part.start + row);
-            const int together = part.chained && !part.chooses() ? std::max(1, QUERIES * shape.key_heads / shape.heads) : 1;
+            const int together = part.chained && !part.chooses() ? rows_together() : 1;
             for (int row = 0; row < part.rows(); row += together) spans.push_back({&part, row, std::min(together, part.rows() - row)});
         }
     }
 
-    static constexpr bool int8 = std::is_same<Kind, Int8>::value;
+    static constexpr bool int8 = !std::is_same<Kind, Float32>::value;
     static constexpr int blocks_at_once = 6;  // of a matrix, for a thread
+
+    // That follow each other and share the loads of keys and values.
+    int rows_together() const {
+        const int group = shape.heads / shape.key_heads;
+        return int8 && tiles_work() ? TILE_ROWS : std::max(1, QUERIES / group);
+    }
 
     int queries() const { return shape.heads * shape.head_size; }
     // Not a power of two, which would send all rows to the same few lines of the cache.
     size_t gate_stride() const { return (size_t)2 * shape.intermediate + LANES; }
     int row_width() const { return (shape.heads + 2 * shape.key_heads) * shape.head_size; }
-    size_t head_slots(const Cache& cache, int layer, int head) const { return (size_t)(layer * shape.key_heads + head) * cache.slots * shape.head_size; }
     int rows() const { return (int)owners.size(); }
 
     // 0, or 1 when `stop` said so; then the caches hold nothing new that counts.
@@ -196,7 +214,7 @@ struct Pass {
         net.mixed.resize(count * queries());
         net.gate_up.resize(count * gate_stride());
         const int widest = std::max({shape.hidden, queries(), shape.intermediate});
-        const size_t row_count = std::max(count, (size_t)Kind::head_parts * wanted.size());
+        const size_t row_count = std::max(count, (size_t)Kind::head_parts * wanted.size()) + TILE_ROWS;
         net.row_values.resize(row_count * widest * sizeof(typename Kind::Row));
         net.row_scales.resize(row_count * Kind::groups(widest));
         net.row_starts.resize(row_count * Kind::groups(widest));
@@ -322,11 +340,8 @@ struct Pass {
         const float factor = 1.0f / std::sqrt((float)size);
         for (int d = 0; d < queries(); d++) heads[d] *= factor;
         for (int head = 0; head < shape.key_heads; head++) {
-            KV* keys = (KV*)cache.keys + head_slots(cache, number, head) + (size_t)(slot / KEYS) * KEYS * size + slot % KEYS;
-            KV* values = (KV*)cache.values + head_slots(cache, number, head) + (size_t)slot * size;
             const float* key = heads + (shape.heads + head) * size;
-            const float* value = key + shape.key_heads * size;
-            for (int d = 0; d < size; d++) put(keys + d * KEYS, key[d]), put(values + d, value[d]);
+            key_head<KV>(shape, cache, number * shape.key_heads + head).store_slot(slot, key, key + shape.key_heads * size);
             if (cache.choice) codes_of(shape, cache, number * shape.key_heads + head).put(key, size, slot);
         }
     }
@@ -362,34 +377,30 @@ struct Pass {
         sight.count = last - sight.skipped, sight.run = (part.chained ? last : cache.length) - sight.skipped;
         sight.tail = part.chained ? nullptr : &part.tails[(size_t)node * part.tree.count];
         for (int query = 0; query < group * count; query++) seen[query] = sight.count - (count - 1 - query / group);
-        attend(from.data(), seen.data(), group * count, (const KV*)cache.keys + head_slots(cache, number, head),
-               (const KV*)cache.values + head_slots(cache, number, head), size, slots_used, sight, to.data(), scratch);
+        attend(from.data(), seen.data(), group * count, key_head<KV>(shape, cache, number * shape.key_heads + head), slots_used, sight, to.data(), scratch);
     }
 };
 
 // Slots of a path come to lie behind the committed ones; the path goes downwards, so nothing is overwritten too early.
 template <class KV>
 static void keep(const Shape& shape, const Cache& cache, const int32_t* path, int count) {
-    const int size = shape.head_size;
-    for (int head = 0; head < shape.layers * shape.key_heads; head++) {
-        KV* keys = (KV*)cache.keys + (size_t)head * cache.slots * size;
-        KV* values = (KV*)cache.values + (size_t)head * cache.slots * size;
+    for (int head = 0; head < shape.layers * shape.key_heads; head++)
         for (int step = 0; step < count; step++) {
             const int from = cache.length + path[step], to = cache.length + step;
             if (from == to) continue;
-            for (int d = 0; d < size; d++)
-                keys[((size_t)(to / KEYS) * size + d) * KEYS + to % KEYS] = keys[((size_t)(from / KEYS) * size + d) * KEYS + from % KEYS];
-            std::copy_n(values + (size_t)from * size, size, values + (size_t)to * size);
+            key_head<KV>(shape, cache, head).move(from, to);
             if (cache.choice) codes_of(shape, cache, head).move(from, to);
         }
-    }
 }
 
 extern "C" {
 
 // What the multiplication of the layers is made of.
 const char* memberwise_instructions() {
-#if defined(MEMBERWISE_VNNI)
+    if (tiles_work()) return "AMX";
+#if defined(MEMBERWISE_BF16)
+    return "AVX-512 VNNI and BF16";
+#elif defined(MEMBERWISE_VNNI)
     return "AVX-512 VNNI";
 #elif defined(MEMBERWISE_AVX2)
     return "AVX2";
@@ -412,6 +423,9 @@ void memberwise_destroy(Network* network) { delete network; }
 int memberwise_forward(Network* network, const Cache* caches, const Tree* trees, int count, const float* cosines, const float* sines, float* logits, Stop stop) {
     std::vector<Part> parts;
     for (int number = 0, start = 0; number < count; start += parts[number++].rows()) parts.emplace_back(caches[number], trees[number], start);
+#if defined(MEMBERWISE_AMX)
+    if (network->tiles) return Pass<Int8Tiles, bfloat16>(*network, parts, cosines, sines).run(logits, stop);
+#endif
     if (network->shape.is_int8) return Pass<Int8, bfloat16>(*network, parts, cosines, sines).run(logits, stop);
     return Pass<Float32, float>(*network, parts, cosines, sines).run(logits, stop);
 }

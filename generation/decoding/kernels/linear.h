@@ -9,7 +9,7 @@
 // Without it they are int16 with one scale, which costs no speed (maddubs needs a second step to widen).
 #pragma once
 
-#include "simd.h"
+#include "tiles.h"
 
 #include <algorithm>
 
@@ -193,6 +193,62 @@ struct Int8 {
 
 #endif
 
+#if defined(MEMBERWISE_AMX)
+// Rows are integers of 15 bits with one scale, in two parts: 128 times the first and the second. A tile takes twice the
+// columns at once that share a scale otherwise, and its sums leave it once, so that two parts cost less than many scales.
+struct Int8Tiles : Int8 {
+    typedef int16_t Row;  // for both parts, which lie behind each other
+    static constexpr int head_parts = 1;
+    static constexpr int step = 64;  // columns at once
+    static constexpr int least_rows = 3;  // that tiles pay for
+
+    static int groups(int) { return 2; }  // starts; there is one scale
+    static bool fits(int columns) { return columns % step == 0; }
+    static int8_t* part(Row* rows, int row, int number, int columns) { return (int8_t*)(rows + (size_t)row * columns) + number * columns; }
+
+    static void quantise_row(const float* from, Row* to, float* scale, int32_t* starts, int columns) {
+        constexpr float limit = 127 * 128;
+        typedef int8_t Sixteen __attribute__((vector_size(16)));
+        const float peak = peak_of(from, columns), factor = peak > 0.0f ? limit / peak : 0.0f;
+        i32x16 totals[2] = {};
+        for (int k = 0; k < columns; k += 16) {
+            const f32x16 whole = nearest(load<f32x16>(from + k) * factor), high = nearest(whole * (1.0f / 128));
+            const i32x16 parts[2] = {__builtin_convertvector(high, i32x16), __builtin_convertvector(whole - high * 128.0f, i32x16)};
+            for (int number = 0; number < 2; number++) {
+                store(part(to, 0, number, columns) + k, __builtin_convertvector(parts[number], Sixteen));
+                totals[number] += parts[number];
+            }
+        }
+        *scale = peak / limit;
+        for (int number = 0; number < 2; number++) starts[number] = -128 * _mm512_reduce_add_epi32((__m512i)totals[number]);
+    }
+
+    static void remainder(float*, const Row*, const float*, int) {}
+
+    // Without tiles, for few rows: the same sums of integers.
+    template <int R, int B>
+    static inline void multiply(const Product& p, int block, int row, Sums (&out)[B][R]) {
+        const int columns = p.matrix.columns;
+        const uint8_t* weights = (const uint8_t*)p.matrix.data + (size_t)block * columns * LANES;
+        const int8_t* rows = part((Row*)p.rows, row, 0, columns);
+        __m512i sums[B * R * 2];
+        times<B * R * 2>([&](auto i) INLINE { sums[i] = _mm512_setzero_si512(); });
+        for (int k = 0; k < columns; k += 4)
+            times<B>([&](auto b) INLINE {
+                const __m512i w = _mm512_loadu_si512(weights + ((size_t)b * columns + k) * LANES);
+                times<R * 2>([&](auto i) INLINE { sums[b * R * 2 + i] = add_products(sums[b * R * 2 + i], w, rows + (size_t)i * columns + k); });
+            });
+        times<B * R>([&](auto i) INLINE { out[i / R][i % R] = together(p, row + i % R, sums[2 * i], sums[2 * i + 1]); });
+    }
+
+    // What 16 sums of both parts of a row come to.
+    static __m512 together(const Product& p, int row, __m512i high, __m512i low) {
+        const auto floats = [&](__m512i sums, int number) { return _mm512_cvtepi32_ps(_mm512_add_epi32(sums, _mm512_set1_epi32(p.row_starts[2 * row + number]))); };
+        return _mm512_mul_ps(_mm512_fmadd_ps(floats(high, 0), _mm512_set1_ps(128.0f), floats(low, 1)), _mm512_set1_ps(p.row_scales[2 * row]));
+    }
+};
+#endif
+
 // ------------------------------------------------------------------------------------------------ float32
 
 struct Float32 {
@@ -237,27 +293,30 @@ struct Float32 {
 
 // ------------------------------------------------------------------------------------------------ both
 
+// Sixteen sums of a row go where they belong.
+template <class Kind>
+static inline void write(const Product& p, int channel, int row, const typename Kind::Sums& sums) {
+    f32x8 value[2];
+    Kind::finish(sums, p, channel, row, value);
+    float* out = p.out + (size_t)row * p.stride + channel;
+    for (int half = 0; half < 2; half++) {
+        const int left = p.matrix.channels - channel - 8 * half;
+        if (p.matrix.bias) value[half] = value[half] + load8(p.matrix.bias + channel + 8 * half);
+        if (left >= 8) {
+            store(out + 8 * half, p.add ? load8(out + 8 * half) + value[half] : value[half]);
+        } else {
+            for (int lane = 0; lane < left; lane++)
+                out[8 * half + lane] = p.add ? out[8 * half + lane] + value[half][lane] : value[half][lane];
+        }
+    }
+}
+
 template <class Kind, int R, int B>
 static inline void tile(const Product& p, int block, int row) {
     typename Kind::Sums sums[B][R];
     Kind::template multiply<R, B>(p, block, row, sums);
     for (int b = 0; b < B; b++)
-        for (int r = 0; r < R; r++) {
-            const int channel = (block + b) * LANES;
-            f32x8 value[2];
-            Kind::finish(sums[b][r], p, channel, row + r, value);
-            float* out = p.out + (size_t)(row + r) * p.stride + channel;
-            for (int half = 0; half < 2; half++) {
-                const int left = p.matrix.channels - channel - 8 * half;
-                if (p.matrix.bias) value[half] = value[half] + load8(p.matrix.bias + channel + 8 * half);
-                if (left >= 8) {
-                    store(out + 8 * half, p.add ? load8(out + 8 * half) + value[half] : value[half]);
-                } else {
-                    for (int lane = 0; lane < left; lane++)
-                        out[8 * half + lane] = p.add ? out[8 * half + lane] + value[half][lane] : value[half][lane];
-                }
-            }
-        }
+        for (int r = 0; r < R; r++) write<Kind>(p, (block + b) * LANES, row + r, sums[b][r]);
 }
 
 template <class Kind, int R>
@@ -276,9 +335,38 @@ static void rest_of_rows(const Product& p, int block, int count, int row, int le
     }
 }
 
+#if defined(MEMBERWISE_AMX)
+static void multiply_tiles(const Product& p, int first, int count, int rows) {
+    const int columns = p.matrix.columns, tiles = (rows + TILE_ROWS - 1) / TILE_ROWS, height = (rows + tiles - 1) / tiles;
+    const uint8_t* weights = (const uint8_t*)p.matrix.data + (size_t)first * columns * LANES;
+    const Tiles shapes({height, Int8Tiles::step});
+    for (int block = 0; block < count; block += 2)
+        for (int tile = 0; tile < tiles; tile++) {
+            alignas(64) int32_t sums[2][2][TILE_ROWS][LANES];  // of each part and block
+            const int8_t* from = Int8Tiles::part((Int8Tiles::Row*)p.rows, tile * height, 0, columns);
+            const auto both = [&](auto J) INLINE {
+                add_products<TileInts, 2, J>(
+                    columns / Int8Tiles::step, [&](int step, int part) { return from + part * columns + step * Int8Tiles::step; }, 2 * columns,
+                    [&](int step, int j) { return weights + ((size_t)(block + j) * columns + step * Int8Tiles::step) * LANES; }, 4 * LANES);
+                store_sums<2, J>(sums[0][0][0], sizeof sums[0], TILE_ROWS * LANES, sizeof sums[0][0][0]);
+                for (int row = tile * height; row < std::min(rows, (tile + 1) * height); row++)
+                    for (int j = 0; j < J; j++)
+                        write<Int8Tiles>(p, (first + block + j) * LANES, row, Int8Tiles::together(p, row, load<__m512i>(sums[0][j][row - tile * height]), load<__m512i>(sums[1][j][row - tile * height])));
+            };
+            if (block + 1 < count) both(std::integral_constant<int, 2>{});
+            else both(std::integral_constant<int, 1>{});
+        }
+}
+#endif
+
 // Channels of `count` blocks from `block` on, for all rows. Blocks stay in a cache while rows pass.
 template <class Kind>
 static void multiply_blocks(const Product& p, int block, int count, int rows) {
+#if defined(MEMBERWISE_AMX)
+    if constexpr (std::is_same<Kind, Int8Tiles>::value) {
+        if (rows >= Int8Tiles::least_rows) return multiply_tiles(p, block, count, rows);
+    }
+#endif
     constexpr int R = Kind::rows_at_once;
     if (rows < R) return rest_of_rows<Kind, R - 1>(p, block, count, 0, rows);
     constexpr int together = Kind::blocks_at_once(R);

@@ -84,7 +84,7 @@ static void vote(const Search& search, int from, int to, int positions, float* v
     std::vector<float> scales((size_t)group * groups), turned(search.head_size), slow(size);
     std::vector<int32_t> starts((size_t)group * groups);
     for (int query = 0; query < group; query++) {
-        turn_back<1>(&search.queries[query], search.cosines, search.sines, positions, search.head_size, turned.data());
+        turn_back(search.queries[query], search.cosines, search.sines, positions, search.head_size, turned.data());
         slow_channels(turned.data(), search.head_size, slow.data());
         Int8::quantise_row(slow.data(), &rows[(size_t)query * size], &scales[query * groups], &starts[query * groups], size);
     }

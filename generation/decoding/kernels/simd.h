@@ -18,6 +18,12 @@
 #if !defined(MEMBERWISE_PORTABLE) && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VNNI__)
 #define MEMBERWISE_VNNI 1
 #endif
+#if defined(MEMBERWISE_VNNI) && defined(__AVX512BF16__) && defined(__AVX512VL__)
+#define MEMBERWISE_BF16 1
+#endif
+#if defined(MEMBERWISE_BF16) && defined(__AMX_TILE__) && defined(__AMX_INT8__) && defined(__AMX_BF16__) && defined(__linux__)
+#define MEMBERWISE_AMX 1
+#endif
 #if !defined(MEMBERWISE_PORTABLE) && defined(__aarch64__) && defined(__ARM_NEON)
 #define MEMBERWISE_NEON 1
 #include <arm_neon.h>
@@ -28,7 +34,7 @@ typedef int32_t i32x8 __attribute__((vector_size(32)));
 typedef float f32x16 __attribute__((vector_size(64)));
 typedef int32_t i32x16 __attribute__((vector_size(64)));
 typedef uint32_t u32x8 __attribute__((vector_size(32)));
-typedef uint16_t u16x8 __attribute__((vector_size(16)));
+typedef uint32_t u32x16 __attribute__((vector_size(64)));
 typedef int16_t i16x8 __attribute__((vector_size(16)));
 
 template <class V, class T>
@@ -151,24 +157,6 @@ static inline V exponential(V x) {
 typedef struct {
     uint16_t bits;
 } bfloat16;
-
-// As many numbers as a vector holds, as floats.
-template <class V>
-static inline V load_floats(const float* from) {
-    return load<V>(from);
-}
-
-template <class V>
-static inline V load_floats(const bfloat16* from) {
-#if defined(MEMBERWISE_VNNI)
-    if constexpr (sizeof(V) == 64) return (V)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)from)), 16);
-#endif
-#if defined(MEMBERWISE_AVX2)
-    if constexpr (sizeof(V) == 32) return (V)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)from)), 16);
-#else
-    return (V)(__builtin_convertvector(load<u16x8>(from), u32x8) << 16);
-#endif
-}
 
 static inline f32x8 load8(const float* from) { return load<f32x8>(from); }
 

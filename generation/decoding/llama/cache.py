@@ -1,4 +1,4 @@
-"""Keys and values of one sequence, in the layout of ``kernels/attention.h``. Knows no tokens.
+"""Keys and values of one sequence, in the layout of ``kernels/cache.h``. Knows no tokens.
 
 float32, or bfloat16 (as the upper half of a float, in uint16) for int8 networks. Where rows choose what they see, each
 a quarter of each key lies there a second time in int8, to be looked through. The memory grows with the sequence.
@@ -16,7 +16,6 @@ from generation.decoding.llama.shape import LlamaShape
 
 _BLOCK = 16  # slots
 _SPARE_SLOTS = 256
-_KEY_AXES = 5  # (layers, key heads, blocks, head size, slots of a block)
 
 
 class KVCache:
@@ -38,7 +37,7 @@ class KVCache:
     @property
     def slots(self) -> int:
         """How many there is memory for."""
-        return int(self._arrays[1].shape[2])
+        return int(self._arrays[0].shape[2]) * _BLOCK
 
     @property
     def size_bytes(self) -> int:
@@ -69,17 +68,18 @@ class KVCache:
     def _move(self, slots: int, source: KVCache, kept: int) -> None:
         arrays, blocks = self._allocate(slots), -(-kept // _BLOCK)
         for array, theirs in zip(arrays, source._arrays, strict=True):
-            count = blocks if array.ndim == _KEY_AXES else blocks * _BLOCK
-            array[:, :, :count] = theirs[:, :, :count]
+            array[:, :, :blocks] = theirs[:, :, :blocks]
         self._arrays = arrays
 
     def _allocate(self, slots: int) -> list[Array]:
-        """Keys, values, and where rows choose, keys in int8 and their scales."""
-        shape, blocks = self._shape, -(-slots // _BLOCK)
-        heads = (shape.layers, shape.key_heads)
-        keys, rows = (*heads, blocks, shape.head_size, _BLOCK), (*heads, blocks * _BLOCK, shape.head_size)
-        arrays = [np.empty(keys, self._dtype), np.empty(rows, self._dtype)]
+        """Keys, values, and where rows choose, keys in int8 and their scales, each (layers, key heads, blocks, of a block).
+
+        Zeros, for what is not seen has the weight 0, and 0 times what memory happens to hold may be no number.
+        """
+        shape = self._shape
+        blocks = (shape.layers, shape.key_heads, -(-slots // _BLOCK))
+        arrays = [np.zeros((*blocks, shape.head_size * _BLOCK), self._dtype) for _ in range(2)]
         if self._choice:
-            codes = (*heads, blocks, -(-shape.head_size // 32) * 8, _BLOCK)
-            arrays += [np.empty(codes, np.uint8), np.empty(rows[:-1], np.float32)]
+            code_size = -(-shape.head_size // 32) * 8
+            arrays += [np.zeros((*blocks, code_size * _BLOCK), np.uint8), np.zeros((*blocks, _BLOCK), np.float32)]
         return arrays

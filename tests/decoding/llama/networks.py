@@ -45,7 +45,7 @@ FAMILIES: dict[str, tuple[type[Any], type[Any], dict[str, Any]]] = {
     "llama3": (LlamaConfig, LlamaForCausalLM, {"rope_parameters": SCALED, "num_key_value_heads": 1, "attention_bias": True, "mlp_bias": True}),
     "mistral": (MistralConfig, MistralForCausalLM, {"sliding_window": None, "head_dim": 24, "num_key_value_heads": 4}),
     "qwen2": (Qwen2Config, Qwen2ForCausalLM, {}),
-    "qwen3": (Qwen3Config, Qwen3ForCausalLM, {"head_dim": 64, "num_attention_heads": 7, "num_key_value_heads": 1}),
+    "qwen3": (Qwen3Config, Qwen3ForCausalLM, {"head_dim": 64, "num_attention_heads": 7, "num_key_value_heads": 1, "hidden_size": 64, "intermediate_size": 128}),  # fits tiles
 }  # fmt: skip
 
 

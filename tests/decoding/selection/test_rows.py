@@ -157,10 +157,11 @@ def test_when_something_is_chosen() -> None:
 
 
 def stored_keys(cache: KVCache) -> torch.Tensor:
-    """(tokens, key heads, head size) of the first layer, as the kernels keep them."""
+    """(tokens, key heads, head size) of the first layer, as the kernels keep them in float32."""
     blocks = torch.from_numpy(cache._arrays[0][0])
-    heads, count, size, lanes = blocks.shape
-    return blocks.permute(1, 3, 0, 2).reshape(count * lanes, heads, size)[: cache.length]
+    heads, count, _ = blocks.shape
+    keys = blocks.view(heads, count, -1, BLOCK).permute(1, 3, 0, 2)
+    return keys.reshape(count * BLOCK, heads, -1)[: cache.length]
 
 
 def frequencies_of(network: Network) -> torch.Tensor:
