@@ -71,7 +71,9 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The tables of docs/repository-tool.md and docs/performance.md, on this machine; llama.cpp is compiled for it.
+# The tables of docs/repository-tool.md and docs/performance.md, on this machine; llama.cpp is compiled for it. Without these
+# flags GCC 12 drops most of its configuration of AMX tiles, and it ends with an illegal instruction.
+bench: export CXXFLAGS := -fno-dse -fno-tree-dse
 bench: model
 	$(BIN)/memberwise bench tool --repos benchmark_repos/eval.txt --json bench-tool.json
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from generation.cli.output import say, write_json
 from generation.config import GeneratorConfig
-from generation.errors import ConfigError
+from generation.errors import ConfigError, ModelLoadError
 from generation.evaluation import decode_bench, overhead_bench, step_profile, threads_bench
 from generation.evaluation.repositories import open_repositories
 from generation.models import resolve
@@ -84,7 +84,9 @@ def run(args: argparse.Namespace) -> int:
     _print(report["rows"])
     print(json.dumps({name: report[name] for name in ("ratios", "rss_mb")}, indent=2))
     write_json(report, args.json)
-    return 0
+    for name, reason in report["left_out"].items():
+        say(f"{name} was left out: {reason}")
+    return 1 if report["left_out"] else 0
 
 
 def _measured(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
@@ -95,7 +97,8 @@ def _measured(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     prompts = _prompts(args, model)
     keystroke = decode_bench.keystroke_share(decode_bench.own_engine(model, clock), next(reversed(prompts.values()))[0])
     memory_mb = decode_bench.resident_mb()  # before any other engine is loaded
-    rows = [row for count in threads for row in _rows(args, count, prompts, scratch, clock)]
+    left_out: dict[str, str] = {}
+    rows = [row for count in threads for row in _rows(args, count, prompts, scratch, clock, left_out)]
     overheads = _overheads(args, threads[0])
     say("perplexity in int8 and in float32")
     texts = next(iter(prompts.values()))
@@ -109,13 +112,19 @@ def _measured(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
             "int8_perplexity": round(surprise["int8"] / surprise["float32"], 4),
             **overhead_bench.ratios(overheads, usual_preset("default")),
         },
+        "left_out": left_out,
         "perplexity": surprise,
         "rss_mb": round(memory_mb),
     }
 
 
 def _rows(
-    args: argparse.Namespace, threads: int, prompts: dict[int, list[list[int]]], scratch: Path, clock: Clock
+    args: argparse.Namespace,
+    threads: int,
+    prompts: dict[int, list[list[int]]],
+    scratch: Path,
+    clock: Clock,
+    left_out: dict[str, str],
 ) -> list[decode_bench.Row]:
     config, folder = GeneratorConfig(dtype="int8", threads=threads), resolve("default")
     model = load_model(config)
@@ -125,7 +134,10 @@ def _rows(
     if "transformers" in args.rivals:
         engines |= decode_bench.transformers_engine(folder, threads, clock)
     if "llama.cpp" in args.rivals:
-        engines |= decode_bench.llama_cpp_engines(folder, threads, scratch, clock)
+        try:
+            engines |= decode_bench.llama_cpp_engines(folder, threads, scratch, clock)
+        except ModelLoadError as error:  # the others are still worth measuring
+            left_out[decode_bench.LLAMA_CPP] = str(error)
     return decode_bench.measure(engines, prompts, args.tokens, threads, say)
 
 

@@ -6,6 +6,9 @@ do the same work. Start reading at ``Timing``.
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +25,11 @@ from generation.types import Draft
 
 _DRAFT_TOKENS = 16
 _SCORED_TOKENS = 64
+
+_TRY_LLAMA_CPP = """
+import sys, llama_cpp
+next(llama_cpp.Llama(sys.argv[1], n_ctx=256, verbose=False).generate(list(range(1, 65)), temp=0.0))
+"""
 
 Clock = Callable[[], float]
 
@@ -184,6 +192,7 @@ class LlamaCppEngine:
 
     Raises:
         MissingExtraError: llama-cpp-python is not installed.
+        ModelLoadError: it cannot run here.
     """
 
     def __init__(
@@ -199,6 +208,7 @@ class LlamaCppEngine:
             raise MissingExtraError("llama_cpp", "bench") from error
         self._clock = clock
         path = _requantised(llama_cpp, gguf, *requantised) if requantised else gguf
+        check_llama_cpp([sys.executable, "-c", _TRY_LLAMA_CPP, str(path)])
         self._model: Any = llama_cpp.Llama(
             str(path), n_ctx=8192, n_threads=threads, n_threads_batch=threads, verbose=False
         )
@@ -212,6 +222,23 @@ class LlamaCppEngine:
         read_s = self._clock() - started
         written += [next(tokens) for _ in range(count - 1)]
         return Timing(tuple(written), read_s, self._clock() - started - read_s)
+
+
+def check_llama_cpp(command: Sequence[str]) -> None:
+    """Let another process read a prompt, so that its end is not ours.
+
+    Raises:
+        ModelLoadError: it came to a bad end.
+    """
+    code = subprocess.run(command, check=False, capture_output=True).returncode
+    if code == -signal.SIGILL:
+        raise ModelLoadError(
+            "llama.cpp as it was compiled here ends with an illegal instruction. GCC 12 drops most of what it writes"
+            " into the configuration of AMX tiles; compile it again as `make bench` does, with"
+            " CXXFLAGS='-fno-dse -fno-tree-dse'"
+        )
+    if code:
+        raise ModelLoadError(f"llama.cpp cannot read a prompt here, it ends with code {code}")
 
 
 def _requantised(llama_cpp: Any, gguf: Path, kind: str, folder: Path) -> Path:

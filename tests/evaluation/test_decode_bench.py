@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,8 +13,9 @@ import torch
 from generation.config import GeneratorConfig
 from generation.decoding.gguf_export import export
 from generation.decoding.llama.model import LlamaModel
-from generation.decoding.rivals import LlamaCppEngine, OwnEngine, Timing
+from generation.decoding.rivals import LlamaCppEngine, OwnEngine, Timing, check_llama_cpp
 from generation.decoding.sequence import SequenceState
+from generation.errors import ModelLoadError
 from generation.evaluation.decode_bench import (
     LLAMA_CPP,
     OURS,
@@ -115,6 +117,14 @@ def test_prompts_complete_edit_and_begin_a_body(tmp_path: Path) -> None:
     assert body.endswith("(x):\n")
     assert len(body) == 100
     assert prompts(roots, encode, 5000, 3) == []
+
+
+def test_an_engine_that_dies_is_told_of_and_takes_nothing_with_it() -> None:
+    check_llama_cpp([sys.executable, "-c", "pass"])
+    with pytest.raises(ModelLoadError, match="an illegal instruction"):
+        check_llama_cpp([sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGILL)"])
+    with pytest.raises(ModelLoadError, match="ends with code 3"):
+        check_llama_cpp([sys.executable, "-c", "raise SystemExit(3)"])
 
 
 def test_llama_cpp_writes_what_we_write_with_the_same_weights(tmp_path: Path) -> None:

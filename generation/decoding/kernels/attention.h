@@ -144,29 +144,63 @@ static inline void fetch(const KV* block, int size) {
     for (size_t byte = 0; byte < sizeof(KV) * KEYS * size; byte += 64) __builtin_prefetch((const char*)block + byte, 0, 2);
 }
 
+template <class KV>
+struct ValueBlock {
+    const KV* values;
+    int position;  // of its first
+};
+
 // What is seen of a key head, in blocks. Keys lie where they are; values in the order of positions, those of a tree copied.
 template <class KV>
 struct Seen {
-    std::vector<const KV*> keys, values;
+    std::vector<const KV*> keys;
+    std::vector<ValueBlock<KV>> values;
     std::vector<KV> copies;
     int leading;  // blocks that were chosen
+    int head_size;
 
-    Seen(const KeyHead<KV>& head, const Sight& sight, int slots_used) : leading(sight.leading / KEYS) {
+    Seen(const KeyHead<KV>& head, const Sight& sight, int slots_used) : leading(sight.leading / KEYS), head_size(head.size) {
         const int direct = sight.tail ? sight.run / KEYS : (sight.count + KEYS - 1) / KEYS, end = (sight.count + KEYS - 1) / KEYS;
         for (int block = 0; block * KEYS + (block < leading ? 0 : sight.skipped) < slots_used; block++) {
             const size_t offset = head.block(block < leading ? sight.blocks[block] * KEYS : block * KEYS + sight.skipped);
             keys.push_back(head.keys + offset);
-            if (block < direct) values.push_back(head.values + offset);
+            if (block < direct) values.push_back({head.values + offset, block * KEYS});
         }
         copies.resize((size_t)(end - direct) * KEYS * head.size);
         const KeyHead<KV> copy{nullptr, copies.data(), head.size};
-        for (int block = direct; block < end; block++) values.push_back(copies.data() + copy.block((block - direct) * KEYS));
+        for (int block = direct; block < end; block++) values.push_back({copies.data() + copy.block((block - direct) * KEYS), block * KEYS});
         for (int position = direct * KEYS; position < sight.count; position++)
             for (int d = 0, slot = sight.slot(position); d < head.size; d++) copy.value(position - direct * KEYS, d) = head.value(slot, d);
     }
 
-    void fetch_leading(int from, int to, int size) const {
-        for (int block = from; block < std::min(to, leading); block++) fetch(keys[block], size), fetch(values[block], size);
+    void fetch_keys(int from, int to) const {
+        for (int block = from; block < std::min(to, leading); block++) fetch(keys[block], head_size);
+    }
+
+    // Values of chosen blocks that none of `count` queries gives a share of its weights worth reading them for.
+    template <class Factor>
+    void leave_out(const float* weights, size_t stride, const float* totals, int count) {
+        typedef typename std::conditional<std::is_same<Factor, float>::value, float, uint16_t>::type Number;  // bits of bfloat16 are ordered as their values
+        constexpr float share = 1.0f / 4096;
+        const auto worth = [&](int position) {
+            for (int query = 0; query < count; query++) {
+                Number pair[2];
+                const float least[2] = {totals[query] * share, 0.0f};
+                put_pair((Factor*)pair, least);
+                const Number* own = (const Number*)(weights + query * stride) + position;
+                bool any = false;
+                for (int key = 0; key < KEYS; key++) any |= own[key] >= pair[0];
+                if (any) return true;
+            }
+            return false;
+        };
+        int kept = 0;
+        for (int block = 0; block < (int)values.size(); block++) {
+            if (block < leading && !worth(values[block].position)) continue;
+            if (block < leading) fetch(values[block].values, head_size);
+            values[kept++] = values[block];
+        }
+        values.resize(kept);
     }
 };
 
@@ -184,7 +218,7 @@ static void score_keys(const float* const* queries, const Seen<KV>& seen, const 
         const bool turns = sight.cosines && block <= seen.leading;
         if (turns) pack<A, Q>(seen_from(sight, block, queries, Q, size, turned, pointers), size, packed.data());
         const bool some = block + B <= count && !(sight.cosines && block < seen.leading);
-        seen.fetch_leading(block + B, block + 2 * B, size);
+        seen.fetch_keys(block + B, block + 2 * B);
         if (some) score_blocks<A, Q, B>(packed.data(), &seen.keys[block], size, scores + block * KEYS, stride);
         else score_blocks<A, Q, 1>(packed.data(), &seen.keys[block], size, scores + block * KEYS, stride);
         block += some ? B : 1;
@@ -230,28 +264,30 @@ static float soften(float* scores, const Sight& sight, int blocks) {
 
 // Q queries that see the same blocks, slices of S vectors of the head from channel `d` on; the first channel left.
 template <class A, class V, int Q, int S, class KV>
-static int mix_slices(const typename A::Factor* weights, size_t stride, const float* totals, const std::vector<const KV*>& blocks, int size, int d, float* const* out) {
+static int mix_slices(const typename A::Factor* weights, size_t stride, const float* totals, const std::vector<ValueBlock<KV>>& blocks, int size, int d, float* const* out) {
     constexpr int lanes = sizeof(V) / sizeof(float);
     for (; d + lanes * S <= size; d += lanes * S) {
         V sums[Q * S];
         times<Q * S>([&](auto i) INLINE { sums[i] = V{}; });
-        const typename A::Factor* here = weights;
-        for (const KV* block : blocks)
-            for (int pair = 0; pair < KEYS / 2; pair++, block += 2 * size, here += A::parts)
+        for (const ValueBlock<KV>& block : blocks) {
+            const KV* row = block.values;
+            const typename A::Factor* here = weights + block.position / 2 * A::parts;
+            for (int pair = 0; pair < KEYS / 2; pair++, row += 2 * size, here += A::parts)
                 times<A::parts>([&](auto part) INLINE {
                     V values[S];
-                    times<S>([&](auto s) INLINE { values[s] = A::template load_pairs<V>(block, size, part, d + lanes * s); });
+                    times<S>([&](auto s) INLINE { values[s] = A::template load_pairs<V>(row, size, part, d + lanes * s); });
                     times<Q>([&](auto q) INLINE {
                         times<S>([&](auto s) INLINE { sums[q * S + s] = A::add(sums[q * S + s], values[s], here[q * stride + part]); });
                     });
                 });
+        }
         times<Q * S>([&](auto i) INLINE { store(out[i / S] + d + lanes * (i % S), sums[i] / totals[i / S]); });
     }
     return d;
 }
 
 template <int Q, class KV>
-static void mix_values(const float* weights, size_t stride, const float* totals, const std::vector<const KV*>& blocks, int size, float* const* out) {
+static void mix_values(const float* weights, size_t stride, const float* totals, const std::vector<ValueBlock<KV>>& blocks, int size, float* const* out) {
     typedef Arithmetic<KV> A;
     const auto* factors = (const typename A::Factor*)weights;
     constexpr int S = WIDE == 16 ? (Q <= 6 ? 4 : 2) : Q == 1 ? 8 : Q <= 3 ? 4 : 2;  // sums and values fit the registers
@@ -277,7 +313,7 @@ static inline void in_tiles(int count, const Body& body, int first = 0) {
 // not see gets the weight 0, which adds nothing, so that queries of several rows can share the loads.
 template <class KV>
 static void attend(const float* const* queries, const int* seen, int count, const KeyHead<KV>& head, int slots_used, const Sight& sight, float* const* out, std::vector<float>& scratch) {
-    const Seen<KV> blocks(head, sight, slots_used);
+    Seen<KV> blocks(head, sight, slots_used);
     const int size = head.size, positions = (int)blocks.values.size();
     const size_t stride = blocks.keys.size() * KEYS + KEYS;  // rows a power of two apart would meet in a few lines of the cache
     scratch.resize(std::max(scratch.size(), stride * (count + TILE_ROWS)));
@@ -295,16 +331,20 @@ static void attend(const float* const* queries, const int* seen, int count, cons
             std::vector<float> turned;
             std::vector<const float*> pointers;
             tiles.score(blocks.keys, blocks.leading * (sight.cosines != nullptr), scores, stride,
-                        [&](int block) { return seen_from(sight, block, queries, count, size, turned, pointers); });
+                        [&](int block) { return seen_from(sight, block, queries, count, size, turned, pointers); },
+                        [&](int block) { blocks.fetch_keys(block + 2, block + 4); });
             for (int query = 0; query < count; query++) weigh(uint32_t{}, query);
+            blocks.template leave_out<uint32_t>(scores, stride, totals.data(), count);
             tiles.mix((const bfloat16*)scores, 2 * stride, totals.data(), blocks.values, out);
             return;
         }
     }
 #endif
     in_tiles(count, [&](auto q, int first) { score_keys<q.value>(queries + first, blocks, sight, size, scores + first * stride, stride); });
+    typedef typename Arithmetic<KV>::Factor Factor;
+    for (int query = 0; query < count; query++) weigh(Factor{}, query);
+    blocks.template leave_out<Factor>(scores, stride, totals.data(), count);
     in_tiles(count, [&](auto q, int first) {
-        for (int query = first; query < first + q.value; query++) weigh(typename Arithmetic<KV>::Factor{}, query);
         mix_values<q.value>(scores + first * stride, stride, totals.data() + first, blocks.values, size, out + first);
     });
 }

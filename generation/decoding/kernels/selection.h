@@ -61,7 +61,10 @@ struct Search {
 template <int R, int B>
 static void vote_blocks(const Product& product, int row, int from, int to, float* votes) {
     int block = from;
+    const size_t block_bytes = (size_t)product.matrix.columns * KEYS;
     for (; block + B <= to; block += B) {
+        const char* ahead = (const char*)product.matrix.data + block * block_bytes + 4096;  // what the processor foresees by itself comes late
+        for (size_t byte = 0; byte < B * block_bytes; byte += 64) __builtin_prefetch(ahead + byte);
         Int8::Sums sums[B][R];
         Int8::multiply<R, B>(product, block, row, sums);
         for (int b = 0; b < B; b++) {

@@ -120,9 +120,15 @@ static inline f32x8 absolute(f32x8 a) { return (f32x8)((u32x8)a & 0x7fffffffu); 
 static inline float sum(f32x8 a) { return ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7])); }
 
 static inline float largest(f32x8 a) {
+#if defined(MEMBERWISE_AVX2)
+    __m128 best = _mm_max_ps(_mm256_castps256_ps128((__m256)a), _mm256_extractf128_ps((__m256)a, 1));
+    best = _mm_max_ps(best, _mm_movehl_ps(best, best));
+    return _mm_cvtss_f32(_mm_max_ss(best, _mm_movehdup_ps(best)));
+#else
     float best = a[0];
     for (int lane = 1; lane < 8; lane++) best = a[lane] > best ? a[lane] : best;
     return best;
+#endif
 }
 
 #if defined(MEMBERWISE_VNNI)

@@ -121,14 +121,16 @@ struct QueryTiles {
     QueryTiles(int count, int size) : count(count), size(size) {}
 
     // scores[query][column], `stride` floats a row; the first `turning` blocks see the queries that queries_at(block) gives.
-    template <class QueriesAt>
-    void score(const std::vector<const bfloat16*>& blocks, int turning, float* scores, size_t stride, const QueriesAt& queries_at) const {
+    // before(block) is called before some blocks from there on are read.
+    template <class QueriesAt, class Before>
+    void score(const std::vector<const bfloat16*>& blocks, int turning, float* scores, size_t stride, const QueriesAt& queries_at, const Before& before) const {
         const int steps = size / TILE_PAIRS, total = (int)blocks.size();
         std::vector<bfloat16> packed((size_t)tiles * rows * size);
         const Tiles shapes({rows, 2 * TILE_PAIRS});
         const auto some = [&](int first, int end) {
             pack(queries_at(first), packed.data());
             in_squares(end - first, tiles, [&](int block, int tile, auto J, auto I) {
+                if (tile == 0) before(first + block);
                 add_products<TileFloats, I, J>(
                     steps, [&](int step, int i) { return &packed[(size_t)((tile + i) * steps + step) * rows * TILE_PAIRS]; }, 2 * TILE_PAIRS,
                     [&](int step, int j) { return blocks[first + block + j] + (size_t)step * TILE_PAIRS * KEYS; }, 4 * KEYS);
@@ -140,13 +142,14 @@ struct QueryTiles {
     }
 
     // out[query], from weights of `stride` bfloat16 a row that are still to be divided by totals[query].
-    void mix(const bfloat16* weights, size_t stride, const float* totals, const std::vector<const bfloat16*>& blocks, float* const* out) const {
+    template <class Blocks>
+    void mix(const bfloat16* weights, size_t stride, const float* totals, const Blocks& blocks, float* const* out) const {
         const Tiles shapes({rows, 2 * KEYS});
         in_squares(tiles, size / KEYS, [&](int tile, int slice, auto I, auto J) {
             alignas(64) float sums[2][2][TILE_ROWS][KEYS];
             add_products<TileFloats, I, J>(
-                (int)blocks.size(), [&](int step, int i) { return weights + (size_t)(tile + i) * rows * stride + step * KEYS; }, stride * sizeof(bfloat16),
-                [&](int step, int j) { return blocks[step] + (slice + j) * 2 * KEYS; }, (size_t)size * 4);
+                (int)blocks.size(), [&](int step, int i) { return weights + (size_t)(tile + i) * rows * stride + blocks[step].position; }, stride * sizeof(bfloat16),
+                [&](int step, int j) { return blocks[step].values + (slice + j) * 2 * KEYS; }, (size_t)size * 4);
             store_sums<I, J>(sums[0][0][0], sizeof sums[0], TILE_ROWS * KEYS, sizeof sums[0][0][0]);
             for (int i = 0; i < I; i++)
                 for (int row = 0; row < rows && (tile + i) * rows + row < count; row++)

@@ -72,7 +72,7 @@ class KVCache:
         self._arrays = arrays
 
     def _allocate(self, slots: int) -> list[Array]:
-        """Keys, values, and where rows choose, keys in int8 and their scales, each (layers, key heads, blocks, of a block).
+        """Keys, values, and where rows choose keys in int8 and their scales: each (layers, key heads, blocks, any).
 
         Zeros, for what is not seen has the weight 0, and 0 times what memory happens to hold may be no number.
         """

@@ -10,6 +10,8 @@ import torch
 
 from generation.decoding.selection.reference import BLOCK, RowChoice
 
+LEAST_SHARE = 1 / 4096  # of a query's weights: the values of a chosen block that has less for all its keys are not read
+
 
 def attend(
     queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, choice: RowChoice, frequencies: torch.Tensor
@@ -36,7 +38,11 @@ def attend(
             back = torch.zeros_like(back)
         turned = torch.stack([turn_back(grouped, int(positions), frequencies) for positions in back], 1)
         scores = torch.einsum("gnd,nd->gn", turned, keys[slots, head]) / size**0.5
-        found.append(torch.softmax(scores, -1) @ values[slots, head])
+        weights = torch.softmax(scores, -1)
+        if blocks is not None:
+            shares = weights[:, : len(blocks[head]) * BLOCK].view(len(grouped), -1, BLOCK)
+            shares *= (shares.amax((0, 2)) >= LEAST_SHARE)[:, None]
+        found.append(weights @ values[slots, head])
     return torch.cat(found)
 
 
