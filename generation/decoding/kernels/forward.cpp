@@ -196,7 +196,7 @@ struct Pass {
     int run(float* logits, Stop stop) {
         net.last = std::chrono::steady_clock::now();
         reserve();
-        net.threads.each(rows(), [&](int row, int) { embed(row); });
+        each_row(rows(), [&](int row) { embed(row); });
         for (int number = 0; number < shape.layers; number++) {
             if (stop && stop()) return 1;
             attention(net.layers[number], number);
@@ -241,10 +241,10 @@ struct Pass {
         net.lap(NORMS);
         multiply(layer.qkv, net.normed.data(), net.qkv.data(), row_width(), false, rows());
         net.lap(QKV);
-        net.threads.each(rows(), [&](int row, int) { place_row(layer, number, row); });
+        each_row(rows(), [&](int row) { place_row(layer, number, row); });
         net.lap(PLACING);
         net.threads.each((int)spans.size() * shape.key_heads, [&](int item, int thread) {
-            attend_rows(number, spans[item / shape.key_heads], item % shape.key_heads, net.scratch[thread]);
+            attend_rows(number, spans[item % spans.size()], item / (int)spans.size(), net.scratch[thread]);  // a head stays in the cache
         });
         net.lap(ATTENTION);
         quantise(net.mixed.data(), queries());
@@ -258,7 +258,7 @@ struct Pass {
         const int width = shape.intermediate;
         multiply(layer.gate_up, net.normed.data(), net.gate_up.data(), gate_stride(), false, rows());
         net.lap(GATE_UP);
-        net.threads.each(rows(), [&](int row, int) {
+        each_row(rows(), [&](int row) {
             float* here = &net.gate_up[row * gate_stride()];
             gate(here, width);
             quantise_row(here, row, width);
@@ -276,7 +276,7 @@ struct Pass {
         if (!count) return;
         norm_rows(net.final_norm, wanted.data(), count);
         if (Kind::head_parts > 1)
-            net.threads.each(count, [&](int row, int) {
+            each_row(count, [&](int row) {
                 float* normed = &net.normed[(size_t)row * size];
                 Kind::remainder(normed, row_at(row, size), &net.row_scales[row * Kind::groups(size)], size);
                 quantise_row(normed, count + row, size);
@@ -287,9 +287,19 @@ struct Pass {
 
     // ------------------------------------------------------------------------------------------ parts
 
+    // body(row) for each of `count` rows. Of many a thread takes some that follow each other: neighbours write to the same
+    // lines of the cache, keys of a block most of all.
+    template <class Body>
+    void each_row(int count, const Body& body) {
+        const int together = count >= 2 * KEYS ? KEYS : 1;
+        net.threads.each((count + together - 1) / together, [&](int run, int) {
+            for (int row = run * together; row < std::min(count, (run + 1) * together); row++) body(row);
+        });
+    }
+
     // `count` rows, or those in `chosen`, normalised and quantised, at the start of the work space.
     void norm_rows(const float* weight, const int* chosen, int count) {
-        net.threads.each(count, [&](int row, int) {
+        each_row(count, [&](int row) {
             float* normed = &net.normed[(size_t)row * shape.hidden];
             normalise(&net.hidden[(size_t)(chosen ? chosen[row] : row) * shape.hidden], weight, normed, shape.hidden, shape.norm_epsilon);
             quantise_row(normed, row, shape.hidden);
@@ -305,7 +315,7 @@ struct Pass {
 
     void quantise(const float* from, int columns) {
         if (!int8) return;
-        net.threads.each(rows(), [&](int row, int) {
+        each_row(rows(), [&](int row) {
             quantise_row(from + (size_t)row * columns, row, columns);
         });
     }
