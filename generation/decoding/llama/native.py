@@ -48,7 +48,7 @@ class Layer(ctypes.Structure):
 
 
 class Shape(ctypes.Structure):
-    """``Shape`` of forward.cpp."""
+    """``Shape`` of sequences.h."""
 
     _fields_ = (
         ("layers", c_int32), ("hidden", c_int32), ("heads", c_int32), ("key_heads", c_int32), ("head_size", c_int32),
@@ -63,7 +63,7 @@ class Choice(ctypes.Structure):
 
 
 class Cache(ctypes.Structure):
-    """``Cache`` of forward.cpp."""
+    """``Cache`` of sequences.h."""
 
     _fields_ = (
         ("keys", c_void_p), ("values", c_void_p), ("slots", c_int32), ("length", c_int32),
@@ -72,7 +72,7 @@ class Cache(ctypes.Structure):
 
 
 class Tree(ctypes.Structure):
-    """``Tree`` of forward.cpp."""
+    """``Tree`` of sequences.h."""
 
     _fields_ = (
         ("count", c_int32), ("first", c_int32), ("tokens", POINTER(c_int32)), ("parents", POINTER(c_int32)),
