@@ -2,7 +2,7 @@
 //
 // Vector extensions of GCC and Clang carry all of it; intrinsics stand only where an operation must be one instruction:
 // a fused multiply-add rounds once, so whether it is fused must never be the compiler's choice (-ffp-contract=off).
-// MEMBERWISE_PORTABLE leaves the intrinsics out; tests build it that way too.
+// MEMBERWISE_PORTABLE leaves the intrinsics out, MEMBERWISE_NO_TILES those of Intel AMX; tests build it that way too.
 #pragma once
 
 #include <cmath>
@@ -21,7 +21,7 @@
 #if defined(MEMBERWISE_VNNI) && defined(__AVX512BF16__) && defined(__AVX512VL__)
 #define MEMBERWISE_BF16 1
 #endif
-#if defined(MEMBERWISE_BF16) && defined(__AMX_TILE__) && defined(__AMX_INT8__) && defined(__AMX_BF16__) && defined(__linux__)
+#if !defined(MEMBERWISE_NO_TILES) && defined(MEMBERWISE_BF16) && defined(__AMX_TILE__) && defined(__AMX_INT8__) && defined(__AMX_BF16__) && defined(__linux__)
 #define MEMBERWISE_AMX 1
 #endif
 #if !defined(MEMBERWISE_PORTABLE) && defined(__aarch64__) && defined(__ARM_NEON)

@@ -19,6 +19,7 @@ from ctypes import POINTER, c_char_p, c_float, c_int, c_int32, c_void_p
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from generation.cache import cache_root
 
@@ -28,6 +29,7 @@ STEP_PARTS = ("norms", "qkv", "placing", "attention", "attention_out", "gate_up"
 _COMPILERS = ("c++", "g++", "clang++")
 _FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fPIC", "-shared", "-pthread", "-w")
 _COMPILE_LIMIT_S = 300
+Build = Literal["native", "without tiles", "portable"]
 
 
 class Matrix(ctypes.Structure):
@@ -96,17 +98,18 @@ class NoKernels:
 
 
 @cache
-def find_kernels(*, portable: bool = False) -> Kernels | NoKernels:
+def find_kernels(build: Build = "native") -> Kernels | NoKernels:
     """The kernels, compiled if they are not in the cache.
 
     Args:
-        portable: without instructions of this processor, as on one that the kernels do not know.
+        build: for this processor; as if it had no tiles; or without any of its instructions, as on one that the kernels
+            do not know.
     """
     compiler = next(filter(None, map(shutil.which, [os.environ.get("CXX", ""), *_COMPILERS])), None)
     if compiler is None:
         return NoKernels("there is no C++ compiler (looked for $CXX, " + ", ".join(_COMPILERS) + ")")
     failure = ""
-    for flags in _flag_sets(portable=portable):
+    for flags in _flag_sets(build):
         try:
             return _loaded(_compiled(compiler, flags))
         except subprocess.CalledProcessError as error:
@@ -116,12 +119,13 @@ def find_kernels(*, portable: bool = False) -> Kernels | NoKernels:
     return NoKernels(failure)
 
 
-def _flag_sets(*, portable: bool) -> list[Sequence[str]]:
+def _flag_sets(build: Build) -> list[Sequence[str]]:
     """From the fastest to what every compiler takes."""
-    if portable:
+    if build == "portable":
         return [(*_FLAGS, "-DMEMBERWISE_PORTABLE")]
     native = "-mcpu=native" if platform.machine() in {"arm64", "aarch64"} else "-march=native"
-    return [(*_FLAGS, native), _FLAGS]
+    less = ("-DMEMBERWISE_NO_TILES",) if build == "without tiles" else ()
+    return [(*_FLAGS, native, *less), (*_FLAGS, *less)]
 
 
 def _compiled(compiler: str, flags: Sequence[str]) -> Path:

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from generation.decoding.llama.model import LlamaModel
-from generation.decoding.llama.native import Kernels, find_kernels
+from generation.decoding.llama.native import Build, Kernels, find_kernels
 from generation.decoding.llama.network import Network
 from generation.decoding.llama.packing import pack
 from generation.decoding.llama.shape import read_shape
@@ -72,20 +72,18 @@ def network_of(family: str) -> Any:
     return network
 
 
-def kernels(*, portable: bool = False) -> Kernels:
-    found = find_kernels(portable=portable)
+def kernels(build: Build = "native") -> Kernels:
+    found = find_kernels(build)
     assert isinstance(found, Kernels), found.reason
     return found
 
 
 @cache
-def model_of(family: str, *, int8: bool = False, portable: bool = False, threads: int = 1) -> LlamaModel:
+def model_of(family: str, *, int8: bool = False, build: Build = "native", threads: int = 1) -> LlamaModel:
     network = network_of(family)
     shape = read_shape(network.config.to_dict())
     assert shape is not None
-    return LlamaModel(
-        Network(pack(network, shape, int8=int8), kernels(portable=portable), threads), NoTokenizer(), family
-    )
+    return LlamaModel(Network(pack(network, shape, int8=int8), kernels(build), threads), NoTokenizer(), family)
 
 
 def truth(family: str, token_ids: list[int]) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import get_args
 
 import pytest
 import torch
@@ -10,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generation.decoding.llama.model import LlamaModel
+from generation.decoding.llama.native import Build
 from generation.decoding.sequence import SequenceState
 from generation.errors import CapacityError
 from generation.types import Draft
 from tests.decoding.llama.networks import FAMILIES, VOCABULARY, ancestors, model_of, random_ids, random_tree, truth
 
 every_family = pytest.mark.parametrize("family", sorted(FAMILIES))
-both_builds = pytest.mark.parametrize("portable", [False, True], ids=["native", "portable"])
+every_build = pytest.mark.parametrize("build", get_args(Build))
 both_types = pytest.mark.parametrize("int8", [False, True], ids=["float32", "int8"])
 
 
@@ -29,11 +31,11 @@ def assert_scores_are_right(family: str, state: SequenceState, draft: Draft) -> 
 
 
 @every_family
-@both_builds
-def test_trees_and_commits_agree_with_transformers(family: str, portable: bool) -> None:
+@every_build
+def test_trees_and_commits_agree_with_transformers(family: str, build: Build) -> None:
     for seed in range(2):
         source = random.Random(seed)
-        state = model_of(family, portable=portable).start(random_ids(source, 21))
+        state = model_of(family, build=build).start(random_ids(source, 21))
         for _ in range(6):
             draft = random_tree(source, source.randrange(1, 12))
             assert_scores_are_right(family, state, draft)
@@ -59,13 +61,14 @@ def test_int8_stays_close_to_float32(family: str) -> None:
 
 @both_types
 @every_family
-def test_native_and_portable_kernels_agree(family: str, int8: bool) -> None:
+def test_all_builds_of_the_kernels_agree(family: str, int8: bool) -> None:
     prompt = random_ids(random.Random(0), 40)
-    rows = [model_of(family, int8=int8, portable=portable).start(prompt).next_logits for portable in (False, True)]
-    if int8:  # with VNNI the activations are int8 too
-        assert torch.corrcoef(torch.stack(rows))[0, 1] > 0.998
+    rows = [model_of(family, int8=int8, build=build).start(prompt).next_logits for build in get_args(Build)]
+    if int8:  # rows are rounded in a way of their own by each
+        assert torch.corrcoef(torch.stack(rows)).min() > 0.998
     else:
-        torch.testing.assert_close(*rows, atol=1e-4, rtol=1e-4)
+        for other in rows[1:]:
+            torch.testing.assert_close(rows[0], other, atol=1e-4, rtol=1e-4)
 
 
 def stepwise(model: LlamaModel, token_ids: list[int]) -> torch.Tensor:
@@ -80,11 +83,11 @@ def stepwise(model: LlamaModel, token_ids: list[int]) -> torch.Tensor:
 
 
 @both_types
-@both_builds
+@every_build
 @every_family
-def test_a_row_does_not_depend_on_the_rows_beside_it(family: str, portable: bool, int8: bool) -> None:
+def test_a_row_does_not_depend_on_the_rows_beside_it(family: str, build: Build, int8: bool) -> None:
     """Bit by bit: read as a prompt, one by one, in chains of every width, and as a path of a tree among others."""
-    model, source = model_of(family, portable=portable, int8=int8), random.Random(3)
+    model, source = model_of(family, build=build, int8=int8), random.Random(3)
     token_ids = random_ids(source, 150)
     rows = stepwise(model, token_ids)
     for start in (1, 2, 15, 16, 17, 131, 150):

@@ -21,13 +21,13 @@ def fresh() -> Iterator[None]:
 def test_kernels_are_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "cache_root", lambda: tmp_path)
     monkeypatch.setattr(native, "_FLAGS", (*native._FLAGS, "-O0"))  # this is not about speed
-    first = find_kernels(portable=True)
+    first = find_kernels("portable")
     assert isinstance(first, Kernels)
     assert first.instructions == "portable"
     (library,) = (tmp_path / "kernels").iterdir()
     written = library.stat().st_mtime_ns
     find_kernels.cache_clear()
-    assert isinstance(find_kernels(portable=True), Kernels)
+    assert isinstance(find_kernels("portable"), Kernels)
     assert library.stat().st_mtime_ns == written
 
 

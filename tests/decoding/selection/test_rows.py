@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import random
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from transformers import AttentionInterface, LlamaConfig, LlamaForCausalLM, Qwen
 from generation.config import Selection
 from generation.decoding.llama.cache import KVCache
 from generation.decoding.llama.model import LlamaModel
+from generation.decoding.llama.native import Build
 from generation.decoding.llama.network import Network
 from generation.decoding.llama.packing import pack
 from generation.decoding.llama.shape import read_shape
@@ -28,16 +29,17 @@ from tests.decoding.llama.networks import SHAPE, NoTokenizer, ancestors, kernels
 CHOICE = RowChoice(start=96, trained=640, sink=16, chosen=32, window=32)
 FAR = replace(CHOICE, trained=128)  # most rows are behind what the model was trained for
 both_types = pytest.mark.parametrize("int8", [False, True], ids=["float32", "int8"])
+every_build = pytest.mark.parametrize("build", get_args(Build))
 near_and_far = pytest.mark.parametrize("choice", [CHOICE, FAR], ids=["near", "far"])
 
 
 def model_of(
-    network: Any, choice: RowChoice | None = CHOICE, int8: bool = False, *, portable: bool = False
+    network: Any, choice: RowChoice | None = CHOICE, int8: bool = False, build: Build = "native"
 ) -> LlamaModel:
     shape = read_shape(network.config.to_dict())
     assert shape is not None
     return LlamaModel(
-        Network(pack(network, shape, int8=int8), kernels(portable=portable), 1, choice), NoTokenizer(), "tiny",
+        Network(pack(network, shape, int8=int8), kernels(build), 1, choice), NoTokenizer(), "tiny",
         long=LongContexts(context_tokens=2000),
     )  # fmt: skip
 
@@ -52,10 +54,10 @@ def one_layer(kind: str) -> Any:
 
 
 @near_and_far
-@pytest.mark.parametrize("portable", [False, True])
+@every_build
 @pytest.mark.parametrize("kind", ["llama", "qwen3"])
-def test_the_kernel_chooses_what_the_reference_chooses(kind: str, portable: bool, choice: RowChoice) -> None:
-    model = model_of(one_layer(kind), choice, portable=portable)
+def test_the_kernel_chooses_what_the_reference_chooses(kind: str, build: Build, choice: RowChoice) -> None:
+    model = model_of(one_layer(kind), choice, build=build)
     network, source = model.network, random.Random(1)
     assert isinstance(network, Network)
     shape, frequencies = network.shape, frequencies_of(network)
@@ -107,12 +109,15 @@ def test_it_computes_what_the_reference_computes(kind: str, choice: RowChoice) -
 
 @both_types
 @near_and_far
-def test_rows_depend_on_their_own_tokens_only(int8: bool, choice: RowChoice) -> None:
+@every_build
+@pytest.mark.parametrize("family", ["llama", "qwen3"])
+def test_rows_depend_on_their_own_tokens_only(family: str, build: Build, int8: bool, choice: RowChoice) -> None:
     """Trees, chains and single tokens, kept in any way, give the same bits, and so does what is read again."""
-    model, source = model_of(network_of("llama"), choice, int8), random.Random(5)
+    network, source = network_of(family), random.Random(5)
+    model = model_of(network, choice, int8, build)
     for length in (90, 150, 231):
         ids = random_ids(source, length)
-        state = model_of(network_of("llama"), choice, int8).start(ids)
+        state = model_of(network, choice, int8, build).start(ids)
         for size in (1, 12, 5, 16, 3):
             draft = random_tree(source, size)
             logits, path = state.score(draft), ancestors(draft, source.randrange(size))
@@ -122,7 +127,7 @@ def test_rows_depend_on_their_own_tokens_only(int8: bool, choice: RowChoice) -> 
                 assert torch.equal(again.next_logits, logits[node])
                 again.close()
             state.commit(path)
-        fresh = model_of(network_of("llama"), choice, int8).start(list(state.token_ids))
+        fresh = model_of(network, choice, int8, build).start(list(state.token_ids))
         assert torch.equal(fresh.next_logits, state.next_logits)
 
 
