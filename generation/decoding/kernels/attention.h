@@ -7,8 +7,7 @@
 // Start reading at `attend`.
 #pragma once
 
-#include "cache.h"
-#include "tiles.h"
+#include "query_tiles.h"
 
 #include <algorithm>
 #include <vector>
@@ -326,7 +325,7 @@ static void attend(const float* const* queries, const int* seen, int count, cons
     };
 #if defined(MEMBERWISE_AMX)
     if constexpr (KeyHead<KV>::paired) {
-        if (size % TILE_PAIRS == 0 && tiles_work()) {
+        if (size % TILE_NUMBERS == 0 && tiles_work()) {
             const QueryTiles tiles(count, size);
             std::vector<float> turned;
             std::vector<const float*> pointers;

@@ -345,7 +345,7 @@ static void multiply_tiles(const Product& p, int first, int count, int rows) {
             alignas(64) int32_t sums[2][2][TILE_ROWS][LANES];  // of each part and block
             const int8_t* from = Int8Tiles::part((Int8Tiles::Row*)p.rows, tile * height, 0, columns);
             const auto both = [&](auto J) INLINE {
-                add_products<TileInts, 2, J>(
+                sum_products<TileInts, 2, J>(
                     columns / Int8Tiles::step, [&](int step, int part) { return from + part * columns + step * Int8Tiles::step; }, 2 * columns,
                     [&](int step, int j) { return weights + ((size_t)(block + j) * columns + step * Int8Tiles::step) * LANES; }, 4 * LANES);
                 store_sums<2, J>(sums[0][0][0], sizeof sums[0], TILE_ROWS * LANES, sizeof sums[0][0][0]);

@@ -1,16 +1,15 @@
 // Products of small matrices by the tile instructions of newer servers (Intel AMX). Knows nothing of models.
 //
-// A tile has up to 16 rows of 64 bytes; one instruction adds the product of two tiles to a third. There are eight, here always
-// four sums (0 to 3), two left factors (4, 5) and two right ones (6, 7). Everything is assembly that says so, because GCC 12
-// believes that a tile's configuration is 8 bytes long, and drops what was written behind those.
+// A tile has up to 16 rows of 64 bytes; one instruction adds the product of two tiles to a third. Of a right factor a row has 4
+// bytes for each of 16 columns, which are neighbours down the column. There are eight tiles, here always four sums (0 to 3),
+// two left factors (4, 5) and two right ones (6, 7). All of it is assembly that names what it reads: GCC 12 believes that a
+// tile's configuration is 8 bytes long, and drops what was written behind those.
 #pragma once
 
-#include "cache.h"
-
-#include <vector>
+#include "simd.h"
 
 constexpr int TILE_ROWS = 16;
-constexpr int TILE_PAIRS = 32;  // bfloat16 in a row
+constexpr int TILE_BYTES = 64;  // of a row
 
 #if defined(MEMBERWISE_AMX)
 #include <sys/syscall.h>
@@ -35,7 +34,7 @@ struct TileShapes {
 
     TileShapes(int sum_rows, int left_bytes) {
         for (int tile = 0; tile < 8; tile++) {
-            row_bytes[tile] = tile == 4 || tile == 5 ? left_bytes : 64;
+            row_bytes[tile] = tile == 4 || tile == 5 ? left_bytes : TILE_BYTES;
             rows[tile] = tile < 6 ? sum_rows : left_bytes / 4;
         }
     }
@@ -82,7 +81,7 @@ struct TileInts {};    // int8 times uint8
 
 // Sums of I x J products over `steps`; left(step, i) and right(step, j) are where the factors lie.
 template <class Kind, int I, int J, class Left, class Right>
-static inline void add_products(int steps, const Left& left, size_t left_bytes, const Right& right, size_t right_bytes) {
+static inline void sum_products(int steps, const Left& left, size_t left_bytes, const Right& right, size_t right_bytes) {
     TILE_ZERO(0);
     if constexpr (J > 1) TILE_ZERO(1);
     if constexpr (I > 1) TILE_ZERO(2);
@@ -112,64 +111,6 @@ static inline void store_sums(Sum* to, size_t down_bytes, size_t across, size_t 
     if constexpr (I > 1) TILE_STORE(2, (char*)to + down_bytes, row_bytes);
     if constexpr (I > 1 && J > 1) TILE_STORE(3, (char*)(to + across) + down_bytes, row_bytes);
 }
-
-// Attention of `count` queries of a key head, see attention.h. `size` is a multiple of TILE_PAIRS.
-struct QueryTiles {
-    int count, size;
-    int tiles = (count + TILE_ROWS - 1) / TILE_ROWS, rows = (count + tiles - 1) / tiles;  // of a tile
-
-    QueryTiles(int count, int size) : count(count), size(size) {}
-
-    // scores[query][column], `stride` floats a row; the first `turning` blocks see the queries that queries_at(block) gives.
-    // before(block) is called before some blocks from there on are read.
-    template <class QueriesAt, class Before>
-    void score(const std::vector<const bfloat16*>& blocks, int turning, float* scores, size_t stride, const QueriesAt& queries_at, const Before& before) const {
-        const int steps = size / TILE_PAIRS, total = (int)blocks.size();
-        std::vector<bfloat16> packed((size_t)tiles * rows * size);
-        const Tiles shapes({rows, 2 * TILE_PAIRS});
-        const auto some = [&](int first, int end) {
-            pack(queries_at(first), packed.data());
-            in_squares(end - first, tiles, [&](int block, int tile, auto J, auto I) {
-                if (tile == 0) before(first + block);
-                add_products<TileFloats, I, J>(
-                    steps, [&](int step, int i) { return &packed[(size_t)((tile + i) * steps + step) * rows * TILE_PAIRS]; }, 2 * TILE_PAIRS,
-                    [&](int step, int j) { return blocks[first + block + j] + (size_t)step * TILE_PAIRS * KEYS; }, 4 * KEYS);
-                store_sums<I, J>(scores + (size_t)tile * rows * stride + (first + block) * KEYS, rows * stride * sizeof(float), KEYS, stride * sizeof(float));
-            });
-        };
-        for (int block = 0; block < turning; block++) some(block, block + 1);
-        some(turning, total);
-    }
-
-    // out[query], from weights of `stride` bfloat16 a row that are still to be divided by totals[query].
-    template <class Blocks>
-    void mix(const bfloat16* weights, size_t stride, const float* totals, const Blocks& blocks, float* const* out) const {
-        const Tiles shapes({rows, 2 * KEYS});
-        in_squares(tiles, size / KEYS, [&](int tile, int slice, auto I, auto J) {
-            alignas(64) float sums[2][2][TILE_ROWS][KEYS];
-            add_products<TileFloats, I, J>(
-                (int)blocks.size(), [&](int step, int i) { return weights + (size_t)(tile + i) * rows * stride + blocks[step].position; }, stride * sizeof(bfloat16),
-                [&](int step, int j) { return blocks[step].values + (slice + j) * 2 * KEYS; }, (size_t)size * 4);
-            store_sums<I, J>(sums[0][0][0], sizeof sums[0], TILE_ROWS * KEYS, sizeof sums[0][0][0]);
-            for (int i = 0; i < I; i++)
-                for (int row = 0; row < rows && (tile + i) * rows + row < count; row++)
-                    for (int j = 0; j < J; j++) {
-                        const int query = (tile + i) * rows + row;
-                        store(out[query] + (slice + j) * KEYS, load<wide>(sums[i][j][row]) / totals[query]);
-                    }
-        });
-    }
-
-  private:
-    // As [tile][step][row][TILE_PAIRS]; what is missing in the last tile is nothing.
-    void pack(const float* const* queries, bfloat16* packed) const {
-        for (int query = 0; query < count; query++)
-            for (int d = 0; d < size; d++) {
-                const size_t step = (size_t)query / rows * (size / TILE_PAIRS) + d / TILE_PAIRS;
-                put(packed + (step * rows + query % rows) * TILE_PAIRS + d % TILE_PAIRS, queries[query][d]);
-            }
-    }
-};
 #else
 static inline bool tiles_work() { return false; }
 #endif
