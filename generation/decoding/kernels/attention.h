@@ -30,71 +30,25 @@ struct Sight {
     }
 };
 
-// ------------------------------------------------------------------------------------------------ arithmetic
-
-// Products of pairs in float32, first and second after each other.
-struct Floats {
-    typedef float Factor;
-    static constexpr int parts = 2;
-
-    // Of a row of `length` pairs, from pair `n` on.
-    template <class V>
-    [[gnu::always_inline]] static inline V load_pairs(const float* row, int length, int part, int n) { return load<V>(row + part * length + n); }
-
-    template <class V>
-    [[gnu::always_inline]] static inline V load_pairs(const bfloat16* row, int, int part, int n) {
-        typedef typename std::conditional<sizeof(V) == 64, u32x16, u32x8>::type Bits;
-        const Bits both = load<Bits>(row + 2 * n);
-        return (V)(part ? both & 0xffff0000u : both << 16);
-    }
-
-    template <class V>
-    [[gnu::always_inline]] static inline V add(V sum, V pairs, Factor x) { return fma(pairs, all<V>(x), sum); }
-};
-
-#if defined(MEMBERWISE_BF16)
-// Products of pairs in bfloat16, both at once.
-struct Dots {
-    typedef uint32_t Factor;
-    static constexpr int parts = 1;
-
-    template <class V>
-    [[gnu::always_inline]] static inline V load_pairs(const bfloat16* row, int, int, int n) { return load<V>(row + 2 * n); }
-
-    [[gnu::always_inline]] static inline f32x16 add(f32x16 sum, f32x16 pairs, Factor x) {
-        return (f32x16)_mm512_dpbf16_ps((__m512)sum, (__m512bh)pairs, (__m512bh)_mm512_set1_epi32((int)x));
-    }
-
-    [[gnu::always_inline]] static inline f32x8 add(f32x8 sum, f32x8 pairs, Factor x) {
-        return (f32x8)_mm256_dpbf16_ps((__m256)sum, (__m256bh)pairs, (__m256bh)_mm256_set1_epi32((int)x));
-    }
-};
-template <class KV>
-using Arithmetic = typename std::conditional<KeyHead<KV>::paired, Dots, Floats>::type;
-#else
-template <class KV>
-using Arithmetic = Floats;
-#endif
-
-static inline void put_pair(float* to, const float* pair) { to[0] = pair[0], to[1] = pair[1]; }
-
-static inline void put_pair(uint32_t* to, const float* pair) {
-    bfloat16 both[2];
-    put(both, pair[0]), put(both + 1, pair[1]);
-    std::memcpy(to, both, 4);
-}
-
 // ------------------------------------------------------------------------------------------------ scores
 
-// Queries as [size / 2][parts][Q] factors: with a pointer for each query there are more pointers than registers.
-template <class A, int Q>
-static void pack(const float* const* queries, int size, typename A::Factor* packed) {
-    for (int d = 0; d < size; d += 2)
-        for (int q = 0; q < Q; q++) {
-            typename A::Factor pair[2];
-            put_pair(pair, queries[q] + d);
-            for (int part = 0; part < A::parts; part++) packed[(d / 2 * A::parts + part) * Q + q] = pair[part];
-        }
+// The first or the second ones of a row of `length` pairs, from pair `n` on.
+template <class V>
+[[gnu::always_inline]] static inline V load_half(const float* row, int length, int half, int n) {
+    return load<V>(row + half * length + n);
+}
+
+template <class V>
+[[gnu::always_inline]] static inline V load_half(const bfloat16* row, int, int half, int n) {
+    typedef typename std::conditional<sizeof(V) == 64, u32x16, u32x8>::type Bits;
+    const Bits both = load<Bits>(row + 2 * n);
+    return (V)(half ? both & 0xffff0000u : both << 16);
+}
+
+// Queries as [size][Q]: with a pointer for each query there are more pointers than registers, and every factor takes two loads.
+template <int Q>
+static void pack(const float* const* queries, int size, float* packed) {
+    for (int d = 0; d < size; d++) times<Q>([&](auto q) INLINE { packed[d * Q + q] = queries[q][d]; });
 }
 
 // A query as it would be so many positions earlier. Tables may hold a factor, which is none of a turn.
@@ -121,17 +75,18 @@ static const float* const* seen_from(const Sight& sight, int block, const float*
 }
 
 // scores[q][16 b + key] of B blocks.
-template <class A, int Q, int B, class KV>
-[[gnu::always_inline]] static inline void score_blocks(const typename A::Factor* packed, const KV* const* blocks, int size, float* scores, size_t stride) {
+template <int Q, int B, class KV>
+[[gnu::always_inline]] static inline void score_blocks(const float* packed, const KV* const* blocks, int size, float* scores, size_t stride) {
     constexpr int vectors = KEYS / WIDE, width = B * vectors;
     wide sums[Q * width];
     times<Q * width>([&](auto i) INLINE { sums[i] = wide{}; });
     for (int pair = 0; pair < size / 2; pair++)
-        times<A::parts>([&](auto part) INLINE {
+        times<2>([&](auto half) INLINE {
             wide keys[width];
-            times<width>([&](auto i) INLINE { keys[i] = A::template load_pairs<wide>(blocks[i / vectors] + (size_t)pair * 2 * KEYS, KEYS, part, i % vectors * WIDE); });
+            times<width>([&](auto i) INLINE { keys[i] = load_half<wide>(blocks[i / vectors] + (size_t)pair * 2 * KEYS, KEYS, half, i % vectors * WIDE); });
             times<Q>([&](auto q) INLINE {
-                times<width>([&](auto i) INLINE { sums[q * width + i] = A::add(sums[q * width + i], keys[i], packed[(pair * A::parts + part) * Q + q]); });
+                const wide x = all<wide>(packed[(2 * pair + half) * Q + q]);
+                times<width>([&](auto i) INLINE { sums[q * width + i] = fma(keys[i], x, sums[q * width + i]); });
             });
         });
     times<Q * width>([&](auto i) INLINE { store(scores + i / width * stride + i % width * WIDE, sums[i]); });
@@ -177,18 +132,17 @@ struct Seen {
     }
 
     // Values of chosen blocks that none of `count` queries gives a share of its weights worth reading them for.
-    template <class Factor>
+    template <class Number>
     void leave_out(const float* weights, size_t stride, const float* totals, int count) {
-        typedef typename std::conditional<std::is_same<Factor, float>::value, float, uint16_t>::type Number;  // bits of bfloat16 are ordered as their values
+        typedef typename std::conditional<std::is_same<Number, bfloat16>::value, uint16_t, float>::type Ordered;  // bits of bfloat16 are ordered as their values
         constexpr float share = 1.0f / 4096;
         const auto worth = [&](int position) {
             for (int query = 0; query < count; query++) {
-                Number pair[2];
-                const float least[2] = {totals[query] * share, 0.0f};
-                put_pair((Factor*)pair, least);
-                const Number* own = (const Number*)(weights + query * stride) + position;
+                Number rounded;
+                put(&rounded, totals[query] * share);
+                const Ordered least = load<Ordered>(&rounded), *own = (const Ordered*)(weights + query * stride) + position;
                 bool any = false;
-                for (int key = 0; key < KEYS; key++) any |= own[key] >= pair[0];
+                for (int key = 0; key < KEYS; key++) any |= own[key] >= least;
                 if (any) return true;
             }
             return false;
@@ -206,20 +160,18 @@ struct Seen {
 // scores[q][column] of Q queries: column c is the slot of a block, in the order of `seen.keys`.
 template <int Q, class KV>
 static void score_keys(const float* const* queries, const Seen<KV>& seen, const Sight& sight, int size, float* scores, size_t stride) {
-    typedef Arithmetic<KV> A;
     constexpr int B = WIDE < 16 ? 1 : Q <= 6 ? 4 : 2;  // sums, keys and a factor fit the registers
     const int count = (int)seen.keys.size();
-    std::vector<typename A::Factor> packed((size_t)size / 2 * A::parts * Q);
-    std::vector<float> turned;
+    std::vector<float> packed((size_t)size * Q), turned;
     std::vector<const float*> pointers;
-    pack<A, Q>(queries, size, packed.data());
+    pack<Q>(queries, size, packed.data());
     for (int block = 0; block < count;) {
         const bool turns = sight.cosines && block <= seen.leading;
-        if (turns) pack<A, Q>(seen_from(sight, block, queries, Q, size, turned, pointers), size, packed.data());
+        if (turns) pack<Q>(seen_from(sight, block, queries, Q, size, turned, pointers), size, packed.data());
         const bool some = block + B <= count && !(sight.cosines && block < seen.leading);
         seen.fetch_keys(block + B, block + 2 * B);
-        if (some) score_blocks<A, Q, B>(packed.data(), &seen.keys[block], size, scores + block * KEYS, stride);
-        else score_blocks<A, Q, 1>(packed.data(), &seen.keys[block], size, scores + block * KEYS, stride);
+        if (some) score_blocks<Q, B>(packed.data(), &seen.keys[block], size, scores + block * KEYS, stride);
+        else score_blocks<Q, 1>(packed.data(), &seen.keys[block], size, scores + block * KEYS, stride);
         block += some ? B : 1;
     }
 }
@@ -228,16 +180,17 @@ static void score_keys(const float* const* queries, const Seen<KV>& seen, const 
 
 static inline void store_weights(float* row, int position, wide weights) { store(row + position, weights); }
 
-#if defined(MEMBERWISE_BF16)
-static inline void store_weights(uint32_t* row, int position, wide weights) {
-    const __m256bh rounded = _mm512_cvtneps_pbh((__m512)weights);
-    std::memcpy((char*)row + 2 * position, &rounded, sizeof rounded);
+#if defined(MEMBERWISE_AMX)
+static inline void store_weights(bfloat16* row, int position, wide weights) {
+    __m256i rounded;  // assembly because Clang 16 does not come to an end with vectors of bfloat16
+    asm("vcvtneps2bf16 %1, %0" : "=v"(rounded) : "v"(weights));
+    store(row + position, rounded);
 }
 #endif
 
-// Scores by column become weights by position, not yet divided by their sum, which is returned: factors of `blocks` blocks,
+// Scores by column become weights by position, not yet divided by their sum, which is returned: numbers for `blocks` blocks,
 // in the same place. What lies behind `sight.count` gets none.
-template <class Factor>
+template <class Number>
 static float soften(float* scores, const Sight& sight, int blocks) {
     for (int position = sight.run; position < sight.count; position++) scores[position] = scores[sight.tail[position - sight.run] - sight.skipped];
     const int padded = (sight.count + WIDE - 1) / WIDE * WIDE;
@@ -252,31 +205,32 @@ static float soften(float* scores, const Sight& sight, int blocks) {
     wide total = {};
     for (position = 0; position < padded; position += WIDE) {
         const wide weight = exponential(load<wide>(scores + position) - peak);
-        store_weights((Factor*)scores, position, weight);
+        store_weights((Number*)scores, position, weight);
         total = total + weight;
     }
-    for (; position < blocks * KEYS; position += WIDE) store_weights((Factor*)scores, position, wide{});
+    for (; position < blocks * KEYS; position += WIDE) store_weights((Number*)scores, position, wide{});
     return sum(total);
 }
 
 // ------------------------------------------------------------------------------------------------ values
 
 // Q queries that see the same blocks, slices of S vectors of the head from channel `d` on; the first channel left.
-template <class A, class V, int Q, int S, class KV>
-static int mix_slices(const typename A::Factor* weights, size_t stride, const float* totals, const std::vector<ValueBlock<KV>>& blocks, int size, int d, float* const* out) {
+template <class V, int Q, int S, class KV>
+static int mix_slices(const float* weights, size_t stride, const float* totals, const std::vector<ValueBlock<KV>>& blocks, int size, int d, float* const* out) {
     constexpr int lanes = sizeof(V) / sizeof(float);
     for (; d + lanes * S <= size; d += lanes * S) {
         V sums[Q * S];
         times<Q * S>([&](auto i) INLINE { sums[i] = V{}; });
         for (const ValueBlock<KV>& block : blocks) {
             const KV* row = block.values;
-            const typename A::Factor* here = weights + block.position / 2 * A::parts;
-            for (int pair = 0; pair < KEYS / 2; pair++, row += 2 * size, here += A::parts)
-                times<A::parts>([&](auto part) INLINE {
+            const float* here = weights + block.position;
+            for (int pair = 0; pair < KEYS / 2; pair++, row += 2 * size, here += 2)
+                times<2>([&](auto half) INLINE {
                     V values[S];
-                    times<S>([&](auto s) INLINE { values[s] = A::template load_pairs<V>(row, size, part, d + lanes * s); });
+                    times<S>([&](auto s) INLINE { values[s] = load_half<V>(row, size, half, d + lanes * s); });
                     times<Q>([&](auto q) INLINE {
-                        times<S>([&](auto s) INLINE { sums[q * S + s] = A::add(sums[q * S + s], values[s], here[q * stride + part]); });
+                        const V weight = all<V>(here[q * stride + half]);
+                        times<S>([&](auto s) INLINE { sums[q * S + s] = fma(values[s], weight, sums[q * S + s]); });
                     });
                 });
         }
@@ -287,12 +241,10 @@ static int mix_slices(const typename A::Factor* weights, size_t stride, const fl
 
 template <int Q, class KV>
 static void mix_values(const float* weights, size_t stride, const float* totals, const std::vector<ValueBlock<KV>>& blocks, int size, float* const* out) {
-    typedef Arithmetic<KV> A;
-    const auto* factors = (const typename A::Factor*)weights;
     constexpr int S = WIDE == 16 ? (Q <= 6 ? 4 : 2) : Q == 1 ? 8 : Q <= 3 ? 4 : 2;  // sums and values fit the registers
-    int d = mix_slices<A, wide, Q, S>(factors, stride, totals, blocks, size, 0, out);
-    d = mix_slices<A, wide, Q, 1>(factors, stride, totals, blocks, size, d, out);
-    mix_slices<A, f32x8, Q, 1>(factors, stride, totals, blocks, size, d, out);
+    int d = mix_slices<wide, Q, S>(weights, stride, totals, blocks, size, 0, out);
+    d = mix_slices<wide, Q, 1>(weights, stride, totals, blocks, size, d, out);
+    mix_slices<f32x8, Q, 1>(weights, stride, totals, blocks, size, d, out);
 }
 
 // ------------------------------------------------------------------------------------------------ all of it
@@ -318,10 +270,10 @@ static void attend(const float* const* queries, const int* seen, int count, cons
     scratch.resize(std::max(scratch.size(), stride * (count + TILE_ROWS)));
     float* scores = scratch.data();
     std::vector<float> totals(count);
-    const auto weigh = [&](auto factor, int query) {
+    const auto weigh = [&](auto number, int query) {
         Sight own = sight;
         own.count = seen[query], own.run = std::min(own.count, sight.run);
-        totals[query] = soften<decltype(factor)>(scores + query * stride, own, positions);
+        totals[query] = soften<decltype(number)>(scores + query * stride, own, positions);
     };
 #if defined(MEMBERWISE_AMX)
     if constexpr (KeyHead<KV>::paired) {
@@ -332,17 +284,16 @@ static void attend(const float* const* queries, const int* seen, int count, cons
             tiles.score(blocks.keys, blocks.leading * (sight.cosines != nullptr), scores, stride,
                         [&](int block) { return seen_from(sight, block, queries, count, size, turned, pointers); },
                         [&](int block) { blocks.fetch_keys(block + 2, block + 4); });
-            for (int query = 0; query < count; query++) weigh(uint32_t{}, query);
-            blocks.template leave_out<uint32_t>(scores, stride, totals.data(), count);
+            for (int query = 0; query < count; query++) weigh(bfloat16{}, query);
+            blocks.template leave_out<bfloat16>(scores, stride, totals.data(), count);
             tiles.mix((const bfloat16*)scores, 2 * stride, totals.data(), blocks.values, out);
             return;
         }
     }
 #endif
     in_tiles(count, [&](auto q, int first) { score_keys<q.value>(queries + first, blocks, sight, size, scores + first * stride, stride); });
-    typedef typename Arithmetic<KV>::Factor Factor;
-    for (int query = 0; query < count; query++) weigh(Factor{}, query);
-    blocks.template leave_out<Factor>(scores, stride, totals.data(), count);
+    for (int query = 0; query < count; query++) weigh(float{}, query);
+    blocks.template leave_out<float>(scores, stride, totals.data(), count);
     in_tiles(count, [&](auto q, int first) {
         mix_values<q.value>(scores + first * stride, stride, totals.data() + first, blocks.values, size, out + first);
     });

@@ -1,7 +1,7 @@
 // Where the keys and values of one key head of a sequence lie. Knows nothing of models.
 //
 // In blocks of 16 slots; `slots`, the capacity, is a multiple of 16. Two neighbours, of the channels of a key or of the slots of
-// a value, are a pair, because instructions on bfloat16 add two products at once:
+// a value, are a pair, because tiles of bfloat16 add two products at once (and two are taken apart as quickly as one is widened):
 //     float32     keys [slots / 16][head size][16]            values [slots][head size]
 //     bfloat16    keys [slots / 16][head size / 2][16][2]     values [slots / 2][head size][2]
 // So a block of keys and a block of values have the same offset, and both are rows of pairs: in float32 the first ones,

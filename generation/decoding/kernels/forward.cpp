@@ -323,9 +323,7 @@ extern "C" {
 // What the multiplication of the layers is made of.
 const char* memberwise_instructions() {
     if (tiles_work()) return "AMX";
-#if defined(MEMBERWISE_BF16)
-    return "AVX-512 VNNI and BF16";
-#elif defined(MEMBERWISE_VNNI)
+#if defined(MEMBERWISE_VNNI)
     return "AVX-512 VNNI";
 #elif defined(MEMBERWISE_AVX2)
     return "AVX2";

@@ -18,10 +18,7 @@
 #if !defined(MEMBERWISE_PORTABLE) && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VNNI__)
 #define MEMBERWISE_VNNI 1
 #endif
-#if defined(MEMBERWISE_VNNI) && defined(__AVX512BF16__) && defined(__AVX512VL__)
-#define MEMBERWISE_BF16 1
-#endif
-#if !defined(MEMBERWISE_NO_TILES) && defined(MEMBERWISE_BF16) && defined(__AMX_TILE__) && defined(__AMX_INT8__) && defined(__AMX_BF16__) && defined(__linux__)
+#if defined(MEMBERWISE_VNNI) && defined(__AVX512BF16__) && defined(__AMX_TILE__) && defined(__AMX_INT8__) && defined(__AMX_BF16__) && defined(__linux__) && !defined(MEMBERWISE_NO_TILES)
 #define MEMBERWISE_AMX 1
 #endif
 #if !defined(MEMBERWISE_PORTABLE) && defined(__aarch64__) && defined(__ARM_NEON)
