@@ -78,12 +78,7 @@ class OwnEngine:
         drafter = drafter_for(self._model) if self._drafts else None
         token_id, written = int(state.next_logits.argmax()), list[int]()
         while len(written) < count:
-            guess = (
-                drafter.propose([*state.token_ids, token_id], min(_DRAFT_TOKENS, state.draft_room_tokens - 1))
-                if drafter
-                else ()
-            )
-            chain = [token_id, *guess]
+            chain = [token_id, *_guess(drafter, state, token_id)]
             following = state.score(Draft.chain(chain)).argmax(-1).tolist()
             accepted = 1
             while accepted < len(chain) and chain[accepted] == following[accepted - 1]:
@@ -106,12 +101,7 @@ class OwnEngine:
         drafter = drafter_for(self._model, texts) if self._drafts else None
         started, written = self._clock(), 0
         while written < len(token_ids):
-            guess = (
-                drafter.propose([*state.token_ids, token_ids[written]], min(_DRAFT_TOKENS, state.draft_room_tokens - 1))
-                if drafter
-                else ()
-            )
-            chain = [token_ids[written], *guess]
+            chain = [token_ids[written], *_guess(drafter, state, token_ids[written])]
             state.score(Draft.chain(chain)).argmax(-1)
             accepted = 1
             while chain[accepted : accepted + 1] == list(token_ids[written + accepted : written + accepted + 1]) != []:

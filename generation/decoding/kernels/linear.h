@@ -6,7 +6,8 @@
 //     int8:  [channels / 16][columns / 4][16][4], plus 128      float32:  [channels / 16][columns][16]
 // With VNNI rows are int8 with a scale for every 32 columns: one scale a row costs 3 % of perplexity, these less than one.
 // The head, which is the most sensitive, takes each row in two parts: the second holds what rounding left of the first.
-// Without it they are int16 with one scale, which costs no speed (maddubs needs a second step to widen).
+// Without it they are int16 with one scale, which costs no speed (maddubs needs a second step to widen). With tiles (Intel
+// AMX) they have 15 bits in two parts, see Int8Tiles.
 #pragma once
 
 #include "tiles.h"
