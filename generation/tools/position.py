@@ -5,7 +5,6 @@ Knows nothing of processes and caches. Start reading at ``Position.of``.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,6 @@ from generation.tools.receiver import receiver_of
 from generation.tools.repair import DUMMY, RepairedBuffer, repair, statements
 from generation.tools.scope import FunctionText, function_at
 from generation.types import NameKind, ToolQuery
-
-MOST_IMPORTS = 12  # warmed for one function
-_IMPORT = re.compile(r"^(?:import|from[ \t]+[\w.]+[ \t]+import)[ \t]+(\([^)]*\)|.+)", re.MULTILINE)
-_IMPORTED = re.compile(r"(?:[\w.]+[ \t]+as[ \t]+)?(\w+)[\w.]*[ \t]*(?:,|\Z|#|\))")
 
 Question = dict[str, Any]
 
@@ -94,22 +89,18 @@ class Position:
         return self.head[statements(self.head + DUMMY)[-1].start :]
 
     def warm_questions(self) -> list[tuple[AnswerKey, Question]]:
-        """Questions that are likely in this function: parameters, then what the file imports, in one buffer."""
+        """What most functions ask: the names of the file and, in a method, the members of its object.
+
+        Nothing else is asked so often that it is worth a core while the model reads (docs/repository-tool.md).
+        """
         questions = [(self.key(""), self.names_question())]
-        if self.function is None or self.indent is None:
+        if self.function is None or self.indent is None or not self.function.in_class:
             return questions
-        imported = imported_names(self.buffer.text[: self.function.start])[:MOST_IMPORTS]
-        expressions = list(dict.fromkeys([*self.function.parameters, *imported]))
-        text, offset = self.head, 0
-        offsets = []
-        for expression in expressions:
-            text += f"{expression}."
-            offset = len(text)
-            offsets.append(offset)
-            text += f"{DUMMY}\n{self.indent}"
-        text += self.buffer.text[self.buffer.offset :]
-        asked = [question(self.path, text, offset, NameKind.ATTRIBUTE) for offset in offsets]
-        return [questions[0], *zip(map(self.key, expressions), asked, strict=True)]
+        for receiver in self.function.parameters[:1]:
+            before = f"{self.head}{receiver}."
+            text = f"{before}{DUMMY}\n{self.indent}{self.buffer.text[self.buffer.offset :]}"
+            questions.append((self.key(receiver), question(self.path, text, len(before), NameKind.ATTRIBUTE)))
+        return questions
 
 
 def question(path: Path, text: str, offset: int, kind: NameKind) -> Question:
@@ -117,9 +108,3 @@ def question(path: Path, text: str, offset: int, kind: NameKind) -> Question:
     line_start = text.rfind("\n", 0, offset) + 1
     line = text.count("\n", 0, offset) + 1
     return {"path": str(path), "text": text, "line": line, "column": offset - line_start, "kind": str(kind)}
-
-
-def imported_names(text: str) -> list[str]:
-    """Names that top-level imports bind, in order; best effort."""
-    clauses = (match[1].strip("()").replace("\n", " ") for match in _IMPORT.finditer(text))
-    return list(dict.fromkeys(name for clause in clauses for name in _IMPORTED.findall(clause.strip())))
