@@ -169,6 +169,11 @@ class Scanner:
         """A new statement would start here."""
         return self.in_code and not self.frames and not self.word and not self._pending_quotes and not self.previous
 
+    @property
+    def in_lambda_parameters(self) -> bool:
+        """Between ``lambda`` and its colon, outside of brackets there."""
+        return bool(self._lambda_depths) and self._lambda_depths[-1] == len(self.frames)
+
     def expected_name(self) -> ExpectedName | None:
         """The kind of name that may start exactly here; None in text, in a name, or where only keywords fit."""
         if not self.in_code or self.word or self._after_backslash or self._pending_quotes:
@@ -199,7 +204,7 @@ class Scanner:
         frame = self.frames[-1] if self.frames else None
         if isinstance(frame, OpenBracket) and frame.parameters:
             return after_separator
-        return bool(self._lambda_depths) and self._lambda_depths[-1] == depth and after_separator
+        return self.in_lambda_parameters and after_separator
 
     @property
     def _bracket(self) -> str:

@@ -10,7 +10,7 @@ import builtins
 import io
 import keyword
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -90,9 +90,20 @@ def with_usual_methods(suggestions: Iterable[Suggestion]) -> tuple[Suggestion, .
     return unique([*suggestions, *usual])
 
 
-def argument_suggestions(found: Found) -> tuple[Suggestion, ...]:
-    """Keyword arguments that a call still takes, each with its ``=``."""
-    return tuple(Suggestion(name, kind) for name, kind in dict(found).items())
+def argument_suggestions(found: Found, by_place: int, names: Collection[str]) -> tuple[Suggestion, ...]:
+    """Keyword arguments that a call still takes, each with its ``=``.
+
+    Args:
+        found: those that it takes at all, each with its place, or "" where it can only be named.
+        by_place: how many were given by place.
+        names: what was given by name.
+    """
+    left = (
+        name
+        for name, place in found
+        if name.removesuffix("=") not in names and not (place and int(place) < by_place)
+    )
+    return tuple(Suggestion(name, "param") for name in dict.fromkeys(left))
 
 
 def import_suggestions(found: Found) -> tuple[Suggestion, ...]:

@@ -24,6 +24,7 @@ from generation.tools import filtering
 from generation.tools.answer_cache import AnswerCache, AnswerKey, JediAnswer
 from generation.tools.environment import discover
 from generation.tools.filtering import Facts
+from generation.tools.open_call import open_call
 from generation.tools.position import Position, Question, question
 from generation.tools.receiver import receiver_of
 from generation.tools.worker_pool import Answer, WorkerPool
@@ -125,7 +126,7 @@ class JediTool:
         if query.kind is NameKind.ATTRIBUTE:
             return self._attribute(query, position, started_s)
         if query.kind is NameKind.ARGUMENT:
-            return self._argument(position, started_s)
+            return self._argument(query, position, started_s)
         if query.kind is NameKind.IMPORT:
             return self._import(position, started_s)
         return self._name(position, started_s)
@@ -168,10 +169,17 @@ class JediTool:
             trusted_unless_bound=known,
         )
 
-    def _argument(self, position: Position, started_s: float) -> ToolAnswer:
+    def _argument(self, query: ToolQuery, position: Position, started_s: float) -> ToolAnswer:
+        """Jedi is asked once for all arguments of a call, as if none of them was there yet."""
+        statement = position.statement
+        call = open_call(statement)
+        if call is None:
+            return ToolAnswer()
+        before = position.head[: len(position.head) - len(statement) + call.start]
+        position = Position.of(replace(query, before=before))
         pending = self._ask(position.key_here(), position.question(NameKind.ARGUMENT))
         answer, error = self._wait(pending, started_s)
-        suggestions = filtering.argument_suggestions(answer.found)
+        suggestions = filtering.argument_suggestions(answer.found, call.by_place, call.names)
         trusted = bool(suggestions) and not answer.facts.dynamic
         return ToolAnswer(suggestions, trusted, cached=_is_known(pending), error=error)
 

@@ -145,14 +145,20 @@ def members(session: Session, script: jedi.Script, position: tuple[int, int]) ->
 
 
 def arguments(script: jedi.Script, position: tuple[int, int]) -> Members:
-    """The keyword arguments, each with its ``=``, that the call around the position still takes.
+    """The arguments that the call around the position takes by name, each with its ``=``, and as its kind its place.
 
-    ``dynamic`` says that it takes any other as well, which holds also where no signature was found.
+    The place is "" for what cannot be given by place. ``dynamic`` says that the call takes any other name as well,
+    which holds also where no signature was found.
     """
     parameters = [list(signature.params) for signature in script.get_signatures(*position)]
-    names = [completion.name for completion in script.complete(*position) if completion.name.endswith("=")]
     any_name = not parameters or any(one.kind.name == "VAR_KEYWORD" for listed in parameters for one in listed)
-    return [(name, "param") for name in names], {"kinds": [], "dynamic": any_name, "unresolved": False}
+    places = ((str(place), one) for listed in parameters for place, one in enumerate(listed))
+    names = [
+        (f"{one.name}=", place if one.kind.name == "POSITIONAL_OR_KEYWORD" else "")
+        for place, one in places
+        if one.kind.name in ("POSITIONAL_OR_KEYWORD", "KEYWORD_ONLY")
+    ]
+    return names, {"kinds": [], "dynamic": any_name, "unresolved": False}
 
 
 def imports(script: jedi.Script, position: tuple[int, int]) -> Members:

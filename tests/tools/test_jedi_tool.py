@@ -146,6 +146,10 @@ def test_names_that_are_not_in_scope(shared: JediTool, shared_root: Path) -> Non
         ("Client().fetch(", {"url=", "retries="}, True),
         ("Client().fetch('u', ", {"retries="}, True),
         ("Client().fetch('u', retries=1, ", set(), False),
+        ("Client().fetch(retries=1, ", {"url="}, True),
+        ("Client().fetch((1, 2), ", {"retries="}, True),
+        ("print(Client().fetch('u', ", {"retries="}, True),
+        ("Client().fetch('u')[", set(), False),
         ("dict(a=1, ", set(), False),
         ("unknown(", set(), False),
     ],
@@ -155,6 +159,15 @@ def test_arguments(shared: JediTool, shared_root: Path, call: str, expected: set
     answer = shared.suggest(ToolQuery(shared_root, Path("src/pkg/new.py"), text, "\n", NameKind.ARGUMENT))
     assert ({suggestion.name for suggestion in answer.suggestions}, answer.trusted) == (expected, trusted)
     assert answer.error is None
+
+
+def test_jedi_is_asked_once_for_the_arguments_of_a_call(shared: JediTool, shared_root: Path) -> None:
+    text = "from pkg.client import Client\n\ndef g():\n    x = Client().fetch("
+    asked = [ToolQuery(shared_root, Path("src/pkg/new.py"), text + more, "\n", NameKind.ARGUMENT) for more in ("", "1, ")]
+    first, second = map(shared.suggest, asked)
+    assert (first.cached, second.cached) == (False, True)
+    assert [one.name for one in first.suggestions] == ["url=", "retries="]
+    assert [one.name for one in second.suggestions] == ["retries="]
 
 
 @pytest.mark.parametrize(
@@ -274,7 +287,7 @@ def test_prefetch_answers_before_the_question(tool: JediTool, root: Path) -> Non
     start = BODY + "class A(Client):\n    def f(self, reply: wire.Reply):\n"
     tool.prefetch(query(root, start + "$0"))
     end = time.monotonic() + 20
-    asked = [start + "        x = 1\n        x = " + receiver + "$0" for receiver in ("self.", "reply.", "wire.", "")]
+    asked = [start + "        x = 1\n        x = " + receiver + "$0" for receiver in ("self.", "")]
     while not all(tool._cache.get(_key(query(root, text))) for text in asked) and time.monotonic() < end:
         time.sleep(0.02)
     for text in asked:
