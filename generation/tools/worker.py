@@ -20,7 +20,9 @@ import pickle
 import queue
 import sys
 import threading
-from collections.abc import Hashable
+import weakref
+from bisect import bisect_left
+from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ import jedi.settings
 import parso.cache
 from jedi.api.environment import InterpreterEnvironment, InvalidPythonEnvironment
 from jedi.inference import InferenceState
+from jedi.inference.filters import _AbstractUsedNamesFilter, _get_definition_names
 from jedi.inference.helpers import infer_call_of_leaf
 from jedi.inference.value.iterable import FakeDict, FakeTuple
 from jedi.inference.value.klass import ClassName
@@ -380,6 +383,37 @@ def forgive_broken_cache_files() -> None:
     parso.cache._load_from_file_system = load_or_parse
 
 
+def list_by_position() -> None:
+    """Let Jedi look for the members of a class among the names inside of it, and not among all of its module.
+
+    What it lists stays the same: nothing outside of a scope's span is ever kept. For ``str``, whose bases are in
+    modules of thousands of names, this is most of the time.
+    """
+    keys_of: weakref.WeakKeyDictionary[Any, tuple[list[tuple[int, int]], list[tuple[int, str]]]]
+    keys_of = weakref.WeakKeyDictionary()
+
+    def keys(names_filter: Any) -> Iterable[str]:
+        scope, cached_node = names_filter._parser_scope, names_filter._parso_cache_node
+        if cached_node is None or scope.type == "file_input":
+            return list(names_filter._used_names)
+        if cached_node not in keys_of:
+            found = sorted(
+                (name.start_pos, order, key)
+                for order, key in enumerate(names_filter._used_names)
+                for name in _get_definition_names(cached_node, names_filter._used_names, key)
+            )
+            keys_of[cached_node] = [position for position, *_ in found], [(order, key) for _, order, key in found]
+        positions, ordered = keys_of[cached_node]
+        first, last = bisect_left(positions, scope.start_pos), bisect_left(positions, scope.end_pos)
+        return [key for _, key in sorted(set(ordered[first:last]))]
+
+    def values(self: Any) -> Any:
+        names = (_get_definition_names(self._parso_cache_node, self._used_names, key) for key in keys(self))
+        return self._convert_names(name for listed in names for name in self._filter(listed))
+
+    _AbstractUsedNamesFilter.values = values
+
+
 def confine(root: str) -> None:
     """Let source be read from the repository and from this interpreter's own folders alone, whatever links lead out."""
     own = (root, sys.prefix, sys.base_prefix, jedi.__path__[0], parso.__path__[0], *filter(None, sys.path))
@@ -409,6 +443,7 @@ def main() -> None:
     jedi.settings.dynamic_params_for_other_modules = False
     jedi.settings.auto_import_modules = []  # would be imported, that is executed
     forgive_broken_cache_files()
+    list_by_position()
     sys.setrecursionlimit(3000)
     root, python, cache, confined = [*sys.argv[1:], "", "", ""][:4]
     if cache:
