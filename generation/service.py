@@ -6,6 +6,7 @@ result into its file. Knows no terminal, no protocol and no editor. Start readin
 
 from __future__ import annotations
 
+import gc
 import math
 import threading
 from collections.abc import Callable, Collection, Iterator
@@ -210,6 +211,7 @@ class Session:
         self.warnings: tuple[str, ...] = self.tool.environment.warnings
         self._typed_prompts = TypedPrompts()
         self._odds: Odds | None = None  # of drafts, learned from one request to the next
+        gc.freeze()  # model and index stay: looking for rubbish among them stops everything for a tenth of a second
 
     def __enter__(self) -> Session:
         return self

@@ -97,6 +97,8 @@ class Run:
         self._mark_id = generator.model.tokenizer.mark_id
         if self._mark_id is not None:
             self._no_mark[self._mark_id] = True
+        self._no_word = self.vocabulary.continues_identifier  # where a word has just ended
+        self._no_mark_no_word = self._no_mark | self._no_word
         self._mark_share = self.config.mark_share if self.sampler.greedy else None
 
     # ------------------------------------------------------------------------------------------ the loop
@@ -219,7 +221,7 @@ class Run:
         allow_mark = self.config.trigger is Trigger.MARK and not self.after_mark
         barred = self._nothing if allow_mark else self._no_mark
         if self.at_boundary:
-            barred = barred | self.vocabulary.continues_identifier
+            barred = self._no_word if allow_mark else self._no_mark_no_word
         if self.missing:
             covering = torch.ones_like(barred)
             covering[self.vocabulary.covering(self.missing)] = False
@@ -344,7 +346,9 @@ class Run:
         limit = min(self.config.draft_tokens, left - len(token_ids))
         if self.generator.drafter is None or limit <= 0 or self.missing or not self.block.has_statement:
             return ()
-        visible = [one for one in (*self.state.token_ids, *token_ids) if one != self._mark_id]
+        visible = [*self.state.token_ids, *token_ids]
+        if self.config.trigger is Trigger.MARK:
+            visible = [one for one in visible if one != self._mark_id]
         return self.generator.drafter.propose(visible, limit)
 
     def _is_special(self, token_id: int, next_id: int | None) -> bool:

@@ -18,7 +18,7 @@ ANY_TOKENS = 1 << 30  # no bound
 
 
 class Scorer(Protocol):
-    """Computes one sequence. Logits are float32 and belong to the caller, who may change them."""
+    """Computes one sequence. Logits are float32, and nobody changes them: a scorer may remember them."""
 
     @property
     def reused_tokens(self) -> int:

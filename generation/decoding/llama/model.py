@@ -199,6 +199,8 @@ class LlamaScorer:
             self._tree.logits += rows
             if self._parallel_prompt is not None:
                 self._parallel_prompt.note(self._token_ids, self._tree, known)
+            if known == 0 and self._nodes == list(range(len(rows))):
+                return rows
         found = [self._tree.logits[node] for node in self._nodes]
         return found[0][None] if len(found) == 1 else torch.stack(found)
 

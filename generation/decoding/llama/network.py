@@ -118,7 +118,7 @@ class Network:
         )
         if stopped:
             raise StoppedError("stopped while a prompt was read")
-        return list(torch.split(logits, rows))
+        return list(torch.split(logits, rows)) if len(rows) > 1 else [logits]
 
     def check(self, draft: Draft) -> None:
         """Refuse what would be read from outside of the embedding.
