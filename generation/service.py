@@ -6,6 +6,7 @@ result into its file. Knows no terminal, no protocol and no editor. Start readin
 
 from __future__ import annotations
 
+import atexit
 import gc
 import math
 import threading
@@ -211,7 +212,7 @@ class Session:
         self.warnings: tuple[str, ...] = self.tool.environment.warnings
         self._typed_prompts = TypedPrompts()
         self._odds: Odds | None = None  # of drafts, learned from one request to the next
-        gc.freeze()  # model and index stay: looking for rubbish among them stops everything for a tenth of a second
+        _keep_for_good()
 
     def __enter__(self) -> Session:
         return self
@@ -413,6 +414,12 @@ class Session:
 
         self._odds = self._odds or Odds()
         return drafter_for(model, texts_around(model, request), self._odds)
+
+
+def _keep_for_good() -> None:
+    """Look no more for rubbish among what is there, model and index: that stops everything for a tenth of a second."""
+    gc.freeze()
+    atexit.register(gc.unfreeze)  # libraries count at the end what is left of their objects
 
 
 def apply(file: SourceFile, site: FunctionSite, finished: Finished, first_party: Collection[str] = ()) -> str:

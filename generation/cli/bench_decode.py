@@ -148,8 +148,11 @@ def _overheads(args: argparse.Namespace, threads: int) -> list[overhead_bench.Ov
     roots = open_repositories(args.repos, say)
     base = GeneratorConfig(dtype="int8", threads=threads, max_tokens=96)
     configs = [base.with_preset(name) for name in ("mark", "dot")]
-    measured = (overhead_bench.measure(config, load_model(config), roots, args.functions, say) for config in configs)
-    return [one for both in measured for one in both]
+    found: list[overhead_bench.Overhead] = []
+    for config in configs:
+        model, plain = load_model(config), load_model(config)
+        found += overhead_bench.measure(config, model, plain, roots, args.functions, say)
+    return found
 
 
 def _prompts(args: argparse.Namespace, model: LanguageModel) -> dict[int, list[list[int]]]:

@@ -89,15 +89,17 @@ class OwnEngine:
         state.close()
         return Timing(tuple(written[:count]), read_s, self._clock() - started - read_s)
 
-    def rewrite(self, prompt_ids: Sequence[int], token_ids: Sequence[int], texts: Sequence[SuffixIndex] = ()) -> float:
-        """Seconds to write given tokens behind a prompt, whatever the model thinks of them; without the prompt.
+    def rewrite(self, prompt_ids: Sequence[int], token_ids: Sequence[int], texts: Sequence[SuffixIndex] = ()) -> Timing:
+        """Write given tokens behind a prompt, whatever the model thinks of them.
 
         Args:
             prompt_ids: the prompt.
             token_ids: what is written, as if the model wanted it.
             texts: what drafts are taken from beside the sequence.
         """
+        started = self._clock()
         state = self._model.start(prompt_ids)
+        read_s = self._clock() - started
         drafter = drafter_for(self._model, texts) if self._drafts else None
         started, written = self._clock(), 0
         while written < len(token_ids):
@@ -108,9 +110,9 @@ class OwnEngine:
                 accepted += 1
             state.commit(range(accepted))
             written += accepted
-        elapsed_s = self._clock() - started
+        write_s = self._clock() - started
         state.close()
-        return elapsed_s
+        return Timing(tuple(token_ids), read_s, write_s)
 
 
 def _guess(drafter: Drafter | None, state: DecodingState, token_id: int) -> Sequence[int]:

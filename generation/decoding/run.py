@@ -223,10 +223,9 @@ class Run:
         if self.at_boundary:
             barred = self._no_word if allow_mark else self._no_mark_no_word
         if self.missing:
-            covering = torch.ones_like(barred)
-            covering[self.vocabulary.covering(self.missing)] = False
+            covering = self.vocabulary.covering_none(self.missing)
             if self.missing == b" ":
-                covering &= ~self._no_mark  # the mark of the first name stands before the space that is still to come
+                covering = covering & ~self._no_mark  # the mark of the first name stands before the space to come
             barred = barred | covering
         return barred
 

@@ -37,6 +37,7 @@ class Vocabulary:
                 self._by_first_byte.setdefault(piece[0], []).append(token_id)
         self.encode = lru_cache(maxsize=20_000)(self._encode)
         self.covering = lru_cache(maxsize=200)(self._covering)
+        self.covering_none = lru_cache(maxsize=20)(self._covering_none)
 
     def __len__(self) -> int:
         return len(self.tokenizer.token_bytes)
@@ -53,6 +54,12 @@ class Vocabulary:
         candidates = self._by_first_byte.get(prefix[0], [])
         pieces = self.tokenizer.token_bytes
         return [i for i in candidates if pieces[i].startswith(prefix) or prefix.startswith(pieces[i])]
+
+    def _covering_none(self, prefix: bytes) -> torch.Tensor:
+        """(V,) bool: the tokens that ``covering`` leaves out."""
+        none = torch.ones(len(self), dtype=torch.bool)
+        none[self.covering(prefix)] = False
+        return none
 
     def encode_stem(self, text: str, ahead: str) -> tuple[list[int], bytes]:
         """As the function ``encode_stem``."""

@@ -99,9 +99,7 @@ def argument_suggestions(found: Found, by_place: int, names: Collection[str]) ->
         names: what was given by name.
     """
     left = (
-        name
-        for name, place in found
-        if name.removesuffix("=") not in names and not (place and int(place) < by_place)
+        name for name, place in found if name.removesuffix("=") not in names and not (place and int(place) < by_place)
     )
     return tuple(Suggestion(name, "param") for name in dict.fromkeys(left))
 

@@ -156,15 +156,16 @@ def test_what_is_rewritten_is_what_was_given(model: LlamaModel) -> None:
 
     watching = Watching(model.network, NoTokenizer(), "tiny", costs_key="a test of rewriting")
     for drafts in (False, True):
-        assert OwnEngine(watching, drafts=drafts).rewrite(prompt, text) > 0
+        timing = OwnEngine(watching, drafts=drafts).rewrite(prompt, text)
+        assert timing.read_s > 0 < timing.write_s
     assert written == [prompt + text] * 2
 
 
 def test_the_tool_costs_what_it_adds() -> None:
     found = [
-        Overhead("mark (mark)", False, 2, 30, 30, 4, 1.2, 1.0, 0.1, 1.0),
-        Overhead("dot (plain)", True, 1, 20, 25, 9, 5.0, 1.6, 0.4, 1.0),
-        Overhead("dot (plain)", False, 2, 30, 30, 9, 3.0, 2.0, 0.4, 2.0),
+        Overhead("mark (mark)", False, 2, 30, 30, 4, 1.2, 1.0, 0.1, 1.0, 1.0),
+        Overhead("dot (plain)", True, 1, 20, 25, 9, 5.0, 1.6, 0.4, 2.0, 1.5),
+        Overhead("dot (plain)", False, 2, 30, 30, 9, 3.0, 2.0, 0.4, 2.0, 2.0),
     ]
     assert overhead_ratios(found, "dot") == {
         "tool_overhead_mark": 1.1,
@@ -186,7 +187,9 @@ def test_both_ways_write_the_same_text(tmp_path: Path) -> None:
     """The default model with its tool, on a repository of one file."""
     (tmp_path / "shop.py").write_text(SHOP, encoding="utf-8")
     config = GeneratorConfig(threads=1, max_tokens=24).with_preset("dot")
-    first, *later = measure_overhead(config, load_model(config), {"shop": tmp_path}, 2, lambda _: None)
+    first, *later = measure_overhead(
+        config, load_model(config), load_model(config), {"shop": tmp_path}, 2, lambda _: None
+    )
     assert (first.first, [one.first for one in later]) == (True, [False])
     for one in (first, *later):
         assert one.name == "dot (plain)"
@@ -194,3 +197,4 @@ def test_both_ways_write_the_same_text(tmp_path: Path) -> None:
         assert one.tokens >= 4
         assert one.tool_calls >= 1
         assert one.with_tool_s > 0 < one.plain_s
+        assert one.prompt_s > 0 < one.plain_prompt_s

@@ -163,7 +163,9 @@ def test_arguments(shared: JediTool, shared_root: Path, call: str, expected: set
 
 def test_jedi_is_asked_once_for_the_arguments_of_a_call(shared: JediTool, shared_root: Path) -> None:
     text = "from pkg.client import Client\n\ndef g():\n    x = Client().fetch("
-    asked = [ToolQuery(shared_root, Path("src/pkg/new.py"), text + more, "\n", NameKind.ARGUMENT) for more in ("", "1, ")]
+    asked = [
+        ToolQuery(shared_root, Path("src/pkg/new.py"), text + more, "\n", NameKind.ARGUMENT) for more in ("", "1, ")
+    ]
     first, second = map(shared.suggest, asked)
     assert (first.cached, second.cached) == (False, True)
     assert [one.name for one in first.suggestions] == ["url=", "retries="]

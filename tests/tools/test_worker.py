@@ -11,7 +11,7 @@ from jedi.inference.filters import _AbstractUsedNamesFilter
 
 from generation.tools.worker import list_by_position
 
-CODE = '''
+CODE = """
 import asyncio, collections, io, pathlib
 
 class Base:
@@ -38,7 +38,7 @@ def last(a, *b, c=1, **d):
             global g
             g = 1
     EXPRESSION
-'''
+"""
 EXPRESSIONS = (
     "''.", "[].", "{}.", "(1).", "Own(1).", "Own.", "Base.Inner().", "io.", "pathlib.Path().", "asyncio.Queue().",
     "collections.OrderedDict().", "open('').", "Own(1).method.", "Own(1).late.", "", "int",
@@ -46,9 +46,7 @@ EXPRESSIONS = (
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_lists_by_position_are_those_of_jedi(
-    expression: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lists_by_position_are_those_of_jedi(expression: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = CODE.replace("EXPRESSION", expression)
     usual, checked = _AbstractUsedNamesFilter.values, list[int]()
     monkeypatch.setattr(_AbstractUsedNamesFilter, "values", usual)  # is put back whatever happens
