@@ -1,4 +1,4 @@
-"""The protocols between packages: a model, a drafter, a tool. None of them imports torch at run time.
+"""The protocols between packages: a model, a drafter, a tool. None of them imports numpy at run time.
 
 One primitive carries decoding: **score a tree of tokens, then commit a path** (``DecodingState``). Speculation, the
 choice among suggestions and a plain step differ only in the tree.
@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 from generation.types import Draft, ToolAnswer, ToolQuery
 
 if TYPE_CHECKING:
-    import torch
+    import numpy as np
+    import numpy.typing as npt
+
+    Logits = npt.NDArray[np.float32]
+    Barred = npt.NDArray[np.bool_]
 
 
 ReportShare = Callable[[float], None]
@@ -63,7 +67,7 @@ class DecodingState(Protocol):
         """Committed tokens, the prompt and marks included."""
 
     @property
-    def next_logits(self) -> torch.Tensor:
+    def next_logits(self) -> Logits:
         """Logits (V,), float32, of the token after the last committed one. Valid until the next ``commit``."""
 
     @property
@@ -78,7 +82,7 @@ class DecodingState(Protocol):
     def draft_room_tokens(self) -> int:
         """How many more tokens a draft may have; what follows them is decided by a commit."""
 
-    def score(self, draft: Draft) -> torch.Tensor:
+    def score(self, draft: Draft) -> Logits:
         """Logits (K, V), float32, after each of the K nodes of ``draft``. Commits nothing; one forward.
 
         Raises:

@@ -1,29 +1,25 @@
 """An adapter folder's tensors, added to the weights of its base: decoding with an adapter then costs nothing extra.
 
-Prompt tokens, which guess for the merged weights, lie beside them. ``merge`` works on any mapping of weights by name,
+``merge`` works on any mapping of weights by name,
 so every loader of a base can use it; ``apply`` is for a network of transformers. Knows nothing of training. Start
 reading at ``merge``.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file
 
-from generation.adapters import PROMPT_TOKENS_NAME, TENSORS_NAME, AdapterManifest, read_adapter, require_fit
+from generation.adapters import TENSORS_NAME, AdapterManifest, read_adapter, require_fit
 from generation.errors import AdapterMismatchError, ModelLoadError
 
 MARK_EMBEDDING = "mark.embedding"
 MARK_HEAD = "mark.head"
-PROMPT_TOKENS = "prompt_tokens.embedding"
-MOST_PROMPT_TOKENS = 8  # beside an adapter
 _PREFIX = "base_model.model."  # of peft's names
 _A, _B = ".lora_A.weight", ".lora_B.weight"
 
@@ -49,36 +45,6 @@ def load_adapter(folder: Path, model: Path) -> Adapter:
         return Adapter(manifest, load_file(folder / TENSORS_NAME))
     except Exception as error:  # safetensors raises its own
         raise ModelLoadError(f"the adapter {folder} is damaged ({error}); copy or train it again") from error
-
-
-@dataclass(frozen=True, slots=True)
-class PromptTokens:
-    """Trained embeddings that, put behind a token, guess what follows the one after it.
-
-    Attributes:
-        embeddings: (count, D) float32, in the order in which they stand.
-        accuracy: how often each guess was what the model itself wrote, on held-back code.
-    """
-
-    embeddings: torch.Tensor
-    accuracy: tuple[float, ...]
-
-
-def read_prompt_tokens(folder: Path) -> PromptTokens | None:
-    """Those of an adapter folder; None where it has none.
-
-    Raises:
-        ModelLoadError: the file is damaged.
-    """
-    path = folder / PROMPT_TOKENS_NAME
-    if not path.is_file():
-        return None
-    try:
-        with safe_open(path, "pt") as file:
-            accuracy = json.loads(file.metadata()["accuracy"])
-            return PromptTokens(file.get_tensor(PROMPT_TOKENS), tuple(float(share) for share in accuracy))
-    except Exception as error:  # safetensors raises its own
-        raise ModelLoadError(f"{path} is damaged ({error}); remove it, or train the prompt tokens again") from error
 
 
 def merge(weights: Mapping[str, torch.Tensor], adapter: Adapter) -> dict[str, torch.Tensor]:

@@ -17,15 +17,19 @@ import heapq
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
+from generation.decoding.logits import softmax
 from generation.decoding.sampling import Sampler
 from generation.decoding.suggestion_trie import ROOT, SuggestionTrie
 from generation.decoding.vocabulary import Vocabulary
 from generation.interfaces import DecodingState
 from generation.types import Candidate, Draft, Suggestion
+
+if TYPE_CHECKING:
+    from generation.interfaces import Barred, Logits
 
 _LONGEST_FREE_TOKENS = 16
 _HALF = math.log(0.5)
@@ -59,7 +63,7 @@ class IdentifierSearch:
         state: DecodingState,
         vocabulary: Vocabulary,
         sampler: Sampler,
-        barred: torch.Tensor,
+        barred: Barred,
         tree_tokens: int,
         boundary: bool = True,
         guess: Callable[[Sequence[int]], Sequence[int]] | None = None,
@@ -68,13 +72,13 @@ class IdentifierSearch:
         self._vocabulary = vocabulary
         self._sampler = sampler
         self._barred = barred
-        self._barred_ids = np.flatnonzero(barred.numpy())
+        self._barred_ids = np.flatnonzero(barred)
         self._tree_tokens = tree_tokens
         self._boundary = boundary
         self._guess = guess
         self.trie = SuggestionTrie()
         self.forwards = 0
-        self._logits: dict[int, torch.Tensor] = {ROOT: state.next_logits}
+        self._logits: dict[int, Logits] = {ROOT: state.next_logits}
         self._sums: dict[int, _Sums] = {}
         self._reached: dict[int, float] = {ROOT: 0.0}  # log-probability of the path down to a node
         self._followed: dict[int, int] = {}  # the token chosen freely after a node
@@ -158,7 +162,7 @@ class IdentifierSearch:
         """Those whose first token is not negligible: of long lists a few. What the others have counts for ``mass``."""
         first = [self._vocabulary.encode(glue + suggestion.name)[0] for suggestion in suggestions]
         ids = list(set(first).difference(self.trie.children(ROOT)))
-        steps = self._logits[ROOT].numpy()[ids] - self._sums_of(ROOT).total
+        steps = self._logits[ROOT][ids] - self._sums_of(ROOT).total
         unlikely = {token_id for token_id, step in zip(ids, steps.tolist(), strict=True) if step <= _NEGLIGIBLE}
         self._unlikely_mass = float(np.exp(steps[steps <= _NEGLIGIBLE]).sum())
         return [one for one, token_id in zip(suggestions, first, strict=True) if token_id not in unlikely]
@@ -228,12 +232,12 @@ class IdentifierSearch:
     def _sums_of(self, node: int) -> _Sums:
         """Computed where names compete, which most free paths never do."""
         if node not in self._sums:
-            logits = self._logits[node].numpy()
+            logits = self._logits[node]
             peak = float(logits.max())
             weights = np.exp(logits - peak)
             weights[self._barred_ids] = 0.0
             total = float(weights.sum())
-            ending = float(weights @ self._vocabulary.ends_identifier.numpy()) / total
+            ending = float(weights @ self._vocabulary.ends_identifier) / total
             self._sums[node] = _Sums(peak + math.log(total), math.log(ending) if ending > 0 else -math.inf)
         return self._sums[node]
 
@@ -308,7 +312,7 @@ def walk_greedily(
     trie = SuggestionTrie.build(suggestions, glue, vocabulary.encode)
     node, total, tokens = ROOT, 0.0, list[int]()
     while children := trie.children(node):
-        probabilities = torch.softmax(state.next_logits, -1)
+        probabilities = softmax(state.next_logits)
         token_id = max(children, key=lambda token: float(probabilities[token]))
         chance = float(probabilities[token_id])
         ends_here = node != ROOT and trie.nodes[node].suggestion is not None

@@ -15,12 +15,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-
+from generation.decoding.logits import log_softmax, without
 from generation.decoding.vocabulary import Vocabulary
 from generation.interfaces import DecodingState
 from generation.types import Draft
+
+if TYPE_CHECKING:
+    from generation.interfaces import Barred, Logits
 
 _LEAST = math.log(1e-4)  # against the best cover
 _MOST_WIDE = 16  # beginnings scored in one forward, if no cover is known yet
@@ -41,16 +44,14 @@ class _Beginning(Cover):
     spelled: int
 
 
-def covers(
-    state: DecodingState, vocabulary: Vocabulary, required: bytes, barred: torch.Tensor
-) -> tuple[list[Cover], int]:
+def covers(state: DecodingState, vocabulary: Vocabulary, required: bytes, barred: Barred) -> tuple[list[Cover], int]:
     """The ways to spell ``required`` behind a sequence, the most probable first; commits nothing.
 
     Args:
         state: the sequence.
         vocabulary: what its tokens spell.
         required: at least one byte.
-        barred: (V,) bool, tokens that must not be written; their probability is taken as zero.
+        barred: (V,) bool, tokens that must not be written; their probability is taken as zero. None bars none.
 
     Returns:
         The covers, and how many forwards they took.
@@ -74,12 +75,12 @@ def covers(
 
 
 def _next(
-    beginning: _Beginning, logits: torch.Tensor, vocabulary: Vocabulary, required: bytes, barred: torch.Tensor
+    beginning: _Beginning, logits: Logits, vocabulary: Vocabulary, required: bytes, barred: Barred | None
 ) -> tuple[list[Cover], list[_Beginning]]:
     """What a beginning becomes with one more token: whole covers, and longer beginnings."""
     rest = required[beginning.spelled :]
     candidates = vocabulary.covering(rest)
-    steps = torch.log_softmax(logits.masked_fill(barred, -torch.inf), -1)[candidates].tolist()
+    steps = log_softmax(logits if barred is None else without(logits, barred))[candidates].tolist()
     whole, parts = list[Cover](), list[_Beginning]()
     for token_id, step in zip(candidates, steps, strict=True):
         token_ids, logprob = (*beginning.token_ids, token_id), beginning.logprob + step
@@ -91,7 +92,7 @@ def _next(
     return whole, parts
 
 
-def _logits_after(state: DecodingState, beginnings: Sequence[_Beginning]) -> list[torch.Tensor]:
+def _logits_after(state: DecodingState, beginnings: Sequence[_Beginning]) -> list[Logits]:
     """The logits behind each beginning, all in one forward over their tree."""
     places: dict[tuple[int, ...], int] = {}
     for beginning in beginnings:

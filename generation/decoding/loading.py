@@ -7,10 +7,12 @@ Networks of the Llama family run on a GPU or on our own kernels, every other cau
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib.util
 import json
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from generation.decoding.llama.native import Kernels
     from generation.decoding.llama.packing import PackedWeights
     from generation.decoding.llama.shape import LlamaShape
-    from generation.decoding.selection.reference import LongContexts
+    from generation.decoding.selection.settings import LongContexts
 
 _log = logging.getLogger(__name__)
 _LIBRARIES_LOADED, _NETWORK_LOADED, _WEIGHTS_LOADED = 0.2, 0.5, 0.9  # of the time of a first load, about
@@ -86,23 +88,18 @@ def load_model(
         AdapterMismatchError: the adapter was trained for another model.
     """
     _require_libraries()
-    import torch
-
     from generation.decoding.llama.native import processor
-    from generation.decoding.selection.reference import LongContexts, RowChoice
+    from generation.decoding.selection.settings import LongContexts, RowChoice
     from generation.decoding.tokenizer import load_tokenizer
 
     added = _fitting_adapter(adapter, path)
     report(_LIBRARIES_LOADED)
     engine = choose_engine(path, dtype, use_gpu)
     count = threads or usual_threads(engine)
-    # Beside our own kernels torch does what one thread does at once; its threads spin while they wait for each other,
-    # and where one has lost its core to another program every such trifle takes milliseconds.
-    torch.set_num_threads(1 if engine.kernels else count)
     costs_key = f"{path.resolve().name} {engine.dtype} {engine.reason} {count} {processor()}"
     _require_length(engine, context_tokens, selection)
     if engine.shape is None:
-        return _transformers_model(path, engine.dtype, added, costs_key)
+        return _transformers_model(path, engine.dtype, added, costs_key, count)
     start = select_from(engine.shape, selection, context_tokens)
     if engine.kernels is None:
         try:
@@ -135,7 +132,7 @@ def select_from(shape: LlamaShape, selection: Selection, context_tokens: int | N
     shorter ones everything in sight was measured to be better (docs/performance.md). When told to, from the middle of
     that length on.
     """
-    from generation.decoding.selection.reference import SelectionSettings
+    from generation.decoding.selection.settings import SelectionSettings
 
     if selection is Selection.OFF or (selection is Selection.AUTO and (context_tokens or 0) <= shape.context_tokens):
         return None
@@ -212,11 +209,22 @@ def gpu_name() -> str | None:
 
     An empty environment variable ``CUDA_VISIBLE_DEVICES`` hides it, as from everything that uses CUDA.
     """
+    if not _has_cuda() or importlib.util.find_spec("triton") is None:
+        return None
     import torch
 
-    if not torch.cuda.is_available() or importlib.util.find_spec("triton") is None:
+    if not torch.cuda.is_available():
         return None
     return str(torch.cuda.get_device_name()) if torch.cuda.is_bf16_supported(including_emulation=False) else None
+
+
+def _has_cuda() -> bool:
+    """Whether the driver of a GPU is here: torch, which would know more, takes a second and 200 MB to import."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def load_packed(
@@ -242,11 +250,14 @@ def load_packed(
     return load_or_pack(packed_key(path, variant), convert)
 
 
-def _transformers_model(path: Path, dtype: str, added: _Added | None, costs_key: str) -> LanguageModel:
+def _transformers_model(path: Path, dtype: str, added: _Added | None, costs_key: str, threads: int) -> LanguageModel:
+    import torch
+
     from generation.decoding.tokenizer import load_tokenizer
     from generation.decoding.transformers_model import TransformersModel
 
     network = load_network(path, dtype, added.folder if added else None)
+    torch.set_num_threads(threads)
     rows = network.get_output_embeddings().weight.shape[0]
     tokenizer = load_tokenizer(path, rows, added.mark_id if added else None)
     return TransformersModel(network, tokenizer, _name(path, added), costs_key)
@@ -279,7 +290,7 @@ def _gpu_model(
 
 def _with_prompt_tokens(model: LlamaModel, added: _Added | None) -> LlamaModel:
     """The same model, which drafts with the prompt tokens of its adapter where there are any and they pay."""
-    from generation.decoding.adapter import read_prompt_tokens
+    from generation.decoding.prompt_tokens import read_prompt_tokens
 
     if added is not None and (trained := read_prompt_tokens(added.folder)) is not None:
         model.use_prompt_tokens(trained)

@@ -13,15 +13,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
-
-import torch
+from typing import TYPE_CHECKING, Any, Protocol
 
 from generation.decoding.drafting import drafter_for
+from generation.decoding.logits import log_total
 from generation.decoding.suffix_index import SuffixIndex
 from generation.errors import MissingExtraError, ModelLoadError
 from generation.interfaces import DecodingState, Drafter, LanguageModel
 from generation.types import Draft
+
+if TYPE_CHECKING:
+    import torch
 
 _DRAFT_TOKENS = 16
 _SCORED_TOKENS = 64
@@ -123,12 +125,12 @@ def _guess(drafter: Drafter | None, state: DecodingState, token_id: int) -> Sequ
 def token_losses(model: LanguageModel, token_ids: Sequence[int]) -> list[float]:
     """Minus the log-probability of each token but the first."""
     state = model.start(token_ids[:1])
-    losses = [-float(torch.log_softmax(state.next_logits, -1)[token_ids[1]])]
+    losses = [log_total(state.next_logits) - float(state.next_logits[token_ids[1]])]
     for start in range(1, len(token_ids) - 1, _SCORED_TOKENS):
         chunk = token_ids[start : start + _SCORED_TOKENS]
-        following = torch.tensor(token_ids[start + 1 : start + 1 + len(chunk)])
-        logits = state.score(Draft.chain(chunk))[: len(following)]
-        losses += torch.nn.functional.cross_entropy(logits, following, reduction="none").tolist()
+        following = token_ids[start + 1 : start + 1 + len(chunk)]
+        rows = state.score(Draft.chain(chunk))
+        losses += [log_total(row) - float(row[token_id]) for row, token_id in zip(rows, following, strict=False)]
         state.commit(range(len(chunk)))
     state.close()
     return losses
@@ -155,12 +157,16 @@ class TransformersEngine:
 
     def write(self, prompt_ids: Sequence[int], count: int) -> Timing:
         """See ``Engine``. Reading is timed by a continuation of one token."""
+        import torch
+
         prompt = torch.tensor([list(prompt_ids)])
         read_s, _ = self._timed(prompt, 1)
         total_s, output = self._timed(prompt, count)
         return Timing(tuple(output[0, len(prompt_ids) :].tolist()), read_s, max(total_s - read_s, 0.0))
 
     def _timed(self, prompt: torch.Tensor, count: int) -> tuple[float, torch.Tensor]:
+        import torch
+
         others = torch.get_num_threads()
         torch.set_num_threads(self._threads)
         started = self._clock()

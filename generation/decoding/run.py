@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import torch
+import numpy as np
 
 from generation.config import Trigger
 from generation.decoding.asking import Asker, first_question
@@ -21,9 +21,10 @@ from generation.decoding.covering import covers
 from generation.decoding.detokenize import Detokenizer
 from generation.decoding.events import called
 from generation.decoding.history import History
+from generation.decoding.logits import log_total, softmax, without
 from generation.decoding.naming import NEVER_ASKED, FreePath, decide, is_no_name
 from generation.decoding.published import NEVER_MARKED, write_walked
-from generation.decoding.sampling import Sampler, log_total
+from generation.decoding.sampling import Sampler
 from generation.decoding.triggers import (
     TriggerPoint,
     find_trigger,
@@ -51,6 +52,7 @@ from generation.types import (
 
 if TYPE_CHECKING:
     from generation.decoding.generator import Generator
+    from generation.interfaces import Barred, Logits
 
 _SHOWN_CANDIDATES = 5
 _MOST_REWINDS = 3
@@ -82,6 +84,7 @@ class Run:
         self.after_mark = False  # a mark was written here or weighed: no other comes, and a name is asked for
         self._weighed = False  # it was not written, because this token is likelier than any behind it
         self.next_id: int | None = None  # chosen, not yet committed
+        self._refused_id: int | None = None  # chosen behind a draft, and refused: the choice goes on from there
         self._cover: list[int] = []  # chosen to spell what is missing of the name at the cursor
         self.written_tokens = 0
         self.start = self.shown = len(request.stem)  # where the generated text starts in the text of the block
@@ -92,8 +95,8 @@ class Run:
         self._history = History(self.start)
         self._rewinds = self._retreats = 0
         self.asker = asker
-        self._nothing = torch.zeros(len(self.vocabulary), dtype=torch.bool)
-        self._no_mark = self._nothing.clone()
+        self._nothing = np.zeros(len(self.vocabulary), np.bool_)
+        self._no_mark = self._nothing.copy()
         self._mark_id = generator.model.tokenizer.mark_id
         if self._mark_id is not None:
             self._no_mark[self._mark_id] = True
@@ -149,7 +152,7 @@ class Run:
         block.feed(self.block.text[len(block.text) : length if kept else len(block.text)])
         self.block, self.detokenizer = block, Detokenizer()
         self.missing = b"" if kept else self._first_missing
-        self.next_id, self._cover = None, []
+        self.next_id, self._refused_id, self._cover = None, None, []
         self.at_boundary = self.after_mark = self._weighed = False
         return True
 
@@ -188,14 +191,15 @@ class Run:
         if self._mark_share is None:
             return None
         logits, barred = self.state.next_logits, self._barred()
-        rival = int(logits.masked_fill(barred | self._no_mark, -torch.inf).argmax())
+        rival = int(without(logits, barred | self._no_mark).argmax())
         behind = self._scored_mark(mark_id, rival)[0]
         plain, marked = with_and_without(logits, behind, mark_id, barred, self._no_mark)
-        token_id = self._choose((plain + marked).log())
+        with np.errstate(divide="ignore"):  # what is barred has none
+            token_id = self._choose(np.log(plain + marked))
         return token_id if plain[token_id] > marked[token_id] else None
 
     def _step_at_mark(self, mark_id: int) -> Iterator[ToolCalled]:
-        confidence = float(torch.softmax(self.state.next_logits, -1)[mark_id])
+        confidence = float(softmax(self.state.next_logits)[mark_id])
         self._scored_mark(mark_id)
         self.state.commit([0])
         self.forwards += 1
@@ -216,7 +220,7 @@ class Run:
         else:
             self.next_id = first
 
-    def _barred(self) -> torch.Tensor:
+    def _barred(self) -> Barred:
         """(V,) bool: tokens that cannot come next, whatever the model thinks."""
         allow_mark = self.config.trigger is Trigger.MARK and not self.after_mark
         barred = self._nothing if allow_mark else self._no_mark
@@ -236,25 +240,30 @@ class Run:
             return repetition_start(self.block.text) is not None
         return loops(self.block.text)
 
-    def _choose(self, logits: torch.Tensor | None = None) -> int:
+    def _choose(self, logits: Logits | None = None) -> int:
         """The next token. A block cannot end before it says something, nor in a ``try``; no cursor opens a comment."""
         if self.missing and self.request.prefix:
             self._cover = self._cover or self._choose_cover()
             return self._cover.pop(0)
         logits, barred = self._unrefused(self.state.next_logits if logits is None else logits), self._barred()
-        token_id = self.sampler.choose(logits, barred)
+        token_id = self.sampler.choose(logits, barred) if self._refused_id is None else self._refused_id
+        self._refused_id = None
         while self._is_refused(token_id):
-            barred = barred.clone()
+            barred = barred.copy()
             barred[token_id] = True
-            if logits[~barred].isfinite().sum() < 1:
+            if not np.isfinite(logits[~barred]).any():
                 break
             token_id = self.sampler.choose(logits, barred)
         return or_mark(token_id, logits, barred, self._mark_id, self._mark_share)
 
-    def _unrefused(self, logits: torch.Tensor, ahead: int = 0) -> torch.Tensor:
+    def _unrefused(self, logits: Logits, ahead: int = 0) -> Logits:
         """Without what was refused where the sequence is so many tokens longer."""
         refused = self._history.refused_at(len(self.state.token_ids) + ahead)
-        return logits.index_fill(0, torch.tensor(refused), -torch.inf) if refused else logits
+        if not refused:
+            return logits
+        left = logits.copy()
+        left[refused] = -np.inf
+        return left
 
     def _choose_cover(self) -> list[int]:
         """Tokens that spell what is there of a name: nobody knows how it will go on, so every way counts."""
@@ -337,7 +346,7 @@ class Run:
             accepted += 1
         self.state.commit(range(accepted))
         if self.next_id is not None and self._is_refused(self.next_id):
-            self.next_id = None
+            self.next_id, self._refused_id = None, self.next_id
 
     def _guess(self, token_ids: Sequence[int]) -> Sequence[int]:
         """What may follow the sequence and some more tokens. The drafter sees text, so no marks."""
@@ -355,13 +364,13 @@ class Run:
             return True
         return self._trigger_point(token_id, next_id) is not None
 
-    def _scored_mark(self, mark_id: int, rival: int | None = None) -> torch.Tensor:
+    def _scored_mark(self, mark_id: int, rival: int | None = None) -> Logits:
         """Logits behind a mark first. Where they are remembered, what may come next is scored with it."""
         if self.state.remembered([mark_id]) == 0:
             return score_mark(self.state, mark_id, self._guess([mark_id]), rival)
         return score_mark(self.state, mark_id)
 
-    def _count(self, logits: torch.Tensor, token_id: int) -> None:
+    def _count(self, logits: Logits, token_id: int) -> None:
         self.logprob += float(logits[token_id]) - log_total(logits)
 
     def feed(self, token_id: int) -> None:

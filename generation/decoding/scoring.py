@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from generation.decoding.kv_rows import KVRows
 from generation.decoding.sequence import ANY_TOKENS, Scorer, Stop, check_stop, node_depths
 from generation.errors import ModelLoadError
 from generation.types import Draft
+
+if TYPE_CHECKING:
+    from generation.interfaces import Logits
 
 _PREFILL_TOKENS = 256  # read in one forward; bounds the memory of attention and activations
 _PROBE_PROMPT = (1, 2, 3, 4)  # ids that every vocabulary has
@@ -34,9 +38,9 @@ class TreeScorer:
         self._network = network
         self._rows = KVRows()
 
-    def read(self, token_ids: Sequence[int], stop: Stop | None = None) -> torch.Tensor:
+    def read(self, token_ids: Sequence[int], stop: Stop | None = None) -> Logits:
         """See ``Scorer``."""
-        logits = torch.empty(0)
+        logits = np.empty(0, np.float32)
         for start in range(0, len(token_ids), _PREFILL_TOKENS):
             check_stop(stop)
             chunk = Draft.chain(token_ids[start : start + _PREFILL_TOKENS])
@@ -44,7 +48,7 @@ class TreeScorer:
             self._rows.keep(range(len(chunk)))
         return logits
 
-    def score(self, draft: Draft) -> torch.Tensor:
+    def score(self, draft: Draft) -> Logits:
         """See ``Scorer``."""
         return self._forward(draft, logits_to_keep=len(draft))
 
@@ -60,7 +64,7 @@ class TreeScorer:
     def close(self) -> None:
         """See ``Scorer``; the memory goes with the object."""
 
-    def _forward(self, draft: Draft, logits_to_keep: int) -> torch.Tensor:
+    def _forward(self, draft: Draft, logits_to_keep: int) -> Logits:
         is_chain = draft.parents == tuple(range(-1, len(draft) - 1))
         length = self._rows.length
         return _logits(
@@ -84,11 +88,11 @@ class ChainScorer:
         self._draft = Draft((), ())
         self._written: list[int] = []  # the path whose rows the cache holds
 
-    def read(self, token_ids: Sequence[int], stop: Stop | None = None) -> torch.Tensor:
+    def read(self, token_ids: Sequence[int], stop: Stop | None = None) -> Logits:
         """See ``Scorer``."""
         return self._chains.read(token_ids, stop)
 
-    def score(self, draft: Draft) -> torch.Tensor:
+    def score(self, draft: Draft) -> Logits:
         """See ``Scorer``."""
         self._draft = draft
         return _by_paths(draft, self._score_path)
@@ -107,7 +111,7 @@ class ChainScorer:
     def close(self) -> None:
         """See ``Scorer``; the memory goes with the object."""
 
-    def _score_path(self, path: list[int]) -> torch.Tensor:
+    def _score_path(self, path: list[int]) -> Logits:
         self._written = path
         return self._chains.score(_path_draft(self._draft, path))
 
@@ -122,13 +126,14 @@ class RecomputeScorer:
         self._token_ids = list(token_ids)
         self._draft = Draft((), ())
 
-    def read(self, token_ids: Sequence[int], stop: Stop | None = None) -> torch.Tensor:
+    def read(self, token_ids: Sequence[int], stop: Stop | None = None) -> Logits:
         """See ``Scorer``."""
         check_stop(stop)
         self._token_ids += token_ids
-        return _logits(self._network, self._token_ids, 1, use_cache=False)[-1]
+        logits: Logits = _logits(self._network, self._token_ids, 1, use_cache=False)[-1]
+        return logits
 
-    def score(self, draft: Draft) -> torch.Tensor:
+    def score(self, draft: Draft) -> Logits:
         """See ``Scorer``."""
         self._draft = draft
         return _by_paths(draft, self._score_path)
@@ -145,7 +150,7 @@ class RecomputeScorer:
     def close(self) -> None:
         """See ``Scorer``; the memory goes with the object."""
 
-    def _score_path(self, path: list[int]) -> torch.Tensor:
+    def _score_path(self, path: list[int]) -> Logits:
         tail = [self._draft.token_ids[node] for node in path]
         return _logits(self._network, self._token_ids + tail, len(tail), use_cache=False)
 
@@ -166,24 +171,24 @@ def fitting_scorer(network: Any) -> Callable[[], Scorer]:
     return lambda: RecomputeScorer(network)
 
 
-def _agrees(scorer: Scorer, network: Any, truth: torch.Tensor) -> bool:
+def _agrees(scorer: Scorer, network: Any, truth: Logits) -> bool:
     try:
         found = _probed(scorer)
     except Exception:  # noqa: BLE001  a cache of another kind fails inside the model in its own way
         return False
     tolerance = 0.02 if network.dtype == torch.float32 else 0.25  # rounding grows with depth; a wrong mask exceeds it
-    return bool((found - truth).abs().max() <= tolerance * truth.float().std())
+    return bool(np.abs(found - truth).max() <= tolerance * truth.std())
 
 
-def _probed(scorer: Scorer) -> torch.Tensor:
+def _probed(scorer: Scorer) -> Logits:
     """Logits of ``_PROBE_TREE``, the end of its second branch scored after its start was kept."""
     scorer.read(_PROBE_PROMPT)
     both_branches = scorer.score(Draft(_PROBE_TREE.token_ids[:4], _PROBE_TREE.parents[:4]))
     scorer.keep([2, 3])
-    return torch.cat([both_branches, scorer.score(Draft.chain(_PROBE_TREE.token_ids[4:]))])
+    return np.concatenate([both_branches, scorer.score(Draft.chain(_PROBE_TREE.token_ids[4:]))])
 
 
-def _logits(network: Any, token_ids: Sequence[int], rows: int, **inputs: Any) -> torch.Tensor:
+def _logits(network: Any, token_ids: Sequence[int], rows: int, **inputs: Any) -> Logits:
     """One forward over one sequence; the logits (rows, V) of its last ``rows`` tokens."""
     offered = {"logits_to_keep": rows, **inputs}
     taken = inspect.signature(network.forward).parameters
@@ -193,7 +198,7 @@ def _logits(network: Any, token_ids: Sequence[int], rows: int, **inputs: Any) ->
             **{name: value for name, value in offered.items() if name in taken},
         )
     logits: torch.Tensor = output.logits[0, -rows:]
-    return logits.to(torch.float32, copy=True)  # outside of inference mode, so that callers may change it
+    return np.asarray(logits.float().numpy())
 
 
 def _tree_mask(draft: Draft, length: int, dtype: torch.dtype) -> torch.Tensor:
@@ -207,12 +212,12 @@ def _tree_mask(draft: Draft, length: int, dtype: torch.dtype) -> torch.Tensor:
     return mask
 
 
-def _by_paths(draft: Draft, score_path: Callable[[list[int]], torch.Tensor]) -> torch.Tensor:
+def _by_paths(draft: Draft, score_path: Callable[[list[int]], Logits]) -> Logits:
     """Logits (K, V) of a tree from those (path length, V) of its root-to-leaf paths."""
-    rows: dict[int, torch.Tensor] = {}
+    rows: dict[int, Logits] = {}
     for path in _leaf_paths(draft):
         rows.update(zip(path, score_path(path), strict=True))
-    return torch.stack([rows[node] for node in range(len(draft))])
+    return np.stack([rows[node] for node in range(len(draft))])
 
 
 def _leaf_paths(draft: Draft) -> list[list[int]]:

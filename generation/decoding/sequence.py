@@ -6,12 +6,15 @@ A ``Scorer`` does the computing. Knows no network. Start reading at ``SequenceSt
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import torch
+import numpy as np
 
 from generation.errors import CapacityError, StoppedError
 from generation.types import Draft
+
+if TYPE_CHECKING:
+    from generation.interfaces import Logits
 
 Stop = Callable[[], bool]
 ANY_TOKENS = 1 << 30  # no bound
@@ -31,14 +34,14 @@ class Scorer(Protocol):
     def remembered(self, token_ids: Sequence[int]) -> int | None:
         """How many tokens of a path from here were scored already; None where nothing is remembered."""
 
-    def read(self, token_ids: Sequence[int], stop: Stop | None = None) -> torch.Tensor:
+    def read(self, token_ids: Sequence[int], stop: Stop | None = None) -> Logits:
         """Append tokens (at least one); logits (V,) after the last.
 
         Raises:
             StoppedError: ``stop`` returned true.
         """
 
-    def score(self, draft: Draft) -> torch.Tensor:
+    def score(self, draft: Draft) -> Logits:
         """Logits (K, V) after each node of a tree with at least one node; appends nothing."""
 
     def keep(self, path: Sequence[int]) -> None:
@@ -68,7 +71,7 @@ class SequenceState:
         return self._token_ids
 
     @property
-    def next_logits(self) -> torch.Tensor:
+    def next_logits(self) -> Logits:
         """Logits (V,), float32, of the token after the last committed one."""
         return self._next_logits
 
@@ -87,7 +90,7 @@ class SequenceState:
         """How long a draft may be."""
         return min(self.room_tokens, self._open_scorer().draft_room_tokens)
 
-    def score(self, draft: Draft) -> torch.Tensor:
+    def score(self, draft: Draft) -> Logits:
         """Logits (K, V), float32, after each node; commits nothing.
 
         Raises:
@@ -98,7 +101,7 @@ class SequenceState:
         scorer = self._open_scorer()
         self._draft = draft
         if not draft:
-            self._draft_logits = self._next_logits.new_empty((0, len(self._next_logits)))
+            self._draft_logits = np.empty((0, len(self._next_logits)), np.float32)
         else:
             self._draft_logits = scorer.score(draft)
         return self._draft_logits

@@ -1,15 +1,19 @@
 """What the tokens of a vocabulary are as text: which continue an identifier, which start with given bytes.
 
-Built once per tokenizer; all tensors are (V,) and live on the CPU. Knows no model and no sequence.
+Built once per tokenizer; all arrays are (V,). Knows no model and no sequence.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-import torch
+import numpy as np
 
 from generation.interfaces import Tokenizer
+
+if TYPE_CHECKING:
+    from generation.interfaces import Barred
 
 
 @lru_cache(maxsize=2)
@@ -29,8 +33,8 @@ class Vocabulary:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
-        self.continues_identifier = torch.tensor([_continues(piece) for piece in tokenizer.token_bytes])
-        self.ends_identifier = (~self.continues_identifier).float()
+        self.continues_identifier = np.array([_continues(piece) for piece in tokenizer.token_bytes], np.bool_)
+        self.ends_identifier = (~self.continues_identifier).astype(np.float32)
         self._by_first_byte: dict[int, list[int]] = {}
         for token_id, piece in enumerate(tokenizer.token_bytes):
             if piece:
@@ -55,9 +59,9 @@ class Vocabulary:
         pieces = self.tokenizer.token_bytes
         return [i for i in candidates if pieces[i].startswith(prefix) or prefix.startswith(pieces[i])]
 
-    def _covering_none(self, prefix: bytes) -> torch.Tensor:
+    def _covering_none(self, prefix: bytes) -> Barred:
         """(V,) bool: the tokens that ``covering`` leaves out."""
-        none = torch.ones(len(self), dtype=torch.bool)
+        none = np.ones(len(self), np.bool_)
         none[self.covering(prefix)] = False
         return none
 

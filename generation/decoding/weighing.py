@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import torch
-
+from generation.decoding.logits import softmax, without
 from generation.interfaces import DecodingState
 from generation.types import Draft
 
+if TYPE_CHECKING:
+    from generation.interfaces import Barred, Logits
 
-def or_mark(token_id: int, logits: torch.Tensor, barred: torch.Tensor, mark_id: int | None, share: float | None) -> int:
+
+def or_mark(token_id: int, logits: Logits, barred: Barred, mark_id: int | None, share: float | None) -> int:
     """The likeliest token, or the mark where it has at least ``share`` of its probability; None never takes the mark.
 
     Args:
@@ -29,7 +32,7 @@ def or_mark(token_id: int, logits: torch.Tensor, barred: torch.Tensor, mark_id: 
     return mark_id if float(logits[mark_id] - logits[token_id]) >= math.log(share) else token_id
 
 
-def score_mark(state: DecodingState, mark_id: int, guess: Sequence[int] = (), rival: int | None = None) -> torch.Tensor:
+def score_mark(state: DecodingState, mark_id: int, guess: Sequence[int] = (), rival: int | None = None) -> Logits:
     """Logits (K, V) behind a mark first, then of what is scored with it.
 
     Args:
@@ -44,8 +47,8 @@ def score_mark(state: DecodingState, mark_id: int, guess: Sequence[int] = (), ri
 
 
 def with_and_without(
-    logits: torch.Tensor, behind: torch.Tensor, mark_id: int, barred: torch.Tensor, barred_behind: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+    logits: Logits, behind: Logits, mark_id: int, barred: Barred, barred_behind: Barred
+) -> tuple[Logits, Logits]:
     """The probability of each token without the mark, and behind it; (V,) both, and together they make one.
 
     Args:
@@ -55,7 +58,7 @@ def with_and_without(
         barred: (V,) bool, of the next token.
         barred_behind: of the one behind the mark.
     """
-    plain = torch.softmax(logits.masked_fill(barred, -torch.inf), -1)
-    marked = torch.softmax(behind.masked_fill(barred_behind, -torch.inf), -1) * float(plain[mark_id])
+    plain = softmax(without(logits, barred))
+    marked = softmax(without(behind, barred_behind)) * plain[mark_id]
     plain[mark_id] = 0.0
     return plain, marked

@@ -113,10 +113,9 @@ def _exact(model: LanguageModel, cursor: Cursor) -> tuple[str, float]:
     vocabulary = vocabulary_of(model.tokenizer)
     ids, missing = vocabulary.encode_stem(cursor.before, cursor.prefix)
     required = missing + cursor.prefix.encode()
-    barred = vocabulary.continues_identifier.new_zeros(len(vocabulary))
 
     def begin(state: DecodingState) -> Sequence[int]:
-        return covers(state, vocabulary, required, barred)[0][0].token_ids
+        return covers(state, vocabulary, required)[0][0].token_ids
 
     return _written(model, ids, required, cursor.prefix, begin)
 

@@ -24,8 +24,8 @@ from generation.adapters import (
     require_fit,
     weights_sha256,
 )
-from generation.decoding.adapter import PROMPT_TOKENS, PromptTokens
 from generation.decoding.loading import load_network
+from generation.decoding.prompt_tokens import PROMPT_TOKENS, PromptTokens
 from generation.errors import AdapterMismatchError, ConfigError
 from generation.training.checkpoints import save_tensors
 from generation.training.network import AdaptedNetwork
@@ -51,7 +51,9 @@ def write_prompt_tokens(folder: Path, found: PromptTokens) -> None:
         ConfigError: the disk is full, or the folder may not be written.
     """
     accuracy = json.dumps(found.accuracy)
-    _write_tensors(folder / PROMPT_TOKENS_NAME, {PROMPT_TOKENS: found.embeddings}, {"accuracy": accuracy})
+    _write_tensors(
+        folder / PROMPT_TOKENS_NAME, {PROMPT_TOKENS: torch.from_numpy(found.embeddings)}, {"accuracy": accuracy}
+    )
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str] | None = None) -> None:

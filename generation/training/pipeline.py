@@ -20,9 +20,9 @@ import torch
 
 from generation import models
 from generation.adapters import MANIFEST_NAME, AdapterManifest, read_adapter
-from generation.decoding.adapter import MOST_PROMPT_TOKENS, PROMPT_TOKENS, PromptTokens
 from generation.decoding.loading import default_threads
 from generation.decoding.loading import load_network as load_base
+from generation.decoding.prompt_tokens import MOST_PROMPT_TOKENS, PROMPT_TOKENS, PromptTokens
 from generation.decoding.tokenizer import FastTokenizer, load_tokenizer, next_mark_id
 from generation.errors import ConfigError
 from generation.training import adapter_folder, checkpoints
@@ -232,7 +232,7 @@ def _keep_prompt_tokens(
     if adapter != out:
         adapter_folder.copy_adapter(adapter, out)
     accuracy = network.accuracy(source.validation(_MEASURED_EXAMPLES))
-    adapter_folder.write_prompt_tokens(out, PromptTokens(network.tensors()[PROMPT_TOKENS], accuracy))
+    adapter_folder.write_prompt_tokens(out, PromptTokens(network.tensors()[PROMPT_TOKENS].numpy(), accuracy))
 
 
 def _write_settings(job: Job, settings: TrainingSettings, processes: int) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-import torch
+import numpy as np
 
 from generation.errors import StoppedError
 from generation.types import Draft
+
+if TYPE_CHECKING:
+    from generation.interfaces import Logits
 
 MARK, EOS, SIZE = 256, 257, 258
 Preferences = dict[str, float]
@@ -40,13 +44,13 @@ class ScriptedState:
     def room_tokens(self) -> int:
         return self.model.context_tokens - len(self.token_ids)
 
-    def score(self, draft: Draft) -> torch.Tensor:
+    def score(self, draft: Draft) -> Logits:
         assert not self.closed
         assert len(draft)
         self.model.forwards += 1
         self.model.widest = max(self.model.widest, len(draft))
         self.draft = draft
-        return torch.stack([self.model.logits(self.token_ids + self._path(i)) for i in range(len(draft))])
+        return np.stack([self.model.logits(self.token_ids + self._path(i)) for i in range(len(draft))])
 
     def _path(self, node: int) -> list[int]:
         assert self.draft is not None
@@ -94,13 +98,13 @@ class ScriptedModel:
         self.states.append(ScriptedState(self, prompt_ids))
         return self.states[-1]
 
-    def logits(self, token_ids: Sequence[int]) -> torch.Tensor:
+    def logits(self, token_ids: Sequence[int]) -> Logits:
         text = "".join("<COMP>" if i == MARK else chr(i) for i in token_ids)
-        weights = torch.full((SIZE,), 1e-9)
+        weights = np.full(SIZE, 1e-9, np.float32)
         for continuation, weight in self.preferences(text).items():
             first = {"": EOS, "<COMP>": MARK}.get(continuation, ord(continuation[0]) if continuation else EOS)
             weights[first] += weight
-        return weights.log()
+        return np.log(weights)
 
 
 def writes(prompt: str, *texts: tuple[str, float]) -> Callable[[str], Preferences]:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generation.decoding.covering import covers
+from generation.decoding.logits import softmax
 from generation.decoding.vocabulary import Vocabulary
 from generation.types import Draft
+
+if TYPE_CHECKING:
+    from generation.interfaces import Logits
 
 PIECES = [b"a", b"b", b"ab", b"ba", b"aab", b"abb"]
 
@@ -32,23 +37,20 @@ class State:
     """A model that looks back two tokens; how it likes what follows depends on a seed."""
 
     def __init__(self, seed: int) -> None:
-        self.table = torch.randn(len(PIECES) + 1, len(PIECES) + 1, len(PIECES), generator=_random(seed)) * 2
+        sizes = (len(PIECES) + 1, len(PIECES) + 1, len(PIECES))
+        self.table = np.random.default_rng(seed).standard_normal(sizes, np.float32) * 2
         self.next_logits = self.logits(())
 
-    def logits(self, token_ids: Sequence[int]) -> torch.Tensor:
+    def logits(self, token_ids: Sequence[int]) -> Logits:
         first, second = [-1, -1, *token_ids][-2:]
         return self.table[first, second]
 
-    def score(self, draft: Draft) -> torch.Tensor:
-        return torch.stack([self.logits(_path(draft, node)) for node in range(len(draft))])
+    def score(self, draft: Draft) -> Logits:
+        return np.stack([self.logits(_path(draft, node)) for node in range(len(draft))])
 
     def probability(self, token_ids: Sequence[int]) -> float:
-        steps = (torch.softmax(self.logits(token_ids[:i]), -1)[token] for i, token in enumerate(token_ids))
+        steps = (softmax(self.logits(token_ids[:i]))[token] for i, token in enumerate(token_ids))
         return math.prod(map(float, steps))
-
-
-def _random(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def _path(draft: Draft, node: int) -> list[int]:
@@ -63,7 +65,7 @@ def _spelled(token_ids: Sequence[int]) -> bytes:
 @settings(max_examples=60, deadline=None)
 def test_the_covers_are_the_distribution_of_a_model_without_tokens(seed: int, required: bytes) -> None:
     state = State(seed)
-    found, _ = covers(state, Vocabulary(Tokenizer()), required, torch.zeros(len(PIECES), dtype=torch.bool))  # type: ignore[arg-type]
+    found, _ = covers(state, Vocabulary(Tokenizer()), required, np.zeros(len(PIECES), np.bool_))  # type: ignore[arg-type]
     for cover in found:
         assert math.exp(cover.logprob) == pytest.approx(state.probability(cover.token_ids), rel=1e-4)
         assert _spelled(cover.token_ids).startswith(required)
@@ -75,7 +77,7 @@ def test_the_covers_are_the_distribution_of_a_model_without_tokens(seed: int, re
 
 
 def test_what_is_barred_has_no_part_in_it() -> None:
-    barred = torch.tensor([piece == b"ab" for piece in PIECES])
+    barred = np.array([piece == b"ab" for piece in PIECES])
     found, forwards = covers(State(1), Vocabulary(Tokenizer()), b"ab", barred)  # type: ignore[arg-type]
     assert all(PIECES[token] != b"ab" for cover in found for token in cover.token_ids)
     assert forwards == 1

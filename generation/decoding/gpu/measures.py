@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from generation.decoding.gpu import reference
@@ -30,6 +31,9 @@ from generation.decoding.rivals import Engine, OwnEngine
 from generation.decoding.step_costs import measure as measure_costs
 from generation.interfaces import Tell, Tokenizer
 from generation.types import Draft
+
+if TYPE_CHECKING:
+    from generation.interfaces import Logits
 
 Encode = Callable[[str], list[int]]
 Row = dict[str, Any]
@@ -116,7 +120,7 @@ def agreement_rows(subject: Subject, prompt: Sequence[int]) -> list[Row]:
     """
     with torch.no_grad():
         ids = torch.tensor([list(prompt)], device=subject.weights.embedding.device)
-        expected = subject.network(input_ids=ids).logits[0, -_AGREEING:].float().cpu()
+        expected = subject.network(input_ids=ids).logits[0, -_AGREEING:].float().cpu().numpy()
     models = {
         "graphs": subject.model(), "kernels": subject.model(record=False),
         "plain torch": subject.model(record=False, operations=reference),
@@ -124,8 +128,8 @@ def agreement_rows(subject: Subject, prompt: Sequence[int]) -> list[Row]:
     rows = []
     for name, model in models.items():
         logits = [_scored(model, prompt) for _ in range(_UNCOUNTED)][-1]  # which is replayed
-        same = (logits.argmax(-1) == expected.argmax(-1)).float().mean()
-        distance = (logits - expected).abs().mean() / expected.std()
+        same = (logits.argmax(-1) == expected.argmax(-1)).mean()
+        distance = np.abs(logits - expected).mean() / expected.std()
         rows.append({
             "model": subject.name, "by": name, "rows": _AGREEING,
             "same_choice": round(float(same), 3), "distance_in_deviations": round(float(distance), 5),
@@ -157,7 +161,7 @@ def _measure_large(
     return []
 
 
-def _scored(model: LlamaModel, prompt: Sequence[int]) -> torch.Tensor:
+def _scored(model: LlamaModel, prompt: Sequence[int]) -> Logits:
     state = model.start(prompt[:-_AGREEING])
     logits = state.score(Draft.chain(prompt[-_AGREEING:]))
     state.close()

@@ -10,7 +10,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
+import numpy as np
 import psutil
 import torch
 
@@ -23,11 +25,15 @@ from generation.decoding.gpu.weights import Weights
 from generation.decoding.llama.network import Scoring
 from generation.decoding.llama.shape import LlamaShape
 from generation.decoding.selection.long_rows import LongRows
-from generation.decoding.selection.reference import SelectionSettings
+from generation.decoding.selection.settings import SelectionSettings
 from generation.decoding.sequence import Stop, check_stop
 from generation.decoding.step_costs import Forward
 from generation.errors import CapacityError, ModelLoadError
 from generation.types import Draft
+
+if TYPE_CHECKING:
+    from generation.decoding.llama.packing import Array
+    from generation.interfaces import Logits
 
 _TRIED_TOKENS, _TRIED_TIMES = 8, 3  # the second time a graph is recorded, the third it is replayed
 _FARTHEST = 0.1  # what bfloat16 rounds differently is a few hundredths
@@ -79,7 +85,7 @@ class TorchNetwork:
         stop: Stop | None = None,
         first: int = 0,
         queries: torch.Tensor | None = None,
-    ) -> torch.Tensor:
+    ) -> Logits:
         """See ``llama.network.Network.forward``; logits are on the CPU, ``stop`` is asked before, not in every layer.
 
         ``queries`` is filled with the queries (nodes computed, layers, heads * head size) before their rotation.
@@ -91,7 +97,7 @@ class TorchNetwork:
         return self.forward_together([Scoring(cache, draft, rows, first, queries)], stop)[0]
 
     @torch.no_grad()
-    def forward_together(self, scorings: Sequence[Scoring], stop: Stop | None = None) -> list[torch.Tensor]:
+    def forward_together(self, scorings: Sequence[Scoring], stop: Stop | None = None) -> list[Logits]:
         """Run a tree of each of several sequences in one forward; the logits of each, as ``forward`` gives them."""
         check_stop(stop)
         for one in scorings:
@@ -102,8 +108,8 @@ class TorchNetwork:
             found = self._forwards.run(scorings)
             _give_queries(scorings, found.queries)
             # The copy waits for the device, and the next forward may write over what was copied.
-            logits = found.logits[: sum(rows)].to("cpu", copy=True)
-        return list(torch.split(logits, rows))
+            logits = found.logits[: sum(rows)].to("cpu", copy=True).numpy()
+        return np.split(logits, np.cumsum(rows[:-1]))
 
     @torch.no_grad()
     def keep(self, cache: SequenceSlots, path: Sequence[int]) -> None:
@@ -121,11 +127,13 @@ class TorchNetwork:
         if not all(0 <= token_id < known for token_id in draft.token_ids):
             raise ValueError(f"not tokens of a vocabulary of {self.shape.vocabulary}: {draft.token_ids}")
 
-    def set_prompt_tokens(self, embeddings: torch.Tensor) -> None:
+    def set_prompt_tokens(self, embeddings: Array) -> None:
         """Give ids behind the vocabulary to embeddings (count, hidden) of prompt tokens; no address changes."""
         self._prompt_tokens = len(embeddings)
         known = self.shape.vocabulary
-        self.weights.embedding[known : known + len(embeddings)] = embeddings.to(self.weights.embedding)
+        self.weights.embedding[known : known + len(embeddings)] = torch.from_numpy(embeddings).to(
+            self.weights.embedding
+        )
 
     def new_cache(self) -> SequenceSlots:
         """An empty cache for one sequence."""
@@ -143,7 +151,7 @@ class TorchNetwork:
         """Runs a number of rows behind a number of tokens, whatever lies there, to see how long that takes."""
         cache = self.new_cache()
 
-        def forward(rows: int, context_tokens: int) -> torch.Tensor:
+        def forward(rows: int, context_tokens: int) -> Logits:
             cache.length = context_tokens
             return self.forward(cache, Draft.chain([0] * rows), rows)
 
@@ -174,7 +182,7 @@ def require_agreement(network: TorchNetwork) -> None:
     draft = Draft.chain([token % network.shape.vocabulary for token in range(1, _TRIED_TOKENS + 1)])
     tries = [network.forward(network.new_cache(), draft, _TRIED_TOKENS) for _ in range(_TRIED_TIMES)]
     found, expected = tries[-1], plain.forward(plain.new_cache(), draft, _TRIED_TOKENS)
-    distance = float((found - expected).abs().mean() / expected.std())
+    distance = float(np.abs(found - expected).mean() / expected.std())
     if not distance <= _FARTHEST:
         raise ModelLoadError(f"kernels and plain torch differ by {distance:.2g} standard deviations on this GPU")
 

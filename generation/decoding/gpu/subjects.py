@@ -21,7 +21,7 @@ from generation.decoding.llama.model import LlamaModel
 from generation.decoding.llama.shape import read_shape
 from generation.decoding.loading import load_network
 from generation.decoding.rivals import Timing
-from generation.decoding.selection.reference import LongContexts, SelectionSettings
+from generation.decoding.selection.settings import LongContexts, SelectionSettings
 from generation.decoding.tokenizer import load_tokenizer
 from generation.interfaces import Tokenizer
 

@@ -8,23 +8,27 @@ Knows nothing of text, sampling or files. Start reading at ``LlamaModel.start``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-import torch
+import numpy as np
 
-from generation.decoding.adapter import PromptTokens
 from generation.decoding.llama.network import Scoring
 from generation.decoding.llama.parallel_prompt import ParallelPrompt
 from generation.decoding.llama.prefix_cache import PrefixCache, Slots
 from generation.decoding.llama.scored_tree import ScoredTree
 from generation.decoding.llama.shape import LlamaShape
-from generation.decoding.selection.long_rows import LastPrompt
-from generation.decoding.selection.reference import LongContexts
+from generation.decoding.prompt_tokens import PromptTokens
+from generation.decoding.selection.settings import LongContexts
 from generation.decoding.sequence import ANY_TOKENS, Scorer, SequenceState, Stop, check_prompt
 from generation.decoding.step_costs import Forward, known_costs
 from generation.errors import StoppedError
 from generation.interfaces import LanguageModel, Tokenizer
 from generation.types import Draft
+
+if TYPE_CHECKING:
+    from generation.decoding.llama.packing import Array
+    from generation.decoding.selection.long_rows import LastPrompt
+    from generation.interfaces import Logits
 
 _COST_CONTEXTS = (64, 1024)  # tokens behind which forwards are timed
 
@@ -54,7 +58,7 @@ class LlamaModel:
         self._name = name
         self.network = network
         self._long = long or LongContexts()
-        self._last_prompt = LastPrompt()
+        self._last_prompt: LastPrompt | None = None
         self._prefixes = PrefixCache(network.new_cache, prefix_bytes)
         self.step_costs = known_costs(costs_key, network.blank_forward(), _COST_CONTEXTS) if costs_key else None
         self.parallel_prompt: ParallelPrompt | None = None
@@ -108,8 +112,10 @@ class LlamaModel:
         long = self._long
         if long.select_from is None or prompt_tokens <= long.select_from:
             return LlamaScorer(self.network, self._prefixes, self.parallel_prompt)
+        from generation.decoding.selection.long_rows import LastPrompt
         from generation.decoding.selection.scorer import ListNetwork, SelectingScorer
 
+        self._last_prompt = self._last_prompt or LastPrompt()
         network = cast("ListNetwork", self.network)  # who asks for lists has one
         return SelectingScorer(network, long.settings, self._last_prompt)
 
@@ -121,7 +127,7 @@ class Forwards(Protocol):
     def read_tokens(self) -> int:
         """How many tokens of a prompt are read in one forward: what uses each weight well, and a cancel throws away."""
 
-    def forward(self, cache: Any, draft: Draft, rows: int, stop: Stop | None = None, first: int = 0) -> torch.Tensor:
+    def forward(self, cache: Any, draft: Draft, rows: int, stop: Stop | None = None, first: int = 0) -> Logits:
         """See ``Network.forward``; ``cache`` is of this network."""
 
     def keep(self, cache: Any, path: Sequence[int]) -> None:
@@ -135,7 +141,7 @@ class TreeNetwork(Forwards, Protocol):
     def shape(self) -> LlamaShape:
         """Its sizes."""
 
-    def forward_together(self, scorings: Sequence[Scoring], stop: Stop | None = None) -> list[torch.Tensor]:
+    def forward_together(self, scorings: Sequence[Scoring], stop: Stop | None = None) -> list[Logits]:
         """See ``Network.forward_together``."""
 
     def beside(self) -> Sequence[TreeNetwork]:
@@ -144,7 +150,7 @@ class TreeNetwork(Forwards, Protocol):
     def check(self, draft: Draft) -> None:
         """See ``Network.check``."""
 
-    def set_prompt_tokens(self, embeddings: torch.Tensor) -> None:
+    def set_prompt_tokens(self, embeddings: Array) -> None:
         """See ``Network.set_prompt_tokens``."""
 
     def new_cache(self) -> Slots:
@@ -167,12 +173,12 @@ class LlamaScorer:
         self._nodes: list[int] = []  # where the nodes of the draft scored last are in the tree
         self.reused_tokens = 0
 
-    def read(self, token_ids: Sequence[int], stop: Stop | None = None) -> torch.Tensor:
+    def read(self, token_ids: Sequence[int], stop: Stop | None = None) -> Logits:
         """Take what is known of a prompt, which must come first, and append the rest; logits (V,) after the last."""
         self._cache = self._prefixes.take(token_ids)
         self.reused_tokens = self._cache.length
         self._token_ids = list(token_ids[: self.reused_tokens])
-        logits = torch.empty(0)
+        logits: Logits = np.empty((1, 0), np.float32)
         for start in range(self.reused_tokens, len(token_ids), self._network.read_tokens):
             chunk = token_ids[start : start + self._network.read_tokens]
             wanted = 1 if start + len(chunk) == len(token_ids) else 0
@@ -182,9 +188,10 @@ class LlamaScorer:
                 self.close()
                 raise
             self._append(chunk)
-        return logits[-1]
+        last: Logits = logits[-1]
+        return last
 
-    def score(self, draft: Draft) -> torch.Tensor:
+    def score(self, draft: Draft) -> Logits:
         """Logits (K, V) after each node; appends nothing. Nodes that were scored before cost nothing."""
         self._nodes = self._tree.add(draft)
         known = len(self._tree.logits)
@@ -196,13 +203,13 @@ class LlamaScorer:
             except Exception:
                 self._tree.drop_uncomputed()
                 raise
-            self._tree.logits += rows
+            self._tree.logits.extend(rows)
             if self._parallel_prompt is not None:
                 self._parallel_prompt.note(self._token_ids, self._tree, known)
             if known == 0 and self._nodes == list(range(len(rows))):
                 return rows
         found = [self._tree.logits[node] for node in self._nodes]
-        return found[0][None] if len(found) == 1 else torch.stack(found)
+        return found[0][None] if len(found) == 1 else np.stack(found)
 
     @property
     def draft_room_tokens(self) -> int:

@@ -10,19 +10,21 @@ import ctypes
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from generation.decoding.llama import native
 from generation.decoding.llama.cache import KVCache
 from generation.decoding.llama.packing import Array, PackedWeights
-from generation.decoding.selection.reference import RowChoice
+from generation.decoding.selection.settings import RowChoice
 from generation.decoding.sequence import Stop
 from generation.decoding.step_costs import MOST_ROWS, Forward
 from generation.errors import StoppedError
 from generation.types import Draft
+
+if TYPE_CHECKING:
+    from generation.interfaces import Logits
 
 _READ_TOKENS = 96  # of a prompt in one forward: enough rows to use each weight well
 _BESIDE = 2  # forwards at a time, where sequences share the weights: one may read a prompt
@@ -41,7 +43,7 @@ class Scoring:
     draft: Draft
     rows: int
     first: int = 0
-    queries: torch.Tensor | None = None
+    queries: Any = None
 
     def as_argument(self) -> native.Tree:
         """What the kernels take."""
@@ -82,7 +84,7 @@ class Network:
         rows: int,
         stop: Stop | None = None,
         first: int = 0,
-    ) -> torch.Tensor:
+    ) -> Logits:
         """Run a tree behind the committed slots of ``cache``; logits (rows, V) of its last ``rows`` nodes.
 
         Args:
@@ -97,14 +99,14 @@ class Network:
         """
         return self.forward_together([Scoring(cache, draft, rows, first)], stop)[0]
 
-    def forward_together(self, scorings: Sequence[Scoring], stop: Stop | None = None) -> list[torch.Tensor]:
+    def forward_together(self, scorings: Sequence[Scoring], stop: Stop | None = None) -> list[Logits]:
         """Run a tree of each of several sequences in one forward; the logits of each, as ``forward`` gives them."""
         for one in scorings:
             self.check(one.draft)
             one.cache.reserve(one.cache.length + len(one.draft))
         cosines, sines = self.rotary_tables(max(one.cache.length + len(one.draft) for one in scorings))
         rows = [one.rows for one in scorings]
-        logits = torch.empty((sum(rows), self.weights.shape.vocabulary), dtype=torch.float32)
+        logits = np.empty((sum(rows), self.weights.shape.vocabulary), np.float32)
         callback = native.STOP(stop) if stop else None
         stopped = self.library.memberwise_forward(
             self._handle,
@@ -113,12 +115,12 @@ class Network:
             len(scorings),
             cosines.ctypes.data,
             sines.ctypes.data,
-            logits.data_ptr(),
+            logits.ctypes.data,
             ctypes.cast(callback, ctypes.c_void_p) if callback else None,
         )
         if stopped:
             raise StoppedError("stopped while a prompt was read")
-        return list(torch.split(logits, rows)) if len(rows) > 1 else [logits]
+        return np.split(logits, np.cumsum(rows[:-1])) if len(rows) > 1 else [logits]
 
     def check(self, draft: Draft) -> None:
         """Refuse what would be read from outside of the embedding.
@@ -130,9 +132,9 @@ class Network:
         if not all(0 <= token_id < known for token_id in draft.token_ids):
             raise ValueError(f"not tokens of a vocabulary of {self.weights.shape.vocabulary}: {draft.token_ids}")
 
-    def set_prompt_tokens(self, embeddings: torch.Tensor) -> None:
+    def set_prompt_tokens(self, embeddings: Array) -> None:
         """Give ids behind the vocabulary to embeddings (count, hidden) of prompt tokens."""
-        self._prompt_tokens = np.ascontiguousarray(embeddings.numpy(), np.float32)
+        self._prompt_tokens = np.ascontiguousarray(embeddings, np.float32)
         self.library.memberwise_prompt_tokens(self._handle, self._prompt_tokens.ctypes.data)
 
     def new_cache(self) -> KVCache:
@@ -152,7 +154,7 @@ class Network:
         """Runs a number of rows behind a number of tokens that are all zeros, to see how long that takes."""
         cache = self.new_cache()
 
-        def forward(rows: int, context_tokens: int) -> torch.Tensor:
+        def forward(rows: int, context_tokens: int) -> Logits:
             if cache.slots < context_tokens + rows:
                 cache.reserve(context_tokens + MOST_ROWS)
                 cache.blank()
@@ -207,8 +209,8 @@ class Network:
         if len(self._rotary[0]) < positions:
             *frequencies, factor = self.weights.arrays["rotary"]
             count = max(positions, 2 * len(self._rotary[0]), 1024)
-            angles = torch.outer(torch.arange(count, dtype=torch.float32), torch.tensor(np.array(frequencies)))
-            self._rotary = ((angles.cos() * float(factor)).numpy(), (angles.sin() * float(factor)).numpy())
+            angles = np.outer(np.arange(count, dtype=np.float32), np.array(frequencies, np.float32))
+            self._rotary = (np.cos(angles) * factor, np.sin(angles) * factor)
         return self._rotary
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from generation.decoding.llama.shape import LlamaShape
 from generation.interfaces import ReportShare, silent
+
+if TYPE_CHECKING:
+    import torch
 
 LANES = 16  # channels of a block
 
@@ -46,10 +48,10 @@ def pack(network: Any, shape: LlamaShape, *, int8: bool, report: ReportShare = s
     for number in range(shape.layers):
         _pack_layer(weights, number, arrays, int8=int8)
         report((number + 1) / (shape.layers + 1))
-    arrays |= _pack_matrix("embedding", weights["model.embed_tokens.weight"], None, int8=int8)
+    arrays |= _pack_matrix("embedding", _floats(weights["model.embed_tokens.weight"]), None, int8=int8)
     head = weights["lm_head.weight"]
     if head.data_ptr() != weights["model.embed_tokens.weight"].data_ptr():
-        arrays |= _pack_matrix("head", head, None, int8=int8)
+        arrays |= _pack_matrix("head", _floats(head), None, int8=int8)
     arrays["final_norm"] = _floats(weights["model.norm.weight"])
     rotary = network.model.rotary_emb
     arrays["rotary"] = np.append(_floats(rotary.inv_freq), np.float32(rotary.attention_scaling))
@@ -65,9 +67,9 @@ def _pack_layer(weights: Mapping[str, torch.Tensor], number: int, arrays: dict[s
         "down": ("mlp.down_proj",),
     }
     for name, parts in matrices.items():
-        matrix = torch.cat([weights[f"{source}{part}.weight"] for part in parts])
-        biases = [weights[f"{source}{part}.bias"] for part in parts if f"{source}{part}.bias" in weights]
-        arrays |= _pack_matrix(target + name, matrix, torch.cat(biases) if biases else None, int8=int8)
+        matrix = np.concatenate([_floats(weights[f"{source}{part}.weight"]) for part in parts])
+        biases = [_floats(weights[f"{source}{part}.bias"]) for part in parts if f"{source}{part}.bias" in weights]
+        arrays |= _pack_matrix(target + name, matrix, np.concatenate(biases) if biases else None, int8=int8)
     norms = {
         "attention_norm": "input_layernorm",
         "mlp_norm": "post_attention_layernorm",
@@ -79,9 +81,9 @@ def _pack_layer(weights: Mapping[str, torch.Tensor], number: int, arrays: dict[s
             arrays[target + name] = _floats(weights[f"{source}{norm}.weight"])
 
 
-def _pack_matrix(name: str, matrix: torch.Tensor, bias: torch.Tensor | None, *, int8: bool) -> dict[str, Array]:
-    values = _padded(_floats(matrix))
-    arrays = {} if bias is None else {f"{name}.bias": _padded(_floats(bias))}
+def _pack_matrix(name: str, matrix: Array, bias: Array | None, *, int8: bool) -> dict[str, Array]:
+    values = _padded(matrix)
+    arrays = {} if bias is None else {f"{name}.bias": _padded(bias)}
     if not int8:
         return arrays | {f"{name}.data": _in_blocks(values, 1)}
     scale = np.abs(values).max(axis=1) / np.float32(127)
@@ -102,4 +104,4 @@ def _padded(array: Array) -> Array:
 
 
 def _floats(tensor: torch.Tensor) -> Array:
-    return np.ascontiguousarray(tensor.detach().to(torch.float32).numpy())
+    return np.ascontiguousarray(tensor.detach().float().numpy())

@@ -9,16 +9,20 @@ Source: arXiv 2405.18628; our trees are chains, each token with its own prompt t
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import accumulate
 from operator import mul
+from typing import TYPE_CHECKING
 
-import torch
-
-from generation.decoding.adapter import PromptTokens
 from generation.decoding.llama.scored_tree import ScoredTree
+from generation.decoding.logits import log_total
+from generation.decoding.prompt_tokens import PromptTokens
 from generation.decoding.step_costs import StepCosts
+
+if TYPE_CHECKING:
+    from generation.interfaces import Logits
 
 _TYPICAL_CONTEXT_TOKENS = 1000
 _TAIL_TOKENS = 6  # by which the end of a sequence is known again
@@ -38,7 +42,7 @@ class ParallelPrompt:
     def __init__(self, trained: PromptTokens, first_id: int, costs: StepCosts, *, forced: bool = False) -> None:
         self._first_id = first_id
         self._costs = costs
-        self._guessed: OrderedDict[tuple[int, ...], list[torch.Tensor]] = OrderedDict()
+        self._guessed: OrderedDict[tuple[int, ...], list[Logits]] = OrderedDict()
         self.depth = best_depth(trained.accuracy, costs, least=int(forced))
 
     def stand_behind(self, tree: ScoredTree, known: int) -> None:
@@ -77,7 +81,7 @@ class ParallelPrompt:
         best, best_rate = 0, 1 / rows_ms[self.depth]
         for logits in guessed:
             found.append(int(logits.argmax()))
-            chance *= float((logits[found[-1]] - logits.logsumexp(-1)).exp())
+            chance *= math.exp(float(logits[found[-1]]) - log_total(logits))
             expected += chance
             rate = expected / rows_ms[self._rows(len(found)) - 1]
             if rate > best_rate:

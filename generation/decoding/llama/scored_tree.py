@@ -8,10 +8,12 @@ at ``add``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import torch
+from typing import TYPE_CHECKING
 
 from generation.types import Draft
+
+if TYPE_CHECKING:
+    from generation.interfaces import Logits
 
 
 class ScoredTree:
@@ -20,7 +22,7 @@ class ScoredTree:
     def __init__(self) -> None:
         self.token_ids: list[int] = []
         self.parents: list[int] = []
-        self.logits: list[torch.Tensor] = []  # (V,) of each node that was computed
+        self.logits: list[Logits] = []  # (V,) of each node that was computed
         self._children: dict[tuple[int, int], int] = {}  # of (parent, token)
 
     def __len__(self) -> int:

@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from generation.decoding.llama.model import LlamaModel, LlamaScorer, TreeNetwork
 from generation.decoding.llama.network import Scoring
 from generation.decoding.llama.prefix_cache import PrefixCache, Slots
@@ -23,7 +21,7 @@ from generation.decoding.sequence import SequenceState, Stop, check_prompt, chec
 from generation.types import Draft
 
 if TYPE_CHECKING:
-    from generation.interfaces import LanguageModel, Tokenizer
+    from generation.interfaces import LanguageModel, Logits, Tokenizer
 
 _GATHER_S = 0.004  # how long a forward is held back for sequences that are between two steps
 _MOST_CHUNKS = 2  # of prompts, as rows of one forward, are too many: one, and the steps of the others
@@ -81,7 +79,7 @@ class _Request:
 
     scoring: Scoring
     asked_s: float = field(default_factory=time.perf_counter)
-    logits: torch.Tensor | None = None
+    logits: Logits | None = None
     error: BaseException | None = None
 
     @property
@@ -109,7 +107,7 @@ class SharedNetwork:
         self._last = 1  # sequences in the forward before
         self.forwards = self.rows = 0
 
-    def forward(self, cache: Any, draft: Draft, rows: int, stop: Stop | None = None, first: int = 0) -> torch.Tensor:
+    def forward(self, cache: Any, draft: Draft, rows: int, stop: Stop | None = None, first: int = 0) -> Logits:
         """See ``Network.forward``; ``stop`` is asked before, not in every layer, for the others go on."""
         check_stop(stop)
         self._network.check(draft)  # here, so that it is nobody else's error
@@ -163,7 +161,7 @@ class SharedNetwork:
         self._changed.notify_all()
 
 
-def _computed(network: TreeNetwork, chosen: Sequence[_Request]) -> tuple[list[torch.Tensor], BaseException | None]:
+def _computed(network: TreeNetwork, chosen: Sequence[_Request]) -> tuple[list[Logits], BaseException | None]:
     try:
         return network.forward_together([request.scoring for request in chosen]), None
     except Exception as error:  # noqa: BLE001 - each who waits is told

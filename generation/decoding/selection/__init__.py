@@ -3,8 +3,9 @@
 Source: TokenSelect (arXiv 2411.02886). Our own kernels let every row choose for itself, which was measured to be better
 (docs/performance.md); on a GPU a list is chosen for several tokens, as there.
 
+``settings``  what can be set
 ``rows``      what a row of our own kernels sees, in plain torch
-``reference`` settings, and what is chosen for a list, in plain torch
+``reference`` what is chosen for a list, in plain torch
 ``votes_gpu`` the votes for a list as Triton kernels
 ``long_rows`` all keys and values of a long sequence, and the short list of them that attention runs over
 ``scorer``    a sequence that works so

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from generation.decoding.llama.packing import Array
-from generation.decoding.selection.reference import SelectionSettings, similar
+from generation.decoding.selection.reference import similar
+from generation.decoding.selection.settings import SelectionSettings
 
 
 class RowMoves(Protocol):

@@ -11,8 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
+from generation.decoding.logits import log_total
 from generation.interfaces import DecodingState, LanguageModel
 from generation.types import Draft
 
@@ -85,7 +84,7 @@ def follow(states: Sequence[DecodingState], following: Sequence[int]) -> list[Fo
 
 
 def _loss(state: DecodingState, token_id: int) -> float:
-    return -float(torch.log_softmax(state.next_logits, -1)[token_id])
+    return log_total(state.next_logits) - float(state.next_logits[token_id])
 
 
 def _write(state: DecodingState, token_id: int) -> float:

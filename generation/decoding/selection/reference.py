@@ -1,80 +1,11 @@
-"""Which tokens of a long sequence are looked at: what is chosen for a list, and what settings there are.
+"""What is chosen for a list: the readable form, which all kernels are tested against.
 
-How a row chooses for itself is in ``rows``. The readable form, which all kernels are tested against.
+How a row chooses for itself is in ``rows``. Start reading at ``choose``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import torch
-
-BLOCK = 16  # tokens that a row chooses together: a block of the kernels
-
-
-@dataclass(frozen=True, slots=True)
-class SelectionSettings:
-    """How a list is chosen.
-
-    Attributes:
-        sink: first tokens, always in the list.
-        chosen: most tokens chosen between sink and window.
-        window: last tokens, always in the list.
-        chunk: of a prompt; all of it sees one list, chosen by the token before it.
-        step: written tokens, or those at the end of a prompt, that see one list.
-        similar: a layer keeps its choice while its query has at least this cosine with the one that chose.
-    """
-
-    sink: int = 128
-    chosen: int = 2048
-    window: int = 512
-    chunk: int = 512
-    step: int = 16
-    similar: float = 0.9
-
-    @property
-    def least_tokens(self) -> int:
-        """Behind which there is anything to leave out."""
-        return self.sink + self.chosen + self.window
-
-
-@dataclass(frozen=True, slots=True)
-class RowChoice:
-    """What a row of our own kernels sees; every key head of every layer chooses for itself.
-
-    Attributes:
-        start: rows at this position and behind it choose.
-        trained: longest sequence that the model was trained for; rows behind it see what they chose as if nothing lay
-            between.
-        sink: first tokens, always seen; like the next two a multiple of ``BLOCK``.
-        chosen: most tokens chosen between sink and window, in blocks of ``BLOCK``.
-        window: last tokens, always seen, and up to a block more; a tree of tokens is less deep.
-    """
-
-    start: int
-    trained: int
-    sink: int = 128
-    chosen: int = 1024
-    window: int = 256
-
-    def __post_init__(self) -> None:
-        if any(size % BLOCK for size in (self.sink, self.chosen, self.window)):
-            raise ValueError(f"sink, chosen and window must be multiples of {BLOCK}: {self}")
-
-
-@dataclass(frozen=True, slots=True)
-class LongContexts:
-    """Which sequences a list is chosen for.
-
-    Attributes:
-        select_from: for prompts of more tokens; None where rows choose for themselves, or everything is in sight.
-        context_tokens: longest sequence; None is what the model was trained for.
-        settings: how it is chosen.
-    """
-
-    select_from: int | None = None
-    context_tokens: int | None = None
-    settings: SelectionSettings = field(default_factory=SelectionSettings)
 
 
 def votes(queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:

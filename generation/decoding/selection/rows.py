@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from generation.decoding.selection.reference import BLOCK, RowChoice
+from generation.decoding.selection.settings import BLOCK, RowChoice
 
 LEAST_SHARE = 1 / 4096  # of a query's weights: the values of a chosen block that has less for all its keys are not read
 

@@ -9,18 +9,22 @@ earlier prompt can be reused at ends of its chunks. Start reading at ``Selecting
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import torch
 
 from generation.decoding.llama.model import TreeNetwork
 from generation.decoding.llama.packing import LANES
 from generation.decoding.llama.scored_tree import ScoredTree
 from generation.decoding.selection.long_rows import LastPrompt, LongRows
-from generation.decoding.selection.reference import SelectionSettings
+from generation.decoding.selection.settings import SelectionSettings
 from generation.decoding.sequence import Stop
 from generation.errors import StoppedError
 from generation.types import Draft
+
+if TYPE_CHECKING:
+    from generation.interfaces import Logits
 
 
 class ListNetwork(TreeNetwork, Protocol):
@@ -38,7 +42,7 @@ class ListNetwork(TreeNetwork, Protocol):
         stop: Stop | None = None,
         first: int = 0,
         queries: torch.Tensor | None = None,
-    ) -> torch.Tensor:
+    ) -> Logits:
         """See ``TorchNetwork.forward``."""
 
     def long_rows(self, settings: SelectionSettings) -> LongRows:
@@ -73,13 +77,13 @@ class SelectingScorer:
         """How many tokens can be committed before the list is chosen anew."""
         return self._settings.step - self._length % self._settings.step
 
-    def read(self, token_ids: Sequence[int], stop: Stop | None = None) -> torch.Tensor:
+    def read(self, token_ids: Sequence[int], stop: Stop | None = None) -> Logits:
         """Read a whole prompt: chunks, then steps; logits (V,) after its last token."""
         settings, whole = self._settings, len(token_ids) // self._settings.chunk * self._settings.chunk
         if whole == len(token_ids):
             whole -= settings.chunk  # the end is read in steps: what is asked for there is looked for at once
         self._take_over(token_ids[:whole])
-        logits = torch.empty(0)
+        logits = np.empty(0, np.float32)
         while self._length < len(token_ids):
             step = settings.chunk if self._length < whole else settings.step
             until = min(self._length + step, len(token_ids))
@@ -95,7 +99,7 @@ class SelectingScorer:
                 self._choose()
         return logits
 
-    def score(self, draft: Draft) -> torch.Tensor:
+    def score(self, draft: Draft) -> Logits:
         """Logits (K, V) after each node; appends nothing. Nodes that were scored before cost nothing."""
         self._nodes = self._tree.add(draft)
         known = len(self._tree.logits)
@@ -108,9 +112,9 @@ class SelectingScorer:
             except Exception:
                 self._tree.drop_uncomputed()
                 raise
-            self._tree.logits += rows
+            self._tree.logits.extend(rows)
             self._queries += queries
-        return torch.stack([self._tree.logits[node] for node in self._nodes])
+        return np.stack([self._tree.logits[node] for node in self._nodes])
 
     def remembered(self, token_ids: Sequence[int]) -> int:
         """How many tokens of a path from here were scored already."""
@@ -150,8 +154,8 @@ class SelectingScorer:
         self._last_queries = self._chunk_queries[-1]
         self._choose()
 
-    def _read_step(self, token_ids: Sequence[int], stop: Stop | None) -> torch.Tensor:
-        logits = torch.empty(0)
+    def _read_step(self, token_ids: Sequence[int], stop: Stop | None) -> Logits:
+        logits = np.empty(0, np.float32)
         for start in range(0, len(token_ids), self.rows.read_tokens):
             part = token_ids[start : start + self.rows.read_tokens]
             queries = self._empty_queries(len(part))

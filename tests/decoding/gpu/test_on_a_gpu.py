@@ -11,7 +11,7 @@ import torch
 
 from generation.decoding.llama.model import LlamaModel
 from generation.decoding.llama.together import TogetherModel
-from generation.decoding.selection.reference import LongContexts
+from generation.decoding.selection.settings import LongContexts
 from generation.types import Draft
 from tests.decoding.gpu.test_selection import SETTINGS, without_twins
 from tests.decoding.gpu.torch_networks import torch_model, torch_network

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import (
@@ -24,6 +24,9 @@ from generation.decoding.llama.network import Network
 from generation.decoding.llama.packing import pack
 from generation.decoding.llama.shape import read_shape
 from generation.types import Draft
+
+if TYPE_CHECKING:
+    from generation.interfaces import Logits
 
 VOCABULARY = 67  # no multiple of the kernels' 16 channels
 SHAPE = {
@@ -86,9 +89,9 @@ def model_of(family: str, *, int8: bool = False, build: Build = "native", thread
     return LlamaModel(Network(pack(network, shape, int8=int8), kernels(build), threads), NoTokenizer(), family)
 
 
-def truth(family: str, token_ids: list[int]) -> torch.Tensor:
+def truth(family: str, token_ids: list[int]) -> Logits:
     with torch.inference_mode():
-        logits: torch.Tensor = network_of(family)(input_ids=torch.tensor([token_ids])).logits[0]
+        logits: Logits = network_of(family)(input_ids=torch.tensor([token_ids])).logits[0].numpy()
     return logits
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -21,6 +22,7 @@ from generation.decoding.llama.model import LlamaModel
 from generation.decoding.llama.network import Network
 from generation.decoding.llama.packing import pack
 from generation.decoding.llama.shape import read_shape
+from generation.decoding.logits import softmax, without
 from generation.decoding.run import Run
 from generation.decoding.sampling import Sampler
 from generation.interfaces import Drafter
@@ -107,13 +109,13 @@ def test_no_draft_width_or_reuse_changes_a_sample(int8: bool, preset: str) -> No
 def test_samples_have_the_distribution_of_the_logits(top_p: float) -> None:
     """Chi-square over 4,000 tokens; with drafts the tokens are the same, as the test above shows."""
     logits = model(int8=True).start(list(PROMPT.encode())).next_logits
-    expected = torch.softmax(logits / 1.5, -1)
-    kept = expected.sort(descending=True).indices[
-        : int((expected.sort(descending=True).values.cumsum(0) < top_p).sum()) + 1
-    ]
-    expected = torch.zeros(SIZE).index_copy(0, kept, expected[kept]) / expected[kept].sum()
+    every = softmax(logits / np.float32(1.5))
+    order = np.argsort(-every, kind="stable")
+    kept = order[: int((every[order].cumsum() < top_p).sum()) + 1]
+    expected = np.zeros(SIZE)
+    expected[kept] = every[kept] / every[kept].sum()
     sampler = Sampler(SamplingConfig(temperature=1.5, top_p=top_p), seed=1)
-    counts = torch.bincount(torch.tensor([sampler.choose(logits) for _ in range(4000)]), minlength=SIZE)
+    counts = np.bincount([sampler.choose(logits) for _ in range(4000)], minlength=SIZE)
     assert counts[expected == 0].sum() == 0
     common = expected > 0.002
     statistic = float(((counts - 4000 * expected)[common] ** 2 / (4000 * expected[common])).sum())
@@ -126,14 +128,14 @@ def test_pairs_of_tokens_that_are_drafted_have_the_distribution_of_the_model() -
     prompt = list(PROMPT.encode())
     state = model(int8=True).start(prompt)
     places = {token: place for place, token in enumerate(WRITTEN)}
-    bins = torch.tensor([places.get(token, len(WRITTEN)) for token in range(SIZE)])
+    bins = np.array([places.get(token, len(WRITTEN)) for token in range(SIZE)])
     size = len(WRITTEN) + 1
-    mark = torch.arange(SIZE) == MARK
-    first = torch.softmax(state.next_logits.masked_fill(mark, -torch.inf), -1)
-    every = state.score(Draft(tuple(range(SIZE)), (-1,) * SIZE)).masked_fill(mark, -torch.inf)
-    pairs = (first[:, None] * torch.softmax(every, -1)).flatten()
-    expected = torch.zeros(size * size).index_add(0, (bins[:, None] * size + bins).flatten(), pairs) * 1000
-    counts, accepted = torch.zeros(size * size), 0
+    mark = np.arange(SIZE) == MARK
+    first = softmax(without(state.next_logits, mark))
+    every = [softmax(without(row, mark)) for row in state.score(Draft(tuple(range(SIZE)), (-1,) * SIZE))]
+    pairs = (first[:, None] * np.stack(every)).flatten()
+    expected = np.bincount((bins[:, None] * size + bins).flatten(), pairs, size * size) * 1000
+    counts, accepted = np.zeros(size * size), 0
     request = GenerationRequest(Path("/r"), Path("/r/m.py"), PROMPT, "", PROMPT, "    ", max_tokens=9)
     generator = Generator(model(int8=True), None, Garbage(WRITTEN), PRESETS["off"], SamplingConfig(temperature=1.0))
     for seed in range(1000):

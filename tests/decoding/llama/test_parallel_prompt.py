@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from generation.decoding.adapter import PromptTokens, read_prompt_tokens
 from generation.decoding.drafting import drafter_for
 from generation.decoding.llama.model import LlamaModel
 from generation.decoding.llama.network import Network
 from generation.decoding.llama.packing import pack
 from generation.decoding.llama.parallel_prompt import ParallelPrompt, best_depth
 from generation.decoding.llama.shape import read_shape
+from generation.decoding.prompt_tokens import PromptTokens, read_prompt_tokens
 from generation.decoding.step_costs import MOST_ROWS, StepCosts
 from generation.errors import ModelLoadError
 from generation.training.adapter_folder import write_prompt_tokens
@@ -30,7 +31,7 @@ STEEP = StepCosts((64, 1024), tuple(map(float, range(1, 18))), tuple(map(float, 
 def trained(count: int) -> PromptTokens:
     """Embeddings of letters, so that guesses are often the same as what follows such a letter."""
     rows = bytes_network().get_input_embeddings().weight.detach()[[ord(letter) for letter in "abe"[:count]]]
-    return PromptTokens(rows.clone(), (0.9,) * count)
+    return PromptTokens(rows.numpy(), (0.9,) * count)
 
 
 def model(count: int, *, int8: bool = True) -> LlamaModel:
@@ -67,10 +68,12 @@ def test_a_guess_is_what_the_network_says_at_the_prompt_tokens() -> None:
     state.score(Draft.chain(path[2:]))
     assert guessing.parallel_prompt is not None
     ahead = guessing.parallel_prompt
-    rows = torch.cat([network.get_input_embeddings()(torch.tensor(prompt + path)), trained(2).embeddings])
-    expected = network(inputs_embeds=rows[None]).logits[0, -2:]
+    rows = torch.cat(
+        [network.get_input_embeddings()(torch.tensor(prompt + path)), torch.from_numpy(trained(2).embeddings)]
+    )
+    expected = network(inputs_embeds=rows[None]).logits[0, -2:].detach().numpy()
     found = ahead._guessed[tuple((prompt + path)[-6:])]
-    assert torch.allclose(torch.stack(found), expected, atol=1e-4)
+    assert np.allclose(np.stack(found), expected, atol=1e-4)
     assert list(ahead.propose([*prompt, *path, 0], 2)) in ([], *(expected.argmax(-1)[:n].tolist() for n in (1, 2)))
 
 
@@ -88,7 +91,7 @@ def steps_to_write(count: int, prompt_tokens: int) -> int:
     repeating.step_costs = FREE
     row = network.get_input_embeddings().weight.detach()[ord("a")]
     if prompt_tokens:
-        repeating.use_prompt_tokens(PromptTokens(row.repeat(prompt_tokens, 1), (0.9,) * prompt_tokens))
+        repeating.use_prompt_tokens(PromptTokens(row.repeat(prompt_tokens, 1).numpy(), (0.9,) * prompt_tokens))
     state, steps = repeating.start(list(b"aaaa")), 0
     while len(state.token_ids) < 4 + count:
         drafter = repeating.parallel_prompt
@@ -110,7 +113,7 @@ def test_depth_follows_from_what_rows_cost() -> None:
     assert best_depth((0.9, 0.8, 0.7), FREE) == 3
     assert best_depth((0.9, 0.8, 0.7), STEEP) == 0
     assert best_depth((0.2,), STEEP, least=1) == 1
-    assert ParallelPrompt(PromptTokens(torch.zeros(2, 4), (0.9, 0.0)), SIZE, FREE).depth == 1
+    assert ParallelPrompt(PromptTokens(np.zeros((2, 4), np.float32), (0.9, 0.0)), SIZE, FREE).depth == 1
 
 
 def test_a_file_is_read_as_it_was_written_or_refused(tmp_path: Path) -> None:
@@ -118,7 +121,7 @@ def test_a_file_is_read_as_it_was_written_or_refused(tmp_path: Path) -> None:
     write_prompt_tokens(tmp_path, trained(2))
     found = read_prompt_tokens(tmp_path)
     assert found is not None
-    assert torch.equal(found.embeddings, trained(2).embeddings)
+    assert np.array_equal(found.embeddings, trained(2).embeddings)
     assert found.accuracy == (0.9, 0.9)
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:40])

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
-import torch
 
 from generation.decoding.llama.network import Network
 from generation.decoding.llama.scored_tree import ScoredTree
 from generation.types import Draft
 from tests.decoding.llama.networks import ancestors, model_of, random_ids, random_tree
+
+if TYPE_CHECKING:
+    from generation.interfaces import Logits
 
 
 @pytest.fixture
@@ -19,8 +23,8 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
     forward = Network.forward
 
-    def counting(self: Network, *args: object, first: int = 0, **kwargs: object) -> torch.Tensor:
-        logits: torch.Tensor = forward(self, *args, first=first, **kwargs)  # type: ignore[arg-type]
+    def counting(self: Network, *args: object, first: int = 0, **kwargs: object) -> Logits:
+        logits: Logits = forward(self, *args, first=first, **kwargs)  # type: ignore[arg-type]
         counts.append(len(args[1]) - first)  # type: ignore[arg-type]
         return logits
 
@@ -55,17 +59,17 @@ def test_what_is_remembered_is_what_would_be_computed(int8: bool) -> None:
         drafts.append(Draft(drafts[0].token_ids[:2], drafts[0].parents[:2]))
         fresh = model.start(state.token_ids)
         for draft in drafts:
-            assert torch.equal(state.score(draft), fresh.score(draft))
+            assert np.array_equal(state.score(draft), fresh.score(draft))
         last = drafts[source.randrange(len(drafts))]
         state.score(last)
         state.commit(ancestors(last, source.randrange(-1, len(last))))
-        assert torch.equal(state.next_logits, model.start(state.token_ids).next_logits)
+        assert np.array_equal(state.next_logits, model.start(state.token_ids).next_logits)
 
 
 def test_nodes_without_logits_are_forgotten() -> None:
     tree = ScoredTree()
     assert tree.add(Draft.chain([1, 2])) == [0, 1]
-    tree.logits += [torch.zeros(1), torch.zeros(1)]
+    tree.logits += [np.zeros(1, np.float32)] * 2
     assert tree.add(Draft((1, 3, 2), (-1, 0, 0))) == [0, 2, 1]
     tree.drop_uncomputed()
     assert tree.as_draft() == Draft.chain([1, 2])
@@ -75,7 +79,7 @@ def test_nodes_without_logits_are_forgotten() -> None:
 def test_commit_keeps_what_hangs_below_in_order() -> None:
     tree = ScoredTree()
     tree.add(Draft((1, 2, 3, 4, 5, 6), (-1, -1, 1, 0, 2, 1)))
-    tree.logits += [torch.tensor([float(node)]) for node in range(6)]
+    tree.logits += [np.array(node, np.float32) for node in range(6)]
     assert tree.commit([1]) == [1, 2, 4, 5]
     assert tree.as_draft() == Draft((3, 5, 6), (-1, 0, -1))
     assert [int(row) for row in tree.logits] == [2, 4, 5]
