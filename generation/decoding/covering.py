@@ -44,7 +44,9 @@ class _Beginning(Cover):
     spelled: int
 
 
-def covers(state: DecodingState, vocabulary: Vocabulary, required: bytes, barred: Barred) -> tuple[list[Cover], int]:
+def covers(
+    state: DecodingState, vocabulary: Vocabulary, required: bytes, barred: Barred | None = None
+) -> tuple[list[Cover], int]:
     """The ways to spell ``required`` behind a sequence, the most probable first; commits nothing.
 
     Args:

@@ -95,13 +95,8 @@ class Run:
         self._history = History(self.start)
         self._rewinds = self._retreats = 0
         self.asker = asker
-        self._nothing = np.zeros(len(self.vocabulary), np.bool_)
-        self._no_mark = self._nothing.copy()
         self._mark_id = generator.model.tokenizer.mark_id
-        if self._mark_id is not None:
-            self._no_mark[self._mark_id] = True
-        self._no_word = self.vocabulary.continues_identifier  # where a word has just ended
-        self._no_mark_no_word = self._no_mark | self._no_word
+        self._no_mark = self.vocabulary.barred()
         self._mark_share = self.config.mark_share if self.sampler.greedy else None
 
     # ------------------------------------------------------------------------------------------ the loop
@@ -222,16 +217,8 @@ class Run:
 
     def _barred(self) -> Barred:
         """(V,) bool: tokens that cannot come next, whatever the model thinks."""
-        allow_mark = self.config.trigger is Trigger.MARK and not self.after_mark
-        barred = self._nothing if allow_mark else self._no_mark
-        if self.at_boundary:
-            barred = self._no_word if allow_mark else self._no_mark_no_word
-        if self.missing:
-            covering = self.vocabulary.covering_none(self.missing)
-            if self.missing == b" ":
-                covering = covering & ~self._no_mark  # the mark of the first name stands before the space to come
-            barred = barred | covering
-        return barred
+        marks = self.config.trigger is Trigger.MARK and not self.after_mark
+        return self.vocabulary.barred(marks, self.at_boundary, self.missing)
 
     @property
     def _repeats(self) -> bool:

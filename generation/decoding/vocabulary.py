@@ -41,7 +41,7 @@ class Vocabulary:
                 self._by_first_byte.setdefault(piece[0], []).append(token_id)
         self.encode = lru_cache(maxsize=20_000)(self._encode)
         self.covering = lru_cache(maxsize=200)(self._covering)
-        self.covering_none = lru_cache(maxsize=20)(self._covering_none)
+        self.barred = lru_cache(maxsize=50)(self._barred)
 
     def __len__(self) -> int:
         return len(self.tokenizer.token_bytes)
@@ -59,11 +59,26 @@ class Vocabulary:
         pieces = self.tokenizer.token_bytes
         return [i for i in candidates if pieces[i].startswith(prefix) or prefix.startswith(pieces[i])]
 
-    def _covering_none(self, prefix: bytes) -> Barred:
-        """(V,) bool: the tokens that ``covering`` leaves out."""
-        none = np.ones(len(self), np.bool_)
-        none[self.covering(prefix)] = False
-        return none
+    def _barred(self, marks: bool = False, word_ended: bool = False, missing: bytes = b"") -> Barred:
+        """(V,) bool: tokens that cannot come next; nobody changes it.
+
+        Args:
+            marks: the mark can.
+            word_ended: an identifier has just ended, and cannot go on.
+            missing: bytes that what comes must spell.
+        """
+        allowed = np.ones(len(self), np.bool_)
+        mark_id = self.tokenizer.mark_id
+        if missing:
+            allowed[:] = False
+            allowed[self.covering(missing)] = True
+            if missing == b" " and mark_id is not None:
+                allowed[mark_id] = True  # that of the first name stands before the space that is still to come
+        if word_ended:
+            allowed &= ~self.continues_identifier
+        if mark_id is not None and not marks:
+            allowed[mark_id] = False
+        return ~allowed
 
     def encode_stem(self, text: str, ahead: str) -> tuple[list[int], bytes]:
         """As the function ``encode_stem``."""

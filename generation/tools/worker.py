@@ -22,7 +22,8 @@ import sys
 import threading
 import weakref
 from bisect import bisect_left
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -389,27 +390,18 @@ def list_by_position() -> None:
     What it lists stays the same: nothing outside of a scope's span is ever kept. For ``str``, whose bases are in
     modules of thousands of names, this is most of the time.
     """
-    keys_of: weakref.WeakKeyDictionary[Any, tuple[list[tuple[int, int]], list[tuple[int, str]]]]
-    keys_of = weakref.WeakKeyDictionary()
-
-    def keys(names_filter: Any) -> Iterable[str]:
-        scope, cached_node = names_filter._parser_scope, names_filter._parso_cache_node
-        if cached_node is None or scope.type == "file_input":
-            return list(names_filter._used_names)
-        if cached_node not in keys_of:
-            found = sorted(
-                (name.start_pos, order, key)
-                for order, key in enumerate(names_filter._used_names)
-                for name in _get_definition_names(cached_node, names_filter._used_names, key)
-            )
-            keys_of[cached_node] = [position for position, *_ in found], [(order, key) for _, order, key in found]
-        positions, ordered = keys_of[cached_node]
-        first, last = bisect_left(positions, scope.start_pos), bisect_left(positions, scope.end_pos)
-        return [key for _, key in sorted(set(ordered[first:last]))]
+    places: weakref.WeakKeyDictionary[Any, list[tuple[tuple[int, int], int]]] = weakref.WeakKeyDictionary()
 
     def values(self: Any) -> Any:
-        names = (_get_definition_names(self._parso_cache_node, self._used_names, key) for key in keys(self))
-        return self._convert_names(name for listed in names for name in self._filter(listed))
+        scope, module = self._parser_scope, self._parso_cache_node
+        keys = list(self._used_names)
+        names = partial(_get_definition_names, module, self._used_names)
+        if module is not None and scope.type != "file_input":
+            if module not in places:
+                places[module] = sorted((name.start_pos, at) for at, key in enumerate(keys) for name in names(key))
+            first, last = (bisect_left(places[module], (end,)) for end in (scope.start_pos, scope.end_pos))
+            keys = [keys[at] for at in sorted({at for _, at in places[module][first:last]})]
+        return self._convert_names(name for key in keys for name in self._filter(names(key)))
 
     _AbstractUsedNamesFilter.values = values
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,3 +63,18 @@ def test_rows_of_the_default_model_do_not_depend_on_their_neighbours() -> None:
     assert np.array_equal(state.next_logits, together[119])
     for width in (1, 2, 5, 12):
         assert np.array_equal(state.score(Draft.chain(token_ids[120 : 120 + width])), together[120 : 120 + width])
+
+
+def test_it_runs_without_torch() -> None:
+    """Which takes a second to import, and 200 MB."""
+    code = """
+import sys
+from generation.config import GeneratorConfig
+from generation.service import load_model
+model = load_model(GeneratorConfig(dtype="int8", threads=1, adapter="none"))
+model.start(model.tokenizer.encode("def add(a, b):"))
+print({"torch", "transformers"} & set(sys.modules))
+"""
+    loaded("int8")  # so that it is packed, for which torch is needed
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "set()"
