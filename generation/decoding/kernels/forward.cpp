@@ -325,6 +325,8 @@ const char* memberwise_instructions() {
     if (tiles_work()) return "AMX";
 #if defined(MEMBERWISE_VNNI)
     return "AVX-512 VNNI";
+#elif defined(MEMBERWISE_AVX_VNNI)
+    return "AVX-VNNI";
 #elif defined(MEMBERWISE_AVX2)
     return "AVX2";
 #elif defined(MEMBERWISE_NEON)

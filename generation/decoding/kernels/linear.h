@@ -4,8 +4,8 @@
 // A matrix is packed in blocks of 16 channels; within a block the columns follow each other, in fours for int8, so that
 // one load brings 16 channels of four columns:
 //     int8:  [channels / 16][columns / 4][16][4], plus 128      float32:  [channels / 16][columns][16]
-// With VNNI rows are int8 with a scale for every 32 columns: one scale a row costs 3 % of perplexity, these less than one.
-// The head, which is the most sensitive, takes each row in two parts: the second holds what rounding left of the first.
+// With VNNI, of AVX512 or of AVX, rows are int8 with a scale for every 32 columns: one scale a row costs 3 % of
+// perplexity, these less than one. The head, which is the most sensitive, takes each row in two parts: the second holds what rounding left of the first.
 // Without it they are int16 with one scale, which costs no speed (maddubs needs a second step to widen). With tiles (Intel
 // AMX) they have 15 bits in two parts, see Int8Tiles.
 #pragma once
@@ -59,16 +59,55 @@ static inline float quantise(const float* from, Integer* to, int count, float li
 
 // ------------------------------------------------------------------------------------------------ int8
 
+#if defined(MEMBERWISE_VNNI) || defined(MEMBERWISE_AVX_VNNI)
+
+// Sixteen integers, sixteen floats, and four columns of 16 channels times those of a row (128 less in each weight). As
+// assembly because GCC 12 copies every sum before it adds to it.
 #if defined(MEMBERWISE_VNNI)
+typedef __m512i Integers;
+typedef __m512 Floats;
+static constexpr int ROWS_AT_ONCE = 4, BLOCKS_AT_ONCE = 3;  // few loads, and twelve sums that wait for nothing
+
+[[gnu::always_inline]] static inline Integers integers(int32_t value) { return _mm512_set1_epi32(value); }
+[[gnu::always_inline]] static inline Integers four_columns(const uint8_t* weights) { return _mm512_loadu_si512(weights); }
+[[gnu::always_inline]] static inline Integers add_products(Integers sum, Integers weights, const int8_t* row) {
+    asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(weights), "v"(_mm512_set1_epi32(load<int32_t>(row))));
+    return sum;
+}
+[[gnu::always_inline]] static inline Floats add_scaled(Floats total, Integers sums, float scale) {
+    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), _mm512_set1_ps(scale), total);
+}
+#else
+typedef struct {
+    __m256i half[2];
+} Integers;
+typedef struct {
+    __m256 half[2];
+} Floats;
+static constexpr int ROWS_AT_ONCE = 5, BLOCKS_AT_ONCE = 1;  // there are sixteen registers of half the size
+
+[[gnu::always_inline]] static inline Integers integers(int32_t value) { return {{_mm256_set1_epi32(value), _mm256_set1_epi32(value)}}; }
+[[gnu::always_inline]] static inline Integers four_columns(const uint8_t* weights) { return {{load<__m256i>(weights), load<__m256i>(weights + 32)}}; }
+[[gnu::always_inline]] static inline Integers add_products(Integers sum, Integers weights, const int8_t* row) {
+    const __m256i columns = _mm256_set1_epi32(load<int32_t>(row));
+    asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum.half[0]) : "x"(weights.half[0]), "x"(columns));
+    asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum.half[1]) : "x"(weights.half[1]), "x"(columns));
+    return sum;
+}
+[[gnu::always_inline]] static inline Floats add_scaled(Floats total, Integers sums, float scale) {
+    times<2>([&](auto h) INLINE { total.half[h] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums.half[h]), _mm256_set1_ps(scale), total.half[h]); });
+    return total;
+}
+#endif
 
 struct Int8 {
     typedef int8_t Row;
-    typedef __m512 Sums;
-    static constexpr int rows_at_once = 4;  // and three blocks: few loads, and twelve sums that wait for nothing
+    typedef Floats Sums;
+    static constexpr int rows_at_once = ROWS_AT_ONCE;
     static constexpr int group = 32;  // columns of a row that share a scale
     static constexpr int head_parts = 2;
 
-    static constexpr int blocks_at_once(int) { return 3; }
+    static constexpr int blocks_at_once(int) { return BLOCKS_AT_ONCE; }
     static int groups(int columns) { return (columns + group - 1) / group; }
 
     static void quantise_row(const float* from, Row* to, float* scales, int32_t* starts, int columns) {
@@ -86,12 +125,6 @@ struct Int8 {
         for (int k = 0; k < columns; k++) from[k] -= rounded[k] * scales[k / group];
     }
 
-    // Four columns of 16 channels and of a row. As assembly because GCC 12 copies every sum before it adds to it.
-    [[gnu::always_inline]] static inline __m512i add_products(__m512i sum, __m512i weights, const Row* row) {
-        asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(weights), "v"(_mm512_set1_epi32(load<int32_t>(row))));
-        return sum;
-    }
-
     // out[block][row] of `B` blocks and `R` rows.
     template <int R, int B>
     static inline void multiply(const Product& p, int block, int row, Sums (&out)[B][R]) {
@@ -100,20 +133,17 @@ struct Int8 {
         const Row* rows = (const Row*)p.rows + (size_t)row * columns;
         const float* scales = p.row_scales + (size_t)row * count;
         const int32_t* starts = p.row_starts + (size_t)row * count;
-        __m512 totals[B * R];
-        times<B * R>([&](auto i) INLINE { totals[i] = _mm512_setzero_ps(); });
+        Floats totals[B * R] = {};
         for (int g = 0; g < count; g++) {
-            __m512i sums[B * R];
-            times<B * R>([&](auto i) INLINE { sums[i] = _mm512_set1_epi32(starts[i % R * count + g]); });
+            Integers sums[B * R];
+            times<B * R>([&](auto i) INLINE { sums[i] = integers(starts[i % R * count + g]); });
             const int end = std::min(columns, (g + 1) * group);
             for (int k = g * group; k < end; k += 4)
                 times<B>([&](auto b) INLINE {
-                    const __m512i w = _mm512_loadu_si512(weights + ((size_t)b * columns + k) * LANES);
+                    const Integers w = four_columns(weights + ((size_t)b * columns + k) * LANES);
                     times<R>([&](auto r) INLINE { sums[b * R + r] = add_products(sums[b * R + r], w, rows + (size_t)r * columns + k); });
                 });
-            times<B * R>([&](auto i) INLINE {
-                totals[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[i]), _mm512_set1_ps(scales[i % R * count + g]), totals[i]);
-            });
+            times<B * R>([&](auto i) INLINE { totals[i] = add_scaled(totals[i], sums[i], scales[i % R * count + g]); });
         }
         times<B * R>([&](auto i) INLINE { out[i / R][i % R] = totals[i]; });
     }

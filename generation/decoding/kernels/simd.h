@@ -18,6 +18,9 @@
 #if !defined(MEMBERWISE_PORTABLE) && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VNNI__)
 #define MEMBERWISE_VNNI 1
 #endif
+#if defined(MEMBERWISE_AVX2) && !defined(MEMBERWISE_VNNI) && defined(__AVXVNNI__)
+#define MEMBERWISE_AVX_VNNI 1
+#endif
 #if defined(MEMBERWISE_VNNI) && defined(__AVX512BF16__) && defined(__AMX_TILE__) && defined(__AMX_INT8__) && defined(__AMX_BF16__) && defined(__linux__) && !defined(MEMBERWISE_NO_TILES)
 #define MEMBERWISE_AMX 1
 #endif

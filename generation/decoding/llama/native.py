@@ -29,7 +29,7 @@ STEP_PARTS = ("norms", "qkv", "placing", "attention", "attention_out", "gate_up"
 _COMPILERS = ("c++", "g++", "clang++")
 _FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fPIC", "-shared", "-pthread", "-w")
 _COMPILE_LIMIT_S = 300
-Build = Literal["native", "without tiles", "portable"]
+Build = Literal["native", "without tiles", "without AVX512", "portable"]
 
 
 class Matrix(ctypes.Structure):
@@ -102,8 +102,8 @@ def find_kernels(build: Build = "native") -> Kernels | NoKernels:
     """The kernels, compiled if they are not in the cache.
 
     Args:
-        build: for this processor; as if it had no tiles; or without any of its instructions, as on one that the kernels
-            do not know.
+        build: for this processor; as if it had no tiles, or no AVX512; or without any of its instructions, as on one that
+            the kernels do not know.
     """
     compiler = next(filter(None, map(shutil.which, [os.environ.get("CXX", ""), *_COMPILERS])), None)
     if compiler is None:
@@ -124,7 +124,7 @@ def _flag_sets(build: Build) -> list[Sequence[str]]:
     if build == "portable":
         return [(*_FLAGS, "-DMEMBERWISE_PORTABLE")]
     native = "-mcpu=native" if platform.machine() in {"arm64", "aarch64"} else "-march=native"
-    less = ("-DMEMBERWISE_NO_TILES",) if build == "without tiles" else ()
+    less = {"without tiles": ("-DMEMBERWISE_NO_TILES",), "without AVX512": ("-mno-avx512f",)}.get(build, ())
     return [(*_FLAGS, native, *less), (*_FLAGS, *less)]
 
 
