@@ -10,14 +10,18 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from generation.config import GeneratorConfig
 from generation.interfaces import ReportShare
 from tests.decoding.scripted import EOS, MARK, SIZE, ScriptedModel, ScriptedState
+
+if TYPE_CHECKING:
+    from generation.interfaces import Logits
 
 SLOW_S = 0.02
 SCRIPTS = {
@@ -52,9 +56,9 @@ class Model(ScriptedModel):
             raise MemoryError("no memory for the prompt")
         return ScriptedState(self, prompt_ids)
 
-    def logits(self, token_ids: Sequence[int]) -> torch.Tensor:
+    def logits(self, token_ids: Sequence[int]) -> Logits:
         text = bytes(i for i in token_ids[-3000:] if i < 256).decode(errors="replace")
-        weights = torch.full((SIZE,), 1e-9)
+        weights = np.full(SIZE, 1e-9, np.float32)
         key = max(SCRIPTS, key=text.rfind)
         at = text.rfind(key)
         if at >= 0:
@@ -65,9 +69,9 @@ class Model(ScriptedModel):
             written, script = text[at + len(key) :].encode(), SCRIPTS[key].encode()
             if script.startswith(written) and len(written) < len(script):
                 weights[script[len(written)]] += 1
-                return weights.log()
+                return np.log(weights)
         weights[EOS] += 1
-        return weights.log()
+        return np.log(weights)
 
 
 def make(config: GeneratorConfig, report: ReportShare) -> Model:
