@@ -30,7 +30,16 @@ class Tokenizer:
     mark_id: int | None = None
 
     def encode(self, text: str) -> list[int]:
-        raise AssertionError("nothing is tokenized")
+        """The longest piece first."""
+        ids: list[int] = []
+        while text:
+            ids.append(
+                max(
+                    (i for i in range(len(PIECES)) if text.encode().startswith(PIECES[i])), key=lambda i: len(PIECES[i])
+                )
+            )
+            text = text[len(PIECES[ids[-1]]) :]
+        return ids
 
 
 class State:
@@ -81,3 +90,11 @@ def test_what_is_barred_has_no_part_in_it() -> None:
     found, forwards = covers(State(1), Vocabulary(Tokenizer()), b"ab", barred)  # type: ignore[arg-type]
     assert all(PIECES[token] != b"ab" for cover in found for token in cover.token_ids)
     assert forwards == 1
+
+
+@pytest.mark.parametrize("required", [b"ab" * 100, b"a" * 200, b"abbaab" * 40])
+def test_a_long_name_takes_few_forwards(required: bytes) -> None:
+    found, forwards = covers(State(3), Vocabulary(Tokenizer()), required)  # type: ignore[arg-type]
+    assert forwards <= 16
+    assert found
+    assert all(_spelled(cover.token_ids).startswith(required) for cover in found)

@@ -102,8 +102,8 @@ def find_kernels(build: Build = "native") -> Kernels | NoKernels:
     """The kernels, compiled if they are not in the cache.
 
     Args:
-        build: for this processor; as if it had no tiles, or no AVX512; or without any of its instructions, as on one that
-            the kernels do not know.
+        build: for this processor; as if it had no tiles, or no AVX512; or without any of its instructions, as on one
+            that the kernels do not know.
     """
     compiler = next(filter(None, map(shutil.which, [os.environ.get("CXX", ""), *_COMPILERS])), None)
     if compiler is None:
