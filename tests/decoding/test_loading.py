@@ -85,6 +85,18 @@ def test_rotary_frequencies_survive_loading(folder: Path) -> None:
     torch.testing.assert_close(rotary, 5e4 ** -(torch.arange(0, 8, 2) / 8), check_dtype=False)
 
 
+def test_rotary_tables_are_those_of_torch_and_go_on_behind_them(folder: Path) -> None:
+    model = load_model(folder, dtype="float32", threads=1)
+    assert isinstance(model, LlamaModel)
+    assert isinstance(model.network, Network)
+    angles = torch.outer(torch.arange(300.0), torch.from_numpy(np.array(model.network.weights.arrays["rotary"][:-1])))
+    for count in (100, 300):
+        tables = model.network.rotary_tables(count)
+        for table, expected in zip(tables, (angles.cos().numpy(), angles.sin().numpy()), strict=True):
+            assert np.array_equal(table[:128], expected[:128])
+            np.testing.assert_allclose(table[:count], expected[: len(table)][:count], atol=1e-4)
+
+
 def test_the_dtype_is_what_was_asked_for(folder: Path) -> None:
     half = load_model(folder, dtype="bfloat16", threads=1)
     assert isinstance(half, TransformersModel)

@@ -205,12 +205,19 @@ class Network:
         return native.Matrix(data, scale, bias, channels, columns)
 
     def rotary_tables(self, positions: int) -> tuple[Array, Array]:
-        """Cosines and sines (positions or more, head size / 2), float32; they grow with the longest sequence."""
+        """Cosines and sines (positions or more, head size / 2), float32; they grow with the longest sequence.
+
+        Within the length that the model was trained for they are torch's, bit by bit: a change of the last bit shows.
+        """
         if len(self._rotary[0]) < positions:
-            *frequencies, factor = self.weights.arrays["rotary"]
-            count = max(positions, 2 * len(self._rotary[0]), 1024)
-            angles = np.outer(np.arange(count, dtype=np.float32), np.array(frequencies, np.float32))
-            self._rotary = (np.cos(angles) * factor, np.sin(angles) * factor)
+            arrays = self.weights.arrays
+            *frequencies, factor = arrays["rotary"].astype(np.float64)
+            known, count = len(arrays["rotary.cosines"]), max(positions, 2 * len(self._rotary[0]))
+            angles = np.outer(np.arange(known, count, dtype=np.float32), np.array(frequencies))
+            farther = ((function(angles) * factor).astype(np.float32) for function in (np.cos, np.sin))
+            tables = (arrays["rotary.cosines"], arrays["rotary.sines"])
+            cosines, sines = (np.concatenate(both) for both in zip(tables, farther, strict=True))
+            self._rotary = (cosines, sines)
         return self._rotary
 
 

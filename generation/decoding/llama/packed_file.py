@@ -24,7 +24,7 @@ from generation.decoding.llama.packing import Array, PackedWeights
 from generation.decoding.llama.shape import LlamaShape
 from generation.errors import ModelLoadError
 
-FORMAT = 2  # of what is packed; files of another format are packed again
+FORMAT = 3  # of what is packed; files of another format are packed again
 _DTYPES = {"F32": np.float32, "U8": np.uint8}
 _KEPT_FILES = 8  # of all models; the oldest go
 

@@ -33,7 +33,8 @@ class PackedWeights:
         int8: whether matrices are int8, else float32.
         arrays: by name: ``layers.N.qkv.data`` / ``.scale`` / ``.bias`` and so on for ``attention_out``, ``gate_up`` and
             ``down``; ``layers.N.attention_norm`` and other norms; ``embedding``, ``head`` (absent when it is the same),
-            ``final_norm``; ``rotary`` (head size / 2 frequencies, then the factor of all sines).
+            ``final_norm``; ``rotary`` (head size / 2 frequencies, then the factor of all sines), ``rotary.cosines`` and
+            ``rotary.sines`` (context tokens, head size / 2), as torch computes them.
     """
 
     shape: LlamaShape
@@ -43,6 +44,8 @@ class PackedWeights:
 
 def pack(network: Any, shape: LlamaShape, *, int8: bool, report: ReportShare = silent) -> PackedWeights:
     """Pack a causal language model of transformers; its weights may be of any float type."""
+    import torch
+
     weights: dict[str, torch.Tensor] = network.state_dict()
     arrays: dict[str, Array] = {}
     for number in range(shape.layers):
@@ -55,6 +58,9 @@ def pack(network: Any, shape: LlamaShape, *, int8: bool, report: ReportShare = s
     arrays["final_norm"] = _floats(weights["model.norm.weight"])
     rotary = network.model.rotary_emb
     arrays["rotary"] = np.append(_floats(rotary.inv_freq), np.float32(rotary.attention_scaling))
+    angles = torch.outer(torch.arange(shape.context_tokens, dtype=torch.float32), rotary.inv_freq.float().cpu())
+    arrays["rotary.cosines"] = _floats(angles.cos() * rotary.attention_scaling)
+    arrays["rotary.sines"] = _floats(angles.sin() * rotary.attention_scaling)
     return PackedWeights(shape, int8, arrays)
 
 
