@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from generation.decoding.llama.network import Network
 from generation.decoding.llama.together import TogetherModel
 from generation.errors import StoppedError
 from generation.interfaces import LanguageModel
@@ -56,7 +58,14 @@ def test_neither_number_nor_order_changes_a_bit(family: str, int8: bool) -> None
         assert together == 1 or shared.network.forwards < sum(map(len, alone))
 
 
-def test_sequences_meet_in_a_forward_and_share_what_was_read() -> None:
+def test_sequences_meet_in_a_forward_and_share_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = Network.forward_together
+
+    def slow(*args: Any) -> list[Logits]:
+        time.sleep(0.005)  # as a forward of a network that is not tiny
+        return quick(*args)
+
+    monkeypatch.setattr(Network, "forward_together", slow)
     shared = TogetherModel(model_of("llama"))
     states = [shared.start([*COMMON, number]) for number in range(1, 5)]
     assert [state.reused_tokens for state in states] == [0, 70, 70, 70]
@@ -64,7 +73,7 @@ def test_sequences_meet_in_a_forward_and_share_what_was_read() -> None:
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda state: [state.score(Draft.chain([number])) for number in range(1, 41)], states))
     assert shared.network.rows - rows == 160
-    assert shared.network.forwards - before < 150  # beside busy programs fewer meet
+    assert shared.network.forwards - before < 120  # beside busy programs fewer meet
 
 
 def test_what_goes_wrong_with_one_is_told_to_it_and_the_others_go_on() -> None:
