@@ -1,8 +1,7 @@
 """An adapter folder's tensors, added to the weights of its base: decoding with an adapter then costs nothing extra.
 
-``merge`` works on any mapping of weights by name,
-so every loader of a base can use it; ``apply`` is for a network of transformers. Knows nothing of training. Start
-reading at ``merge``.
+``merge`` works on any mapping of weights by name, so every loader of a base can use it; ``apply`` is for a network of
+transformers. Knows nothing of training. Start reading at ``merge``.
 """
 
 from __future__ import annotations

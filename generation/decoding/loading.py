@@ -96,10 +96,14 @@ def load_model(
     report(_LIBRARIES_LOADED)
     engine = choose_engine(path, dtype, use_gpu)
     count = threads or usual_threads(engine)
+    if engine.kernels is None:
+        import torch
+
+        torch.set_num_threads(count)
     costs_key = f"{path.resolve().name} {engine.dtype} {engine.reason} {count} {processor()}"
     _require_length(engine, context_tokens, selection)
     if engine.shape is None:
-        return _transformers_model(path, engine.dtype, added, costs_key, count)
+        return _transformers_model(path, engine.dtype, added, costs_key)
     start = select_from(engine.shape, selection, context_tokens)
     if engine.kernels is None:
         try:
@@ -250,14 +254,11 @@ def load_packed(
     return load_or_pack(packed_key(path, variant), convert)
 
 
-def _transformers_model(path: Path, dtype: str, added: _Added | None, costs_key: str, threads: int) -> LanguageModel:
-    import torch
-
+def _transformers_model(path: Path, dtype: str, added: _Added | None, costs_key: str) -> LanguageModel:
     from generation.decoding.tokenizer import load_tokenizer
     from generation.decoding.transformers_model import TransformersModel
 
     network = load_network(path, dtype, added.folder if added else None)
-    torch.set_num_threads(threads)
     rows = network.get_output_embeddings().weight.shape[0]
     tokenizer = load_tokenizer(path, rows, added.mark_id if added else None)
     return TransformersModel(network, tokenizer, _name(path, added), costs_key)

@@ -5,9 +5,9 @@
 // one load brings 16 channels of four columns:
 //     int8:  [channels / 16][columns / 4][16][4], plus 128      float32:  [channels / 16][columns][16]
 // With VNNI, of AVX512 or of AVX, rows are int8 with a scale for every 32 columns: one scale a row costs 3 % of
-// perplexity, these less than one. The head, which is the most sensitive, takes each row in two parts: the second holds what rounding left of the first.
-// Without it they are int16 with one scale, which costs no speed (maddubs needs a second step to widen). With tiles (Intel
-// AMX) they have 15 bits in two parts, see Int8Tiles.
+// perplexity, these less than one. The head, which is the most sensitive, takes each row in two parts: the second holds
+// what rounding left of the first. Without it they are int16 with one scale, which costs no speed (maddubs needs a second
+// step to widen). With tiles (Intel AMX) they have 15 bits in two parts, see Int8Tiles.
 #pragma once
 
 #include "tiles.h"
@@ -61,8 +61,8 @@ static inline float quantise(const float* from, Integer* to, int count, float li
 
 #if defined(MEMBERWISE_VNNI) || defined(MEMBERWISE_AVX_VNNI)
 
-// Sixteen integers, sixteen floats, and four columns of 16 channels times those of a row (128 less in each weight). As
-// assembly because GCC 12 copies every sum before it adds to it.
+// Sixteen integers or floats, for 16 channels. Four columns of them are multiplied by assembly because GCC 12 copies every
+// sum before it adds to it.
 #if defined(MEMBERWISE_VNNI)
 typedef __m512i Integers;
 typedef __m512 Floats;

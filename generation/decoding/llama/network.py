@@ -24,6 +24,8 @@ from generation.errors import StoppedError
 from generation.types import Draft
 
 if TYPE_CHECKING:
+    import torch
+
     from generation.interfaces import Logits
 
 _READ_TOKENS = 96  # of a prompt in one forward: enough rows to use each weight well
@@ -43,7 +45,7 @@ class Scoring:
     draft: Draft
     rows: int
     first: int = 0
-    queries: Any = None
+    queries: torch.Tensor | None = None
 
     def as_argument(self) -> native.Tree:
         """What the kernels take."""
