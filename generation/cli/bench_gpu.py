@@ -25,10 +25,10 @@ _NO_GPU = (
 _TITLES = {
     "agreement": "Whether we compute what transformers computes",
     "speed": "Reading and writing, one sequence",
-    "steps": "One step behind long contexts: all of them in sight, and a chosen part",
+    "long": "Long contexts, prompt and writing: everything in sight, and a chosen list",
     "drafts": "Drafts on repository code",
     "together": "Several requests at a time",
-    "selection": "Selection: attention of one token in one layer",
+    "selection": "Selection: attention in one layer, of a written token and of a chunk of a prompt",
 }
 _PARTS = ("decoding", "tools", "source")  # of our own code, from which prompts are taken
 
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 def markdown(report: Mapping[str, Any]) -> str:
     """The report as a page."""
     head = (
-        f"# bench gpu\n\n{report['device']}, torch {report['torch']}, {report['dtype']}; a copy moves "
+        f"# bench gpu\n\n{report['device']}, torch {report['torch']}, {report['dtype']}; its memory moves "
         f"{report['bandwidth_gb_per_s']} GB/s; {report['seconds']} s in all.\n"
     )
     tables = [f"\n## {title}\n\n{_table(report[name])}" for name, title in _TITLES.items()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ def add_parser(parts: Subparsers) -> None:
     parser.add_argument("--lengths", default="7800", metavar="A,B", help="tokens of the prompts (7800)")
     parser.add_argument("--needles", type=int, default=4, metavar="N", help="at each length, four in a prompt (4)")
     parser.add_argument("--threads", type=int, metavar="N", help="of a forward (the cores)")
+    parser.add_argument("--dtype", default="int8", help="auto takes a GPU where there is one (int8, on the processor)")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
     parser.set_defaults(run=run)
 
@@ -42,10 +43,9 @@ def run(args: argparse.Namespace) -> int:
     if args.only and args.only not in roots:
         raise ConfigError(f"{args.repos} has no repository called {args.only}")
     lengths = [int(length) for length in args.lengths.split(",")]
-    plain = load_model(GeneratorConfig(dtype="int8", threads=args.threads, selection=Selection.OFF))
-    chosen = load_model(
-        GeneratorConfig(dtype="int8", threads=args.threads, selection=Selection.ON, context_tokens=max(lengths) + 256)
-    )
+    config = GeneratorConfig(dtype=args.dtype, threads=args.threads, selection=Selection.OFF)
+    plain = load_model(config)
+    chosen = load_model(replace(config, selection=Selection.ON, context_tokens=max(lengths) + 256))
     readers = {"everything": plain, "chosen": chosen, "cut": plain}
     rows = long_bench.measure(readers, roots[args.only or next(iter(roots))], lengths, args.needles, say)
     report = {"rows": [asdict(row) for row in rows], "ratios": long_bench.ratios(rows)}

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from generation.decoding.llama.network import Scoring
@@ -89,34 +91,54 @@ class Batch:
         self.sequences = parts[7].view(size.sequences, RECORD)
         self.tables = parts[8].view(size.sequences, pages)
         self.wanted = parts[9]
-        self._sizes = sizes
+        # Written here first, and copied at once: who runs a forward waits for it, so nothing is written over too early.
+        self._written = torch.zeros(sum(sizes), dtype=torch.int64, pin_memory=device.type == "cuda")
+        self._columns = [part.numpy() for part in torch.split(self._written, sizes)]
 
     def fill(self, scorings: Sequence[Scoring]) -> None:
         """Write what these sequences want computed; their caches must have room for it."""
-        columns: list[list[int]] = [[] for _ in self._sizes]
+        rows, nodes, wanted = (_Filled(self._columns[first:end]) for first, end in ((0, 5), (5, 7), (9, 10)))
+        records, tables = self._columns[7].reshape(-1, RECORD), self._columns[8].reshape(-1, self._pages)
+        records[len(scorings) :] = 0
         for number, one in enumerate(scorings):
-            added = self._columns(number, one, first_row=len(columns[0]), first_node=len(columns[5]))
-            for column, numbers in zip(columns, added, strict=True):
-                column.extend(numbers)
-        filled = (column + [0] * (size - len(column)) for column, size in zip(columns, self._sizes, strict=True))
-        self._numbers.copy_(torch.tensor([number for column in filled for number in column]))
+            cache, draft, all_nodes = one.cache, one.draft, len(one.draft)
+            computed = all_nodes - one.first
+            records[number] = rows.count, computed, cache.length, nodes.count, all_nodes
+            tables[number, : len(cache.pages)] = cache.pages
+            last = rows.count + computed
+            wanted.add(range(last - one.rows, last))
+            depths, places = node_depths(draft), range(one.first, all_nodes)
+            rows.add(
+                draft.token_ids[one.first :],
+                [cache.length + depths[node] for node in places],
+                [cache.slot(cache.length + node) for node in places],
+                [number] * computed,
+                range(nodes.count + one.first, nodes.count + all_nodes),
+            )
+            nodes.add(*walk(draft.parents))
+        for filled in (rows, nodes, wanted):
+            filled.end()
+        self._numbers.copy_(self._written, non_blocking=True)
 
-    def _columns(self, number: int, one: Scoring, first_row: int, first_node: int) -> tuple[list[int], ...]:
-        """What one sequence adds to each buffer."""
-        cache, draft, nodes = one.cache, one.draft, len(one.draft)
-        computed = range(one.first, nodes)
-        depths = node_depths(draft)
-        return (
-            list(draft.token_ids[one.first :]),
-            [cache.length + depths[node] for node in computed],
-            [cache.slot(cache.length + node) for node in computed],
-            [number] * len(computed),
-            [first_node + node for node in computed],
-            *walk(draft.parents),
-            [first_row, len(computed), cache.length, first_node, nodes],
-            cache.pages + [0] * (self._pages - len(cache.pages)),
-            [first_row + row for row in range(len(computed) - one.rows, len(computed))],
-        )
+
+class _Filled:
+    """Columns of one length, filled from the start on."""
+
+    def __init__(self, columns: Sequence[npt.NDArray[np.int64]]) -> None:
+        self._columns = columns
+        self.count = 0
+
+    def add(self, *numbers: Sequence[int]) -> None:
+        """Behind what is there, as many numbers in each column."""
+        end = self.count + len(numbers[0])
+        for column, added in zip(self._columns, numbers, strict=True):
+            column[self.count : end] = added
+        self.count = end
+
+    def end(self) -> None:
+        """Behind them are zeros."""
+        for column in self._columns:
+            column[self.count :] = 0
 
 
 def walk(parents: Sequence[int]) -> tuple[list[int], list[int]]:

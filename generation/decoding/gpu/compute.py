@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from torch.nn.functional import linear, rms_norm, silu
+from torch.nn.functional import rms_norm
 
 from generation.decoding.gpu.batch import Batch
 from generation.decoding.gpu.reference import rotated
@@ -16,7 +16,7 @@ from generation.decoding.llama.shape import LlamaShape
 
 
 class Operations(Protocol):
-    """What torch lacks: the module ``reference``, or ``kernels`` on a GPU."""
+    """The module ``reference``, or ``kernels`` on a GPU."""
 
     def place(
         self,
@@ -32,6 +32,17 @@ class Operations(Protocol):
 
     def attend(self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, batch: Batch) -> torch.Tensor:
         """See ``reference.attend``."""
+
+    def times(self, rows: torch.Tensor, matrix: Linear) -> torch.Tensor:
+        """See ``reference.times``."""
+
+    def add_norm(
+        self, hidden: torch.Tensor, added: torch.Tensor, weight: torch.Tensor, epsilon: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """See ``reference.add_norm``."""
+
+    def gated(self, gate_up: torch.Tensor) -> torch.Tensor:
+        """See ``reference.gated``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +83,23 @@ def forward(weights: Weights, operations: Operations, pool: SlotPool, rotary: Ro
         rotary: angles of all positions.
         batch: what is computed.
     """
-    shape = weights.shape
+    shape, layers = weights.shape, weights.layers
     tables = rotary.tables[:, batch.positions]
     hidden = weights.embedding[batch.token_ids]
+    normed = rms_norm(hidden, (shape.hidden,), layers[0].attention_norm, shape.norm_epsilon)
     wanted: list[torch.Tensor] = []  # queries
-    for number, layer in enumerate(weights.layers):
-        qkv = _times(_normed(hidden, layer.attention_norm, shape), layer.qkv)
+    following = [*(layer.attention_norm for layer in layers[1:]), weights.final_norm]
+    for number, (layer, next_norm) in enumerate(zip(layers, following, strict=True)):
         keys, values = pool.keys[number], pool.values[number]
-        queries = operations.place(qkv, layer, shape, tables, batch.slots, keys, values)
+        queries = operations.place(operations.times(normed, layer.qkv), layer, shape, tables, batch.slots, keys, values)
         if batch.size.queries:
             wanted.append(rotated(queries, rotary.backwards[:, batch.positions]).flatten(1))
         found = operations.attend(queries, keys, values, batch)
-        hidden = hidden + _times(found.flatten(1), layer.attention_out)
-        gate, up = _times(_normed(hidden, layer.mlp_norm, shape), layer.gate_up).chunk(2, dim=-1)
-        hidden = hidden + _times(silu(gate) * up, layer.down)
-    logits = linear(_normed(hidden[batch.wanted], weights.final_norm, shape), weights.head).float()
+        added = operations.times(found.flatten(1), layer.attention_out)
+        hidden, normed = operations.add_norm(hidden, added, layer.mlp_norm, shape.norm_epsilon)
+        added = operations.times(operations.gated(operations.times(normed, layer.gate_up)), layer.down)
+        hidden, normed = operations.add_norm(hidden, added, next_norm, shape.norm_epsilon)
+    logits = operations.times(normed[batch.wanted], Linear(weights.head)).float()
     return Found(logits, torch.stack(wanted, dim=1) if wanted else None)
 
 
@@ -97,11 +110,3 @@ def rotary_of(weights: Weights, positions: int) -> Rotary:
     cosines, sines = angles.cos(), angles.sin()
     factor = weights.rotary_factor
     return Rotary(torch.stack([cosines, sines]) * factor, torch.stack([cosines, -sines]) / factor)
-
-
-def _times(rows: torch.Tensor, matrix: Linear) -> torch.Tensor:
-    return linear(rows, matrix.weight, matrix.bias)
-
-
-def _normed(rows: torch.Tensor, weight: torch.Tensor, shape: LlamaShape) -> torch.Tensor:
-    return rms_norm(rows, (shape.hidden,), weight, shape.norm_epsilon)

@@ -72,7 +72,12 @@ class Forwards:
         return known.found
 
     def _capture(self, known: _Forward) -> None:
-        """Record what the forward does; whatever it loads or compiles on first use was done by an unrecorded one."""
+        """Record what the forward does.
+
+        It is run unrecorded before, in this thread: what torch's libraries open for a thread, they cannot open while it
+        records, and a recording that fails leaves torch unusable.
+        """
+        self._compute(known.batch)
         torch.cuda.synchronize()
         known.graph = torch.cuda.CUDAGraph()
         if self._memory is None:

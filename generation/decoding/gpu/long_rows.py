@@ -9,10 +9,9 @@ import torch
 
 from generation.decoding.gpu.reference import rotated
 from generation.decoding.gpu.slots import SequenceSlots, SlotPool
-from generation.decoding.llama.packing import Array
 from generation.decoding.selection import reference
 
-Votes = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+Votes = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class TorchMoves:
@@ -40,27 +39,36 @@ class TorchMoves:
 
     @torch.no_grad()
     def choose(
-        self, store: SequenceSlots, queries: torch.Tensor, layer: int, first: int, end: int, chosen: Array
-    ) -> None:
+        self, store: SequenceSlots, queries: torch.Tensor, layers: torch.Tensor, first: int, end: int, count: int
+    ) -> torch.Tensor:
         """See ``RowMoves``."""
-        keys = self._pool.keys[layer].index_select(0, store.slots_at(np.arange(first, end)))
-        votes = self._votes(queries.view(-1, keys.shape[2]).to(keys.dtype), keys)
-        chosen[:] = torch.topk(votes, len(chosen)).indices.sort().values.cpu().numpy() + first
+        keys = self._pool.keys
+        heads = queries.view(len(queries), -1, keys.shape[3]).to(keys.dtype)
+        votes = self._votes(heads, keys, layers, store.all_slots()[first:end])
+        return torch.topk(votes, count, sorted=False).indices.sort().values + first
 
     @torch.no_grad()
-    def gather(self, store: SequenceSlots, listed: SequenceSlots, layer: int, slots: Array, to: int) -> None:
+    def gather(
+        self, store: SequenceSlots, listed: SequenceSlots, layers: torch.Tensor, places: torch.Tensor, to: int
+    ) -> None:
         """See ``RowMoves``."""
-        keys, values = self._pool.keys[layer], self._pool.values[layer]
-        of, target = store.slots_at(slots), listed.slots_at(np.arange(to, to + len(slots)))
-        tables = self._rotary[:, to : to + len(slots)]
-        keys.index_copy_(0, target, rotated(keys.index_select(0, of), tables))
-        values.index_copy_(0, target, values.index_select(0, of))
+        keys, values, count = self._pool.keys, self._pool.values, places.shape[1]
+        of = (layers[:, None], store.all_slots()[places])
+        target = (layers[:, None], listed.all_slots()[to : to + count])
+        keys[target] = rotated(keys[of], self._rotary[:, to : to + count])
+        values[target] = values[of]
 
 
 def votes_for(device: torch.device) -> Votes:
-    """The votes of ``selection.reference``, by Triton kernels on a GPU."""
+    """The votes of ``selection.reference`` in layers of a pool, by Triton kernels on a GPU."""
     if device.type != "cuda":
-        return reference.votes
+        return _plain_votes
     from generation.decoding.selection import votes_gpu
 
     return votes_gpu.votes
+
+
+def _plain_votes(queries: torch.Tensor, keys: torch.Tensor, layers: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
+    return torch.stack(
+        [reference.votes(query, keys[layer, slots]) for query, layer in zip(queries, layers.tolist(), strict=True)]
+    )

@@ -19,14 +19,10 @@ import numpy as np
 import torch
 
 from generation.decoding.gpu import reference
-from generation.decoding.gpu.batch import Batch, size_of
-from generation.decoding.gpu.long_rows import votes_for
-from generation.decoding.gpu.network import operations_for
-from generation.decoding.gpu.slots import PAGE_SLOTS, SequenceSlots, SlotPool
+from generation.decoding.gpu.measures_long import long_engines, long_row, longest_fitting, selection_rows
+from generation.decoding.gpu.measuring import ROUNDS, UNCOUNTED, repeated_ms, timed_s
 from generation.decoding.gpu.subjects import NetworkEngine, Plan, Subject, default_subject, large_subject, tokenizer_of
 from generation.decoding.llama.model import LlamaModel
-from generation.decoding.llama.network import Scoring
-from generation.decoding.llama.shape import read_shape
 from generation.decoding.rivals import Engine, OwnEngine
 from generation.decoding.step_costs import measure as measure_costs
 from generation.interfaces import Tell, Tokenizer
@@ -38,11 +34,9 @@ if TYPE_CHECKING:
 Encode = Callable[[str], list[int]]
 Row = dict[str, Any]
 
-TABLES = ("agreement", "speed", "steps", "drafts", "together", "selection")
+TABLES = ("agreement", "speed", "long", "drafts", "together", "selection")
 _COST_CONTEXTS = (64, 1024)  # tokens behind which forwards are timed
-_ROUNDS, _UNCOUNTED = 3, 3
 _AGREEING = 16  # rows that are compared
-_REPEATS = 20  # of an operation that is timed
 _COMPILING_S = 150  # at most, about
 _COMPILED = "transformers, compiled with a static cache"
 
@@ -84,14 +78,16 @@ def measure(plan: Plan, prompts: Callable[[Encode, int], list[list[int]]], tell:
         tell: is told what is measured now.
     """
     report = Report(tell)
-    bandwidth = copied_gb_per_s(plan)
-    for context_tokens in plan.contexts:
-        report.part("selection", f"{context_tokens} tokens", partial(selection_row, plan, context_tokens, bandwidth))
+    bandwidth = bandwidth_gb_per_s(plan)
+    for context_tokens in (*plan.contexts, longest_fitting(plan)):
+        report.part("selection", f"{context_tokens} tokens", partial(selection_rows, plan, context_tokens, bandwidth))
     tokenizer = tokenizer_of(plan)
     texts = prompts(tokenizer.encode, plan.prompt_tokens)
     report.part("speed", "the default model", partial(_measure_default, plan, tokenizer, texts, bandwidth, report))
     gc.collect()  # its memory is needed
-    report.part("steps", "the large model", partial(_measure_large, plan, tokenizer, texts[0], bandwidth, report))
+    report.part("long", "the large model", partial(_measure_large, plan, tokenizer, texts[0], bandwidth, report))
+    gc.collect()
+    report.part("together", "the default model", partial(_measure_together, plan, tokenizer, texts[0]))
     return {
         "device": torch.cuda.get_device_name() if plan.device.type == "cuda" else "CPU",
         "torch": torch.__version__,
@@ -106,11 +102,14 @@ def measure(plan: Plan, prompts: Callable[[Encode, int], list[list[int]]], tell:
 # --------------------------------------------------------------------------------------------------------- each part
 
 
-def copied_gb_per_s(plan: Plan) -> float:
-    """What the device reads and writes in a second while it copies."""
-    source = torch.zeros(plan.copied_bytes, dtype=torch.uint8, device=plan.device)
+def bandwidth_gb_per_s(plan: Plan) -> float:
+    """What the device's memory moves in a second: the best of a copy, a product that is written and a sum."""
+    source = torch.ones(plan.copied_bytes // 4, dtype=torch.float32, device=plan.device)
     target = torch.empty_like(source)
-    return 2 * plan.copied_bytes / _repeated_ms(lambda: target.copy_(source), plan.device) / 1e6
+    moved: list[tuple[int, Callable[[], object]]] = [
+        (2, lambda: target.copy_(source)), (2, lambda: torch.mul(source, 3, out=target)), (1, source.sum)
+    ]  # fmt: skip
+    return max(times * plan.copied_bytes / repeated_ms(call, plan.device) / 1e6 for times, call in moved)
 
 
 def agreement_rows(subject: Subject, prompt: Sequence[int]) -> list[Row]:
@@ -127,7 +126,7 @@ def agreement_rows(subject: Subject, prompt: Sequence[int]) -> list[Row]:
     }  # fmt: skip
     rows = []
     for name, model in models.items():
-        logits = [_scored(model, prompt) for _ in range(_UNCOUNTED)][-1]  # which is replayed
+        logits = [_scored(model, prompt) for _ in range(UNCOUNTED)][-1]  # which is replayed
         same = (logits.argmax(-1) == expected.argmax(-1)).mean()
         distance = np.abs(logits - expected).mean() / expected.std()
         rows.append({
@@ -140,14 +139,17 @@ def agreement_rows(subject: Subject, prompt: Sequence[int]) -> list[Row]:
 def _measure_default(
     plan: Plan, tokenizer: Tokenizer, texts: Sequence[Sequence[int]], bandwidth: float, report: Report
 ) -> list[Row]:
-    """All tables but that of long contexts; adds them itself."""
+    """Agreement, speeds and drafts; adds them itself."""
     subject = default_subject(plan, tokenizer)
     report.part("agreement", subject.name, partial(agreement_rows, subject, texts[0]))
     _measure_speeds(plan, subject, texts[0], bandwidth, report)
     for number, text in enumerate(texts, start=1):
         report.part("drafts", f"prompt {number}", partial(drafts_row, plan, subject, text))
-    report.part("together", subject.name, partial(together_row, plan, subject, texts[0]))
     return []
+
+
+def _measure_together(plan: Plan, tokenizer: Tokenizer, text: Sequence[int]) -> Row:
+    return together_row(plan, default_subject(plan, tokenizer), text)
 
 
 def _measure_large(
@@ -155,8 +157,10 @@ def _measure_large(
 ) -> list[Row]:
     """Speeds, and steps behind long contexts; adds them itself."""
     subject = large_subject(plan, tokenizer)
+    engines = long_engines(plan, subject)
     for context_tokens in plan.contexts:
-        report.part("steps", f"{context_tokens} tokens", partial(step_row, plan, subject, context_tokens, bandwidth))
+        found = partial(long_row, plan, subject, engines, context_tokens, bandwidth)
+        report.part("long", f"{context_tokens} tokens", found)
     _measure_speeds(plan, subject, text, bandwidth, report)
     return []
 
@@ -187,7 +191,7 @@ def speed_row(
 ) -> Row:
     """How quickly an engine reads a prompt and writes behind it; first runs compile and record, and do not count."""
     made, count = engine(), plan.written_tokens
-    timings = [made.write(prompt, count) for _ in range(_UNCOUNTED + _ROUNDS)][_UNCOUNTED:]
+    timings = [made.write(prompt, count) for _ in range(UNCOUNTED + ROUNDS)][UNCOUNTED:]
     read_s = statistics.median(one.read_s for one in timings)
     written = (count - 1) / statistics.median(one.write_s for one in timings)
     limit = 1000 / subject.limit_ms(bandwidth, len(prompt) + count // 2)
@@ -198,35 +202,6 @@ def speed_row(
     }  # fmt: skip
 
 
-def step_row(plan: Plan, subject: Subject, context_tokens: int, bandwidth: float) -> Row:
-    """One step of ours behind so many tokens, logits on the CPU included: all of them in sight, and a chosen part."""
-    forward = subject.model().network.blank_forward()
-    times = [_timed_s(lambda: forward(1, context_tokens)) for _ in range(_UNCOUNTED + _REPEATS)][_UNCOUNTED:]
-    step_ms, limit_ms = statistics.median(times) * 1000, subject.limit_ms(bandwidth, context_tokens)
-    chosen_ms = _chosen_ms(plan, subject, context_tokens) if context_tokens > plan.selection.least_tokens else None
-    return {
-        "model": subject.name, "context_tokens": context_tokens, "step_ms": round(step_ms, 3),
-        "limit_ms": round(limit_ms, 3), "share_of_limit": round(limit_ms / step_ms, 3),
-        "step_ms_chosen": chosen_ms and round(chosen_ms, 3), "ratio": chosen_ms and round(step_ms / chosen_ms, 2),
-    }  # fmt: skip
-
-
-def _chosen_ms(plan: Plan, subject: Subject, context_tokens: int) -> float:
-    """Of one step of many, each choosing included, behind a prompt that was read with a chosen part in sight."""
-    state = subject.model(selection=plan.selection).start([token_id % 200 for token_id in range(context_tokens)])
-
-    def write(tokens: int) -> None:
-        for _ in range(tokens):
-            state.score(Draft.chain([1]))
-            state.commit([0])
-
-    write(plan.selection.step)  # what follows is recorded
-    choosing = 4 * plan.selection.step
-    milliseconds = _timed_s(lambda: write(choosing)) * 1000 / choosing
-    state.close()
-    return milliseconds
-
-
 def drafts_row(plan: Plan, subject: Subject, prompt: Sequence[int]) -> Row:
     """Writing with drafts, as long as the measured costs of this GPU make them, and without."""
     model = subject.model()
@@ -234,7 +209,7 @@ def drafts_row(plan: Plan, subject: Subject, prompt: Sequence[int]) -> Row:
     found = {}
     for drafts in (False, True):
         engine = OwnEngine(model, drafts=drafts)
-        timings = [engine.write(prompt, plan.written_tokens) for _ in range(_UNCOUNTED + _ROUNDS)][_UNCOUNTED:]
+        timings = [engine.write(prompt, plan.written_tokens) for _ in range(UNCOUNTED + ROUNDS)][UNCOUNTED:]
         found[drafts] = statistics.median(one.write_s for one in timings), timings[-1].token_ids
     (plain_s, plain), (drafted_s, drafted) = found[False], found[True]
     return {
@@ -254,12 +229,12 @@ def together_row(plan: Plan, subject: Subject, prompt: Sequence[int]) -> Row:
 
     alone, meeting = OwnEngine(model, drafts=False), OwnEngine(shared, drafts=False)
     taken = {True: 0.0, False: 0.0}
-    for round_number in range(_UNCOUNTED + 1):  # the last counts
+    for round_number in range(UNCOUNTED + 1):  # the last counts
         texts = requests(plan.together * round_number)
-        taken[False] = _timed_s(lambda: [alone.write(text, plan.written_tokens) for text in texts])  # noqa: B023
+        taken[False] = timed_s(lambda: [alone.write(text, plan.written_tokens) for text in texts])  # noqa: B023
         with ThreadPoolExecutor(plan.together) as threads:
             write = partial(meeting.write, count=plan.written_tokens)
-            taken[True] = _timed_s(lambda: list(threads.map(write, texts)))  # noqa: B023
+            taken[True] = timed_s(lambda: list(threads.map(write, texts)))  # noqa: B023
     written = plan.together * plan.written_tokens
     return {
         "model": subject.name, "sequences": plan.together,
@@ -267,84 +242,3 @@ def together_row(plan: Plan, subject: Subject, prompt: Sequence[int]) -> Row:
         "together_tokens_per_s": round(written / taken[True], 1),
         "ratio": round(taken[False] / taken[True], 2),
     }  # fmt: skip
-
-
-@torch.no_grad()
-def selection_row(plan: Plan, context_tokens: int, bandwidth: float) -> Row:
-    """Attention of one token in one layer of the large shape: over everything, over a list, and what choosing costs.
-
-    A list serves ``step`` tokens, so ``ratio`` counts a part of the choosing; ``ratio_chosen_anew`` counts all of it.
-    """
-    settings = plan.selection
-    config = {
-        **plan.large,
-        "model_type": "qwen2",
-        "hidden_act": "silu",
-        "num_hidden_layers": 1,
-        "use_sliding_window": False,
-    }
-    shape = read_shape({"rms_norm_eps": 1e-6, **config})
-    assert shape is not None
-    pool = SlotPool(shape, -(-context_tokens // PAGE_SLOTS) + 3, plan.dtype, plan.device)
-    pool.keys.normal_()
-    pool.values.normal_()
-    queries = torch.randn((1, shape.heads, shape.head_size), dtype=plan.dtype, device=plan.device)
-    keys, values = pool.keys[0, PAGE_SLOTS:][:context_tokens], pool.values[0, PAGE_SLOTS:][:context_tokens]
-    listed, count = min(settings.least_tokens, context_tokens), min(settings.chosen, context_tokens)
-    votes = votes_for(plan.device)
-
-    def choose() -> tuple[torch.Tensor, torch.Tensor]:
-        chosen = torch.topk(votes(queries[0], keys), count).indices.sort().values
-        return keys.index_select(0, chosen), values.index_select(0, chosen)
-
-    everything_ms, list_ms = (_attention_ms(plan, pool, queries, tokens) for tokens in (context_tokens, listed))
-    choosing_ms = _repeated_ms(choose, plan.device)
-    read_bytes = 2 * context_tokens * shape.key_heads * shape.head_size * plan.dtype.itemsize
-    return {
-        "context_tokens": context_tokens, "everything_ms": round(everything_ms, 4), "list_ms": round(list_ms, 4),
-        "choosing_ms": round(choosing_ms, 4), "limit_ms": round(read_bytes / bandwidth / 1e6, 4),
-        "ratio": round(everything_ms / (list_ms + choosing_ms / settings.step), 2),
-        "ratio_chosen_anew": round(everything_ms / (list_ms + choosing_ms), 2),
-    }  # fmt: skip
-
-
-def _attention_ms(plan: Plan, pool: SlotPool, queries: torch.Tensor, tokens: int) -> float:
-    """Of one token that sees so many, itself included."""
-    cache = SequenceSlots(pool)
-    cache.reserve(tokens)
-    cache.length = tokens - 1
-    scorings = [Scoring(cache, Draft.chain([0]), 1)]
-    batch = Batch(size_of(scorings), len(cache.pages), plan.device)
-    batch.fill(scorings)
-    operations = operations_for(plan.device)
-    return _repeated_ms(lambda: operations.attend(queries, pool.keys[0], pool.values[0], batch), plan.device)
-
-
-def _timed_s(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
-
-
-def _repeated_ms(call: Callable[[], object], device: torch.device) -> float:
-    """Milliseconds of one of many calls; on a GPU recorded as a graph, so that it never waits for Python."""
-    for _ in range(_UNCOUNTED):
-        call()
-
-    def repeat() -> None:
-        for _ in range(_REPEATS):
-            call()
-
-    if device.type != "cuda":
-        return _timed_s(repeat) * 1000 / _REPEATS
-    torch.cuda.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        repeat()
-
-    def replay() -> None:
-        graph.replay()
-        torch.cuda.synchronize()
-
-    replay()
-    return min(_timed_s(replay) for _ in range(_ROUNDS)) * 1000 / _REPEATS

@@ -70,6 +70,7 @@ class TorchNetwork:
         most = max(weights.shape.context_tokens + _TREE_SLOTS, least_slots)
         self._most_slots = -(-most // PAGE_SLOTS) * PAGE_SLOTS
         self.device = weights.embedding.device
+        self._on_gpu = self.device.type == "cuda"
         rotary = compute.rotary_of(weights, self._most_slots)
         self._moves = TorchMoves(pool, rotary.tables, rotary.backwards)
         run = partial(compute.forward, weights, operations or operations_for(self.device), pool, rotary)
@@ -107,8 +108,7 @@ class TorchNetwork:
         with self._lock:
             found = self._forwards.run(scorings)
             _give_queries(scorings, found.queries)
-            # The copy waits for the device, and the next forward may write over what was copied.
-            logits = found.logits[: sum(rows)].to("cpu", copy=True).numpy()
+            logits = self._taken(found.logits[: sum(rows)])
         return np.split(logits, np.cumsum(rows[:-1]))
 
     @torch.no_grad()
@@ -156,6 +156,16 @@ class TorchNetwork:
             return self.forward(cache, Draft.chain([0] * rows), rows)
 
         return forward
+
+    def _taken(self, logits: torch.Tensor) -> Logits:
+        """Wait for the device, and copy what the next forward may write over."""
+        if not self._on_gpu:
+            return logits.numpy().copy()
+        taken = torch.empty(logits.shape, pin_memory=True)  # five times as quick to copy to; torch keeps it for later
+        taken.copy_(logits, non_blocking=True)
+        torch.cuda.current_stream(self.device).synchronize()
+        found: Logits = taken.numpy()
+        return found
 
     def _reserve(self, cache: SequenceSlots, slots: int) -> None:
         if slots > self._most_slots:

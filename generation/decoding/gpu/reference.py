@@ -1,4 +1,4 @@
-"""The two operations of a layer that torch lacks, in plain torch: what the kernels are tested against.
+"""The operations of a layer that are kernels on a GPU, in plain torch: what those are tested against.
 
 ``place`` rotates queries and keys and writes keys and values to their slots; ``attend`` lets rows look at the slots
 they may see. Runs on any device, slowly: each row gathers all of its sequence's pages. Start reading at ``attend``.
@@ -10,7 +10,7 @@ import torch
 
 from generation.decoding.gpu.batch import Batch
 from generation.decoding.gpu.slots import PAGE_SLOTS
-from generation.decoding.gpu.weights import Layer
+from generation.decoding.gpu.weights import Layer, Linear
 from generation.decoding.llama.shape import LlamaShape
 
 
@@ -73,6 +73,25 @@ def _visible(batch: Batch, places: int) -> torch.Tensor:
     own = batch.enter[batch.row_nodes][:, None]
     seen: torch.Tensor = (batch.enter[node] <= own) & (own < batch.leave[node])
     return (place < length) | (in_tree & seen)
+
+
+def times(rows: torch.Tensor, matrix: Linear) -> torch.Tensor:
+    """Rows (R, columns) times a matrix, (R, channels)."""
+    return torch.nn.functional.linear(rows, matrix.weight, matrix.bias)
+
+
+def add_norm(
+    hidden: torch.Tensor, added: torch.Tensor, weight: torch.Tensor, epsilon: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The sum of two (R, hidden), and its norm times a weight (hidden,)."""
+    total = hidden + added
+    return total, torch.nn.functional.rms_norm(total, weight.shape, weight, epsilon)
+
+
+def gated(gate_up: torch.Tensor) -> torch.Tensor:
+    """SiLU of the first half of the channels (R, 2 C), times the second half."""
+    gate, up = gate_up.chunk(2, dim=-1)
+    return torch.nn.functional.silu(gate) * up
 
 
 def rotated(heads: torch.Tensor, tables: torch.Tensor) -> torch.Tensor:

@@ -127,6 +127,11 @@ class SequenceSlots:
         pages = np.array(self.pages, dtype=np.int64)
         return torch.from_numpy(pages[places // PAGE_SLOTS] * PAGE_SLOTS + places % PAGE_SLOTS).to(self._pool.device)
 
+    def all_slots(self) -> torch.Tensor:
+        """Where all places of this sequence are in the pool, (places,), on its device."""
+        pages = torch.tensor(self.pages).to(self._pool.device, non_blocking=True)
+        return (pages[:, None] * PAGE_SLOTS + torch.arange(PAGE_SLOTS, device=pages.device)).flatten()
+
     def slot(self, place: int) -> int:
         """Where the token at ``place`` of this sequence is in the pool."""
         return self.pages[place // PAGE_SLOTS] * PAGE_SLOTS + place % PAGE_SLOTS

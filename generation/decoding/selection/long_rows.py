@@ -11,10 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 
-from generation.decoding.llama.packing import Array
 from generation.decoding.selection.reference import similar
 from generation.decoding.selection.settings import SelectionSettings
 
@@ -29,20 +27,22 @@ class RowMoves(Protocol):
     def absorb(self, listed: Any, store: Any, first: int, count: int) -> None:
         """Copy rows of the list from place ``first`` on behind those of the store, turned back; no length changes."""
 
-    def choose(self, store: Any, queries: torch.Tensor, layer: int, first: int, end: int, chosen: Array) -> None:
-        """Fill ``chosen`` (int32) with the places between ``first`` and ``end`` that get most votes, in their order.
+    def choose(
+        self, store: Any, queries: torch.Tensor, layers: torch.Tensor, first: int, end: int, count: int
+    ) -> torch.Tensor:
+        """The ``count`` places between ``first`` and ``end`` that get most votes in each layer, (n, count), ascending.
 
         Args:
             store: rows of the sequence.
-            queries: (H D), of this layer, not rotated.
-            layer: whose rows are chosen.
+            queries: (n, H D), of these layers, not rotated.
+            layers: (n,), in which is chosen.
             first: of the places to choose from.
             end: behind the last of them.
-            chosen: is filled.
+            count: how many are chosen.
         """
 
-    def gather(self, store: Any, listed: Any, layer: int, slots: Array, to: int) -> None:
-        """Copy rows of one layer of the store to the list from place ``to`` on, rotated to their places there."""
+    def gather(self, store: Any, listed: Any, layers: torch.Tensor, places: torch.Tensor, to: int) -> None:
+        """Copy rows of some layers of the store, at places (n, count), to the list from ``to`` on, rotated to there."""
 
 
 class LongRows:
@@ -58,7 +58,7 @@ class LongRows:
     def __init__(self, moves: RowMoves, new_cache: Callable[[], Any], layers: int, settings: SelectionSettings) -> None:
         self._moves, self._layers, self._settings = moves, layers, settings
         self.store, self.list = new_cache(), new_cache()
-        self._front: Array | None = None  # (layers, sink + chosen); None while the list is everything
+        self._front: torch.Tensor | None = None  # (layers, sink + chosen); None while the list is everything
         self._chosen_by: torch.Tensor | None = None  # (layers, queries)
         self._start = 0  # of the last tokens in the list, in the sequence
         self.choices = self.kept_choices = 0
@@ -103,41 +103,42 @@ class LongRows:
         settings = self._settings
         if self.store.length <= settings.least_tokens:
             if anew:  # also where nothing changes: a row that was turned back and forth is rounded once more
-                self._show_all()
+                self._show_all(queries.device)
             return
         if anew or self._chosen_by is None:
             self._start = self.store.length - settings.window
             self._chosen_by = queries.clone()
-            self._front = np.empty((self._layers, settings.sink + settings.chosen), np.int32)
-            self._front[:, : settings.sink] = np.arange(settings.sink)
-            changed = torch.ones(self._layers, dtype=torch.bool)
-            self._show_end()
+            front = torch.arange(settings.sink + settings.chosen, device=queries.device)
+            self._front = front.repeat(self._layers, 1)
+            layers = torch.arange(self._layers, device=queries.device)
+            self._show_end(queries.device)
         else:
             changed = similar(queries, self._chosen_by) < settings.similar
-            self._chosen_by[changed] = queries[changed]
-        self.choices += int(changed.sum())
-        self.kept_choices += int((~changed).sum())
-        for layer in changed.nonzero().flatten().tolist():
-            self._choose(layer, queries[layer])
+            layers = changed.nonzero().flatten()
+            self._chosen_by[layers] = queries[layers]
+        self.choices += len(layers)
+        self.kept_choices += self._layers - len(layers)
+        if len(layers):
+            self._choose(layers, queries[layers])
 
-    def _choose(self, layer: int, queries: torch.Tensor) -> None:
+    def _choose(self, layers: torch.Tensor, queries: torch.Tensor) -> None:
         assert self._front is not None
-        row, sink = self._front[layer], self._settings.sink
-        self._moves.choose(self.store, queries, layer, sink, self._start, row[sink:])
-        self._moves.gather(self.store, self.list, layer, row, 0)
+        sink, chosen = self._settings.sink, self._settings.chosen
+        self._front[layers, sink:] = self._moves.choose(self.store, queries, layers, sink, self._start, chosen)
+        self._moves.gather(self.store, self.list, layers, self._front[layers], 0)
 
-    def _show_end(self) -> None:
+    def _show_end(self, device: torch.device) -> None:
         """The list ends with the window."""
-        last = np.arange(self._start, self.store.length, dtype=np.int32)
+        last = torch.arange(self._start, self.store.length, device=device)
         self.list.reserve(self._front_count + len(last))
         self.list.length = self._front_count + len(last)
-        for layer in range(self._layers):
-            self._moves.gather(self.store, self.list, layer, last, self._front_count)
+        layers = torch.arange(self._layers, device=device)
+        self._moves.gather(self.store, self.list, layers, last.expand(self._layers, -1), self._front_count)
 
-    def _show_all(self) -> None:
+    def _show_all(self, device: torch.device) -> None:
         """The list is the sequence."""
         self.forget()
-        self._show_end()
+        self._show_end(device)
 
 
 @dataclass(slots=True)

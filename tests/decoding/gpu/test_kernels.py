@@ -22,6 +22,7 @@ from dataclasses import replace
 from generation.decoding.gpu import kernels, reference
 from generation.decoding.gpu.batch import Batch, size_of
 from generation.decoding.gpu.slots import SequenceSlots, SlotPool
+from generation.decoding.gpu.weights import Linear
 from generation.decoding.llama.network import Scoring
 from generation.types import Draft
 from tests.decoding.gpu.torch_networks import CPU, weights_of
@@ -50,12 +51,17 @@ for family, heads, key_heads, size in (("llama", 9, 3, 64), ("qwen3", 7, 1, 24))
             pool.keys.normal_(), pool.values.normal_()
             qkv = torch.randn(batch.size.rows, (heads + 2 * key_heads) * size).to(dtype)
             tables = torch.randn(2, batch.size.rows, size // 2)
+            matrices = [Linear(torch.randn(*sizes).to(dtype) / 12, bias) for sizes, bias in (((9, 144), None), ((5, 144), torch.randn(5).to(dtype)))]
+            hidden, added, weight = (torch.randn(*sizes, 144).to(dtype) for sizes in ((7,), (7,), ()))
             found, expected = [], []
             for module, results in ((kernels, found), (reference, expected)):
                 keys, values = pool.keys[0].clone(), pool.values[0].clone()
                 queries = module.place(qkv, layer, shape, tables, batch.slots, keys, values)
                 results += [queries[:rows], keys[1:], values[1:]]
                 results.append(module.attend(queries, keys, values, batch)[:rows])
+                results += [module.times(hidden[:1], matrix) for matrix in matrices]
+                results += module.add_norm(hidden, added, weight, 1e-5)
+                results.append(module.gated(qkv[:, :222].contiguous()))
             for one, other in zip(found, expected, strict=True):
                 close(one, other, atol=tolerance, rtol=tolerance)
 print("agree")
@@ -95,7 +101,7 @@ from generation.decoding.gpu import kernels
 from generation.decoding.selection import votes_gpu
 
 floats = {"parts": "*fp32", "levels": "*fp32", "tables": "*fp32", "scores": "*fp32", "peaks": "*fp32", "totals": "*fp32", "epsilon": "fp32", "scale": "fp32"}
-ints = {name: "*i64" for name in ("slots", "sequences", "enter", "leave")} | {name: "i32" for name in ("all_rows", "pages", "count")}
+ints = {name: "*i64" for name in ("slots", "sequences", "enter", "leave")} | {name: "i32" for name in ("all_rows", "pages", "count", "all_slots")}
 def build(kernel, changed=(), **constants):
     types = {name: "constexpr" if name in constants else (floats | ints).get(name, "*bf16") for name in kernel.arg_names}
     source = ASTSource(fn=kernel, signature=types | dict(changed), constexprs=constants)
@@ -104,9 +110,13 @@ def build(kernel, changed=(), **constants):
 build(kernels._place, heads=28, key_heads=4, half=64, padded=64, normed=True)
 for heads, key_heads, size, rows in ((9, 3, 64, 64), (28, 4, 128, 16)):
     sizes = {"heads": heads, "key_heads": key_heads, "size": size, "padded": size}
-    build(kernels._attend, {"tables": "*i64"}, **sizes, record=5, page_slots=256, block_rows=rows, block_keys=64)
+    build(kernels._attend, {"tables": "*i64"}, **sizes, record=5, page_slots=256, block_rows=rows, block_keys=64, splits=8)
 build(kernels._add_up, size=64, padded=64, splits=64)
-build(votes_gpu._score, key_heads=3, group=3, size=64, block=128)
+build(kernels._times_row, channels=4608, columns=3584, biased=True, block_channels=4, block_columns=512)
+build(kernels._add_norm, width=3584, padded=4096)
+build(kernels._gated, width=18944, block=1024)
+sizes = {"group": 7, "group_padded": 16, "size": 128, "size_padded": 128}
+build(votes_gpu._score, {"layers": "*i64"}, key_heads=4, **sizes, block=128)
 build(votes_gpu._vote, {"found": "*fp32"}, heads=9, block=128)
 print("agree")
 """

@@ -55,7 +55,7 @@ def test_it_chooses_what_the_reference_chooses(family: str) -> None:
         queries = scorer._last_queries[layer].view(shape.heads, shape.head_size)
         places = rows.store.slots_at(torch.arange(SETTINGS.sink, rows._start).numpy())
         candidates = model.network.pool.keys[layer, places]  # type: ignore[attr-defined]
-        found = torch.from_numpy(rows._front[layer, SETTINGS.sink :]).long() - SETTINGS.sink
+        found = rows._front[layer, SETTINGS.sink :] - SETTINGS.sink
         worth, expected = votes(queries, candidates), choose(queries, candidates, SETTINGS.chosen)
         close(worth[found].sort().values, worth[expected].sort().values)
         assert (found.diff() > 0).all()
@@ -71,7 +71,10 @@ def test_one_layer_computes_what_transformers_says_of_the_list() -> None:
     for token_id in random_ids(random.Random(2), 40):
         rows = scorer_of(state).rows
         assert rows._front is not None
-        seen = [*(list(state.token_ids)[slot] for slot in rows._front[0]), *list(state.token_ids)[rows._start :]]
+        seen = [
+            *(list(state.token_ids)[slot] for slot in rows._front[0].tolist()),
+            *list(state.token_ids)[rows._start :],
+        ]
         state.score(Draft.chain([token_id]))
         state.commit([0])
         with torch.inference_mode():

@@ -13,12 +13,14 @@ CHECK = """
 import torch
 from generation.decoding.selection import reference, votes_gpu
 torch.manual_seed(0)
-for heads, key_heads, size, count in ((9, 3, 64, 300), (8, 1, 32, 128), (4, 4, 16, 5), (14, 2, 64, 1025)):
-    for dtype in (torch.float32, torch.bfloat16):
-        queries, keys = 3 * torch.randn(heads, size, dtype=dtype), torch.randn(count, key_heads, size, dtype=dtype)
-        found = votes_gpu.votes(queries, keys)
-        torch.testing.assert_close(found, reference.votes(queries, keys), atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(found.sum(), torch.tensor(float(heads)), atol=1e-3, rtol=0)
+for heads, key_heads, size, count in ((9, 3, 64, 300), (8, 1, 32, 128), (4, 4, 16, 5), (14, 2, 24, 1025)):
+    for dtype, tolerance in ((torch.float32, 1e-5), (torch.float16, 1e-3)):
+        queries, keys = 3 * torch.randn(2, heads, size, dtype=dtype), torch.randn(3, 1100, key_heads, size, dtype=dtype)
+        layers, slots = torch.tensor([2, 0]), torch.randperm(1100)[:count]
+        found = votes_gpu.votes(queries, keys, layers, slots)
+        for one, query, layer in zip(found, queries, layers):
+            torch.testing.assert_close(one, reference.votes(query, keys[layer, slots]), atol=tolerance, rtol=tolerance)
+            torch.testing.assert_close(one.sum(), torch.tensor(float(heads)), atol=1e-2, rtol=0)
 print("agree")
 """
 
