@@ -90,7 +90,8 @@ class ToolAnswer:
         importable: at a name position, names that are not in scope but become valid with an import.
         elapsed_ms: wall time of this question.
         cached: answered without asking Jedi.
-        error: why there is no (full) answer: ``timeout``, ``crash``, or a message; None when all went well.
+        error: why there is no (full) answer: ``timeout``, ``crash`` with what the process said last, or a message; None
+            when all went well.
         trusted_unless_bound: trusted, were it not for names that the code from the position on may bind: a target, the
             variable of a comprehension.
     """

@@ -72,7 +72,8 @@ def _explained(call: ToolCalled, text: str, first_line: int) -> Iterator[str]:
     yield str(first_line + text.count("\n", 0, call.offset))
     yield call.receiver or "-"
     yield str(call.suggestions) + ("" if call.trusted else "?")
-    yield ", ".join(map(_candidate, call.best[:_SHOWN_CANDIDATES])) or call.error or "-"
+    best = [*map(_candidate, call.best[:_SHOWN_CANDIDATES]), *([call.error] if call.error else [])]
+    yield ", ".join(best) or "-"  # without Jedi there are still builtins and what the function binds
     yield call.chosen.name if call.chosen else "-"
     yield str(call.chosen.source) if call.chosen else "-"
     yield call.model_choice or "-"

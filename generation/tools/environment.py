@@ -2,7 +2,8 @@
 
 In a workspace that is not trusted it is always our own: any other would be executed. Otherwise the order is the
 setting, the client's interpreter, ``VIRTUAL_ENV``, ``.venv`` of the repository, our own. An interpreter that does not
-run is one warning, and the next one is tried. Start reading at ``discover``.
+run is one warning, and the next one is tried. Start reading at ``discover``. And where Jedi itself is:
+``folders_of_jedi``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from generation.config import ToolConfig
@@ -49,6 +52,25 @@ def discover(
             return Environment(None if _is_own(python) else python, source, tuple(warnings))
         warnings.append(f"{source}: {path} {problem}; the next interpreter is used")
     return Environment(None, "own", tuple(warnings))
+
+
+def folders_of_jedi(root: Path, trusted: bool) -> list[str]:
+    """Where this process finds Jedi and parso, for an isolated interpreter that may find none or older ones.
+
+    That looks neither at ``PYTHONPATH`` nor at what a user has installed without a virtual environment (``pip install
+    --user``), nor at what a launcher adds. The working directory and the repository, which may hold anything of these
+    names, are left out, and of a repository that is not trusted everything inside of it.
+    """
+    root = root.resolve()
+    left_out = {root}
+    with suppress(OSError):  # it may have been removed
+        left_out.add(Path.cwd().resolve())
+    places = [(entry, Path(entry).resolve()) for entry in sys.path if entry]
+    entries = [
+        entry for entry, place in places if place not in left_out and (trusted or not place.is_relative_to(root))
+    ]
+    specs = (PathFinder.find_spec(package, entries) for package in ("jedi", "parso"))
+    return list(dict.fromkeys(str(Path(spec.origin).absolute().parents[1]) for spec in specs if spec and spec.origin))
 
 
 def _named(

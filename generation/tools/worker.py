@@ -3,7 +3,7 @@
 Jedi is not thread-safe, can take seconds and can crash, so it lives alone in here. It sees every buffer under a
 sibling path that does not exist: under the real one parso would keep the unfinished tree, and other files that import
 the module would see it truncated. It stands on its own, so that it can be started by its path in an isolated
-interpreter that looks at neither the working directory nor ``PYTHONPATH``.
+interpreter that looks at neither the working directory nor ``PYTHONPATH``; where Jedi is, it is told.
 
 Inference is shared between questions: one ``InferenceState`` serves many scripts, because a new one would infer every
 imported module again. It is dropped when the client says that a file changed (``epoch``) and after ``STATE_QUESTIONS``.
@@ -26,6 +26,10 @@ from collections.abc import Hashable
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+if __name__ == "__main__":  # the client's folders of Jedi: behind the standard library, before other versions
+    _at = next((at for at, entry in enumerate(sys.path) if entry.endswith("-packages")), len(sys.path))
+    sys.path[_at:_at] = [folder for folder in sys.argv[5:] if folder not in sys.path]
 
 import jedi
 import jedi.api
@@ -258,13 +262,9 @@ def _dotted(leaf: Any) -> str | None:
 def _definitions(script: jedi.Script, leaf: Any) -> list[list[Any]]:
     try:
         names = script.goto(*leaf.start_pos, follow_imports=True)
-        return [[_file(name), name.line or 1, name.column or 0, name.type] for name in names]
+        return [[one.module_path and str(one.module_path), one.line or 1, one.column or 0, one.type] for one in names]
     except Exception:  # noqa: BLE001 - Jedi raises anything, and the other names of the span must still be answered
         return []
-
-
-def _file(name: Any) -> str | None:
-    return str(name.module_path) if name.module_path else None
 
 
 def receiver_facts(values: list[Any], completions: list[Any]) -> dict[str, Any]:
@@ -421,9 +421,10 @@ def confine(root: str) -> None:
 
 
 def main() -> None:
-    """Serve one repository: ``worker.py ROOT [PYTHON [CACHE [confined]]]``.
+    """Serve one repository: ``worker.py ROOT [PYTHON [CACHE [confined [FOLDER...]]]]``.
 
-    An empty word stands for what Jedi uses by itself; with the last, nothing outside of the repository is read.
+    An empty word stands for what Jedi uses by itself; with ``confined``, nothing outside of the repository is read.
+    In the folders are Jedi and parso.
     """
     version = tuple(int(part) for part in jedi.__version__.split(".")[:3])
     if version < MINIMUM_JEDI:

@@ -8,6 +8,7 @@ what the questions mean. Start reading at ``WorkerPool``.
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 import threading
@@ -23,6 +24,9 @@ from typing import Any
 import psutil
 
 from generation.config import ToolConfig
+from generation.tools.environment import folders_of_jedi
+
+_log = logging.getLogger(__name__)
 
 Question = dict[str, Any]
 Answer = dict[str, Any]
@@ -31,6 +35,8 @@ WORKER = Path(__file__).with_name("worker.py")
 MOST_CRASHES = 3  # in a row; then no worker is started for a while
 RETRY_S = 30.0  # that while; an editor runs for days
 _END_S = 5.0
+_LISTEN_S = 1.0  # after the end; a process that the worker has started may hold its standard error open
+_LAST_WORDS = 200  # characters
 
 
 class Worker:
@@ -44,10 +50,11 @@ class Worker:
         self._pending: dict[int, tuple[Future[Answer], threading.Timer]] = {}
         self._ids = count()
         self._ended = False
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
+        self._last_words = ""
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self._reader = threading.Thread(target=self._read, name="jedi-answers", daemon=True)
+        self._listener = threading.Thread(target=self._listen, name="jedi-errors", daemon=True)
+        self._listener.start()
         self._reader.start()
 
     @property
@@ -60,6 +67,11 @@ class Worker:
         """Questions that wait for an answer."""
         return len(self._pending)
 
+    @property
+    def last_words(self) -> str:
+        """What a process that ended by itself with an error said last; nothing of one that was killed."""
+        return self._last_words if (self._process.returncode or 0) > 0 else ""
+
     def submit(self, question: Question) -> Future[Answer]:
         """Send a question; the future never holds an exception."""
         future: Future[Answer] = Future()
@@ -67,7 +79,7 @@ class Worker:
         timer.daemon = True
         with self._lock:
             if self._ended:
-                future.set_result({"error": "crash"})
+                future.set_result(self._crash())
                 return future
             number = next(self._ids)
             self._pending[number] = (future, timer)
@@ -109,6 +121,16 @@ class Worker:
                 break
         self._end(grown)
 
+    def _listen(self) -> None:
+        """Keep the last line of what goes to the standard error; nobody else reads it, and a full pipe would block."""
+        assert self._process.stderr is not None
+        with self._process.stderr as stream:
+            for line in stream:
+                self._last_words = line.decode(errors="replace").strip()[:_LAST_WORDS] or self._last_words
+
+    def _crash(self) -> Answer:
+        return {"error": _because("crash", self.last_words)}
+
     def _is_too_large(self) -> bool:
         try:
             return bool(psutil.Process(self.pid).memory_info().rss > self._config.memory_bytes)
@@ -118,6 +140,7 @@ class Worker:
     def _end(self, retired: bool) -> None:
         self._process.kill()
         self._process.wait(_END_S)
+        self._listener.join(_LISTEN_S)
         with self._lock:
             self._ended = True
             pending, self._pending = list(self._pending.values()), {}
@@ -126,7 +149,7 @@ class Worker:
         self._on_end(self, retired)
         for future, timer in pending:
             timer.cancel()
-            future.set_result({"error": "crash"})
+            future.set_result(self._crash())
 
 
 def _close(stream: Any) -> None:
@@ -134,17 +157,23 @@ def _close(stream: Any) -> None:
         stream.close()
 
 
+def _because(what: str, why: str) -> str:
+    return f"{what}: {why}" if why else what
+
+
 class WorkerPool:
     """Workers for one repository. The first starts at once, in the background."""
 
     def __init__(self, root: Path, python: Path | None, config: ToolConfig) -> None:
         words = (root, python or "", config.cache or "", "" if config.trusted else "confined")
-        self._command = [sys.executable, "-I", str(WORKER), *map(str, words)]
+        packages = folders_of_jedi(root, config.trusted)
+        self._command = [sys.executable, "-I", str(WORKER), *map(str, words), *packages]
         self._config = config
         self._lock = threading.Lock()
         self._workers: list[Worker] = []
         self._crashes = 0
         self._crashed_s = 0.0
+        self._last_words = ""
         self._closed = False
         with self._lock:
             self._start()
@@ -167,7 +196,8 @@ class WorkerPool:
             worker = min(self._workers, key=lambda worker: worker.load, default=None)
         if worker is None:
             refused: Future[Answer] = Future()
-            refused.set_result({"error": "closed" if self._closed else f"{MOST_CRASHES} crashes in a row"})
+            crashes = _because(f"{MOST_CRASHES} crashes in a row", self._last_words)
+            refused.set_result({"error": "closed" if self._closed else crashes})
             return refused
         return worker.submit(question)
 
@@ -201,5 +231,8 @@ class WorkerPool:
             self._workers.remove(worker)
             self._crashes = 0 if retired or worker.answered else self._crashes + 1
             self._crashed_s = time.monotonic()
+            self._last_words = worker.last_words
+            if self._crashes == MOST_CRASHES and not self._closed:
+                _log.warning(_because("Jedi does not run, and its names are missing", self._last_words))
             if not self._workers:
                 self._start()

@@ -145,13 +145,15 @@ def test_explain_shows_one_row_for_each_question() -> None:
     calls = [
         ToolCalled(15, NameKind.ATTRIBUTE, "self", 6, True, best, Suggestion("a"), "b", 12.4, False),
         ToolCalled(30, NameKind.NAME, None, 0, False, (), None, None, 0.1, True, "timeout"),
+        ToolCalled(30, NameKind.NAME, None, 9, False, best[:1], None, None, 0.1, False, "crash"),
     ]
     printed = io.StringIO()
     console = Console(width=200, file=printed)
     console.print(display.explain_table(calls, "    x = 1\n    self.a\n    return y\n", 10))
-    _, first, second = printed.getvalue().splitlines()
+    _, first, second, third = printed.getvalue().splitlines()
     assert first.split() == ["11", "self", "6", *_five("a", "b", "c", "d", "e"), "a", "jedi", "b", "12"]
     assert second.split() == ["12", "-", "0?", "timeout", "-", "-", "-", "0", "cached"]
+    assert third.split() == ["12", "-", "9?", "a", "0.50", "(index),", "crash", "-", "-", "-", "0"]
 
 
 def _five(*names: str) -> list[str]:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import venv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -67,6 +68,69 @@ def test_a_cache_file_that_a_killed_process_left_half_written_is_written_again(s
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     assert "getcwd" in dict(ask(start(config), tmp_path, 90.0)["names"])
     assert all(file.stat().st_size for file in kept)
+
+
+@pytest.fixture
+def bare(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Our own interpreter has no packages, as with ``pip install --user``; this process finds them all the same."""
+    folder = tmp_path_factory.mktemp("bare")
+    venv.create(folder, symlinks=True)
+    monkeypatch.setattr(sys, "executable", str(folder / "bin" / "python"))
+    return folder
+
+
+def packages_of(environment: Path) -> Path:
+    (packages,) = environment.glob("lib/python*/site-packages")
+    return packages
+
+
+def write_jedi(folder: Path, text: str) -> None:
+    (folder / "jedi").mkdir(parents=True)
+    (folder / "jedi" / "__init__.py").write_text(text)
+
+
+def test_jedi_is_found_where_the_isolated_interpreter_does_not_look(bare: Path, start: Start, tmp_path: Path) -> None:
+    assert "getcwd" in dict(ask(start(ToolConfig()), tmp_path)["names"])
+    assert "getcwd" in dict(ask(start(ToolConfig(trusted=False)), tmp_path)["names"])
+
+
+def test_the_jedi_that_this_process_finds_goes_before_another(bare: Path, start: Start, tmp_path: Path) -> None:
+    """A distribution's Jedi may be too old."""
+    write_jedi(packages_of(bare), "__version__ = '0.18.2'\n")
+    assert "getcwd" in dict(ask(start(ToolConfig()), tmp_path)["names"])
+
+
+def test_packages_beside_jedi_do_not_hide_the_standard_library(
+    bare: Path, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = tmp_path / "beside"
+    write_jedi(beside, "import sys\nimport colorsys\nsys.exit(f'found beside {colorsys.__name__}')\n")
+    (beside / "colorsys.py").write_text("__name__ = 'another colorsys'\n")
+    monkeypatch.syspath_prepend(str(beside))
+    assert ask(start(ToolConfig()), tmp_path)["error"].endswith("found beside colorsys")
+
+
+@pytest.mark.parametrize(("folder", "trusted"), [(".", True), (".", False), ("inside", False)])
+def test_no_jedi_of_the_repository_is_run(
+    start: Start, tmp_path: Path, folder: str, trusted: bool, bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_jedi(tmp_path / folder, f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    monkeypatch.syspath_prepend(str(tmp_path / folder))
+    assert "getcwd" in dict(ask(start(ToolConfig(trusted=trusted)), tmp_path)["names"])
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_worker_that_cannot_start_says_why(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = tmp_path / "worker.py"
+    worker.write_text("import sys\nprint('noise', file=sys.stderr)\nimport no_such_package\n")
+    monkeypatch.setattr(worker_pool, "WORKER", worker)
+    why = "ModuleNotFoundError: No module named 'no_such_package'"
+    pool = start(ToolConfig())
+    assert ask(pool, tmp_path) == {"error": f"crash: {why}"}
+    assert until(lambda: ask(pool, tmp_path) == {"error": f"3 crashes in a row: {why}"})
+    assert caplog.messages == [f"Jedi does not run, and its names are missing: {why}"]
 
 
 def test_late_answer_arrives_and_a_second_worker_stands_by(start: Start, tmp_path: Path) -> None:

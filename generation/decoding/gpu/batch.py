@@ -70,8 +70,6 @@ class Batch:
         token_ids: (R,).
         positions: (R,).
         slots: (R,), where keys and values are written.
-        row_sequences: (R,), the sequence of each row.
-        row_nodes: (R,), the node of each row.
         enter: (K,), of each node.
         leave: (K,), of each node.
         sequences: (B, RECORD); one that is not there has no rows.
@@ -83,22 +81,21 @@ class Batch:
         self.size = size
         self._pages = pages
         sequences = [size.sequences * RECORD, size.sequences * pages]
-        sizes = [*[size.rows] * 5, *[size.nodes] * 2, *sequences, size.logits]
+        sizes = [*[size.rows] * 3, *[size.nodes] * 2, *sequences, size.logits]
         self._numbers = torch.zeros(sum(sizes), dtype=torch.int64, device=device)
         parts = torch.split(self._numbers, sizes)
-        self.token_ids, self.positions, self.slots, self.row_sequences, self.row_nodes = parts[:5]
-        self.enter, self.leave = parts[5:7]
-        self.sequences = parts[7].view(size.sequences, RECORD)
-        self.tables = parts[8].view(size.sequences, pages)
-        self.wanted = parts[9]
+        self.token_ids, self.positions, self.slots, self.enter, self.leave = parts[:5]
+        self.sequences = parts[5].view(size.sequences, RECORD)
+        self.tables = parts[6].view(size.sequences, pages)
+        self.wanted = parts[7]
         # Written here first, and copied at once: who runs a forward waits for it, so nothing is written over too early.
         self._written = torch.zeros(sum(sizes), dtype=torch.int64, pin_memory=device.type == "cuda")
         self._columns = [part.numpy() for part in torch.split(self._written, sizes)]
 
     def fill(self, scorings: Sequence[Scoring]) -> None:
         """Write what these sequences want computed; their caches must have room for it."""
-        rows, nodes, wanted = (_Filled(self._columns[first:end]) for first, end in ((0, 5), (5, 7), (9, 10)))
-        records, tables = self._columns[7].reshape(-1, RECORD), self._columns[8].reshape(-1, self._pages)
+        rows, nodes, wanted = (_Filled(self._columns[first:end]) for first, end in ((0, 3), (3, 5), (7, 8)))
+        records, tables = self._columns[5].reshape(-1, RECORD), self._columns[6].reshape(-1, self._pages)
         records[len(scorings) :] = 0
         for number, one in enumerate(scorings):
             cache, draft, all_nodes = one.cache, one.draft, len(one.draft)
@@ -112,8 +109,6 @@ class Batch:
                 draft.token_ids[one.first :],
                 [cache.length + depths[node] for node in places],
                 [cache.slot(cache.length + node) for node in places],
-                [number] * computed,
-                range(nodes.count + one.first, nodes.count + all_nodes),
             )
             nodes.add(*walk(draft.parents))
         for filled in (rows, nodes, wanted):

@@ -1,7 +1,7 @@
 """The operations of a layer that are kernels on a GPU, in plain torch: what those are tested against.
 
 ``place`` rotates queries and keys and writes keys and values to their slots; ``attend`` lets rows look at the slots
-they may see. Runs on any device, slowly: each row gathers all of its sequence's pages. Start reading at ``attend``.
+they may see. Runs on any device, slowly: keys and values are gathered. Start reading at ``attend``.
 """
 
 from __future__ import annotations
@@ -53,26 +53,22 @@ def attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, batc
         values: the same.
         batch: which slots a row may see.
     """
-    rows, heads, size = queries.shape
-    key_heads = keys.shape[1]
-    slots = batch.tables[:, :, None] * PAGE_SLOTS + torch.arange(PAGE_SLOTS, device=keys.device)
-    seen = slots.flatten(1)[batch.row_sequences]
-    grouped = queries.float().view(rows, key_heads, heads // key_heads, size)
-    scores = torch.einsum("rghd,rsgd->rghs", grouped, keys[seen].float()) / size**0.5
-    scores = scores.masked_fill(~_visible(batch, seen.shape[1])[:, None, None], -torch.inf)
-    found = torch.einsum("rghs,rsgd->rghd", torch.softmax(scores, -1), values[seen].float())
-    return found.reshape(rows, heads, size).to(queries.dtype)
-
-
-def _visible(batch: Batch, places: int) -> torch.Tensor:
-    """Which places of its sequence each row may see, (R, places)."""
-    _, _, length, first_node, nodes = torch.split(batch.sequences[batch.row_sequences], 1, dim=1)
-    place = torch.arange(places, device=length.device)
-    in_tree = (place >= length) & (place < length + nodes)
-    node = torch.clamp(first_node + place - length, 0, batch.size.nodes - 1)
-    own = batch.enter[batch.row_nodes][:, None]
-    seen: torch.Tensor = (batch.enter[node] <= own) & (own < batch.leave[node])
-    return (place < length) | (in_tree & seen)
+    found = torch.zeros_like(queries)
+    for table, record in zip(batch.tables, batch.sequences.tolist(), strict=True):
+        first_row, rows, length, first_node, nodes = record
+        if not rows:
+            continue
+        seen = (table[:, None] * PAGE_SLOTS + torch.arange(PAGE_SLOTS, device=table.device)).flatten()[: length + nodes]
+        enter, leave = (numbers[first_node : first_node + nodes] for numbers in (batch.enter, batch.leave))
+        own = enter[nodes - rows :, None]
+        visible = torch.ones((rows, length + nodes), dtype=torch.bool, device=table.device)
+        visible[:, length:] = (enter <= own) & (own < leave)
+        grouped = queries[first_row : first_row + rows].float().unflatten(1, (keys.shape[1], -1))
+        scores = torch.einsum("rghd,sgd->ghrs", grouped, keys[seen].float()) / queries.shape[2] ** 0.5
+        weights = torch.softmax(scores.masked_fill(~visible, -torch.inf), -1)
+        sums = torch.einsum("ghrs,sgd->rghd", weights, values[seen].float())
+        found[first_row : first_row + rows] = sums.flatten(1, 2).to(queries.dtype)
+    return found
 
 
 def times(rows: torch.Tensor, matrix: Linear) -> torch.Tensor:

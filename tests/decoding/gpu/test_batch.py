@@ -66,7 +66,6 @@ def test_rows_of_several_sequences_lie_one_behind_the_other() -> None:
     assert batch.sequences.tolist() == [[0, 2, 255, 0, 3], [2, 1, 2, 3, 1]]
     assert batch.tables.tolist() == [[*first.pages, 0], [*second.pages, 0, 0]]
     assert batch.wanted.tolist() == [0, 1, 2, 0]
-    assert (batch.row_sequences.tolist(), batch.row_nodes.tolist()) == ([0, 0, 1, 0], [1, 2, 3, 0])
     assert (batch.enter.tolist(), batch.leave.tolist()) == ([0, 1, 2, 0, 0], [3, 2, 3, 1, 0])
 
 
