@@ -235,8 +235,9 @@ def load_packed(
     path: Path, shape: LlamaShape, dtype: str, adapter: Path | None = None, report: ReportShare = silent
 ) -> PackedWeights:
     """Weights for our own kernels, from the user's cache or converted now, with an adapter added."""
-    from generation.decoding.llama.packed_file import load_or_pack, packed_key
+    from generation.decoding.llama.packed_file import is_packed, load_or_pack, packed_key
     from generation.decoding.llama.packing import pack
+    from generation.decoding.packing_process import pack_apart
 
     def convert() -> PackedWeights:
         network = load_network(path, "float32" if adapter else "auto", adapter)
@@ -250,8 +251,25 @@ def load_packed(
             report=lambda share: report(_NETWORK_LOADED + rest * share),
         )
 
-    variant = f"{dtype}-{adapter_sha256(adapter)[:16]}" if adapter else dtype
-    return load_or_pack(packed_key(path, variant), convert)
+    key = packed_key(path, f"{dtype}-{adapter_sha256(adapter)[:16]}" if adapter else dtype)
+    if "torch" not in sys.modules and not is_packed(key):
+        pack_apart(path, dtype, adapter, report)
+    return load_or_pack(key, convert)
+
+
+def pack_weights(path: Path, dtype: str, adapter: Path | None, report: ReportShare) -> None:
+    """Leave packed weights in the user's cache, as ``load_packed`` does, and this process with torch in its memory.
+
+    Raises:
+        ModelLoadError: as ``load_network``, or the disk is full.
+    """
+    import torch  # noqa: F401 - who has it packs here
+
+    from generation.decoding.llama.shape import read_shape
+
+    shape = read_shape(_read_config(path))
+    assert shape is not None
+    load_packed(path, shape, dtype, adapter, report)
 
 
 def _transformers_model(path: Path, dtype: str, added: _Added | None, costs_key: str) -> LanguageModel:

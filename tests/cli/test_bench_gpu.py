@@ -38,7 +38,7 @@ def test_all_of_it_runs_with_tiny_models(tmp_path: Path, capsys: pytest.CaptureF
     assert [row["by"] for row in report["agreement"]] == ["graphs", "kernels", "plain torch"]
     assert all(row["same_choice"] == 1 and row["distance_in_deviations"] < 1e-4 for row in report["agreement"])
     assert [row["context_tokens"] for row in report["long"]] == [64, 700]
-    assert all(row["ratio_end_to_end"] > 0 for row in report["long"])
+    assert [row["ratio_end_to_end"] is None for row in report["long"]] == [True, False]
     found = [(row["context_tokens"], row["tokens"]) for row in report["selection"]]
     assert found == [(tokens, rows) for tokens in (64, 700, 1400) for rows in (1, 32)]
     assert len(report["drafts"]) == 3

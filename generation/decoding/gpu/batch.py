@@ -30,14 +30,12 @@ class Size:
         rows: R, of all sequences together.
         nodes: K, of all trees together, those computed before included.
         logits: N, rows whose logits are wanted.
-        queries: whether queries are wanted, too, of all rows.
     """
 
     sequences: int
     rows: int
     nodes: int
     logits: int
-    queries: bool = False
 
 
 def size_of(scorings: Sequence[Scoring]) -> Size:
@@ -48,7 +46,6 @@ def size_of(scorings: Sequence[Scoring]) -> Size:
         rows=rounded(nodes - sum(one.first for one in scorings)),
         nodes=rounded(nodes),
         logits=rounded(max(1, sum(one.rows for one in scorings))),
-        queries=any(one.queries is not None for one in scorings),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,10 +10,11 @@ import torch
 from torch.nn.functional import rms_norm
 
 from generation.decoding.gpu.batch import Batch
-from generation.decoding.gpu.reference import rotated
 from generation.decoding.gpu.slots import SlotPool
 from generation.decoding.gpu.weights import Layer, Linear, Weights
 from generation.decoding.llama.shape import LlamaShape
+
+Choose = Callable[[int, torch.Tensor], None]
 
 
 class Operations(Protocol):
@@ -58,23 +60,18 @@ class Rotary:
     backwards: torch.Tensor
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a forward found.
+def forward(
+    weights: Weights,
+    operations: Operations,
+    pool: SlotPool,
+    rotary: Rotary,
+    batch: Batch,
+    choose: Choose | None = None,
+) -> torch.Tensor:
+    """Logits (N, V), float32, of the wanted rows; keys and values of all rows are written to their slots.
 
-    Attributes:
-        logits: (N, V), float32, of the wanted rows.
-        queries: (R, L, H D), not rotated; None where nobody wants them.
-    """
-
-    logits: torch.Tensor
-    queries: torch.Tensor | None
-
-
-def forward(weights: Weights, operations: Operations, pool: SlotPool, rotary: Rotary, batch: Batch) -> Found:
-    """Logits of the wanted rows; keys and values of all rows are written to their slots.
-
-    Every size follows from ``batch.size``, and nothing waits for the device: this is what a CUDA graph records.
+    Every size follows from ``batch.size``, and nothing waits for the device: this is what a CUDA graph records, where
+    there is nothing to choose.
 
     Args:
         weights: of the network.
@@ -82,25 +79,24 @@ def forward(weights: Weights, operations: Operations, pool: SlotPool, rotary: Ro
         pool: of all sequences; changed.
         rotary: angles of all positions.
         batch: what is computed.
+        choose: may change what is seen in a layer, which it is given with the rotated queries (R, H, D).
     """
     shape, layers = weights.shape, weights.layers
     tables = rotary.tables[:, batch.positions]
     hidden = weights.embedding[batch.token_ids]
     normed = rms_norm(hidden, (shape.hidden,), layers[0].attention_norm, shape.norm_epsilon)
-    wanted: list[torch.Tensor] = []  # queries
     following = [*(layer.attention_norm for layer in layers[1:]), weights.final_norm]
     for number, (layer, next_norm) in enumerate(zip(layers, following, strict=True)):
         keys, values = pool.keys[number], pool.values[number]
         queries = operations.place(operations.times(normed, layer.qkv), layer, shape, tables, batch.slots, keys, values)
-        if batch.size.queries:
-            wanted.append(rotated(queries, rotary.backwards[:, batch.positions]).flatten(1))
+        if choose is not None:
+            choose(number, queries)
         found = operations.attend(queries, keys, values, batch)
         added = operations.times(found.flatten(1), layer.attention_out)
         hidden, normed = operations.add_norm(hidden, added, layer.mlp_norm, shape.norm_epsilon)
         added = operations.times(operations.gated(operations.times(normed, layer.gate_up)), layer.down)
         hidden, normed = operations.add_norm(hidden, added, next_norm, shape.norm_epsilon)
-    logits = operations.times(normed[batch.wanted], Linear(weights.head)).float()
-    return Found(logits, torch.stack(wanted, dim=1) if wanted else None)
+    return operations.times(normed[batch.wanted], Linear(weights.head)).float()
 
 
 def rotary_of(weights: Weights, positions: int) -> Rotary:

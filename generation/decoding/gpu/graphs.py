@@ -7,20 +7,25 @@ reading at ``Forwards.run``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from generation.decoding.gpu.batch import Batch, Size, size_of
-from generation.decoding.gpu.compute import Found
+from generation.decoding.gpu.compute import Choose
 from generation.decoding.llama.network import Scoring
 
 _RECORDED_AT = 2  # times that a size came up: recording costs some forwards
 _MOST_GRAPHS = 256
 
-Compute = Callable[[Batch], Found]
+
+class Compute(Protocol):
+    """``compute.forward`` of one network."""
+
+    def __call__(self, batch: Batch, choose: Choose | None = None) -> torch.Tensor:
+        """Logits of the wanted rows."""
 
 
 @dataclass(slots=True)
@@ -30,7 +35,7 @@ class _Forward:
     batch: Batch
     uses: int = 0
     graph: torch.cuda.CUDAGraph | None = None
-    found: Found | None = None
+    found: torch.Tensor | None = None
 
 
 class Forwards:
@@ -56,13 +61,18 @@ class Forwards:
         """How many are recorded."""
         return sum(one.graph is not None for one in self._known.values())
 
-    def run(self, scorings: Sequence[Scoring]) -> Found:
-        """What some sequences want computed, then rows of no meaning; valid until the next call."""
+    def run(self, scorings: Sequence[Scoring], choose: Choose | None = None) -> torch.Tensor:
+        """Logits of the rows that some sequences want, then of no meaning; valid until the next call.
+
+        A forward with a choice is not recorded: what it reads depends on how much there is to choose from.
+        """
         size = size_of(scorings)
         known = self._known.get(size)
         if known is None:
             known = self._known[size] = _Forward(Batch(size, self._pages, self._device))
         known.batch.fill(scorings)
+        if choose is not None:
+            return self._compute(known.batch, choose)
         known.uses += 1
         if known.graph is None and self._record and known.uses >= _RECORDED_AT and self.graphs < _MOST_GRAPHS:
             self._capture(known)

@@ -20,6 +20,8 @@ from generation.decoding.gpu.slots import PAGE_SLOTS, SequenceSlots, SlotPool, p
 from generation.decoding.llama.network import Scoring
 from generation.decoding.llama.shape import LlamaShape, read_shape
 from generation.decoding.rivals import Engine, OwnEngine
+from generation.decoding.selection.reference import best_places
+from generation.decoding.selection.settings import BLOCK
 from generation.types import Draft
 
 if TYPE_CHECKING:
@@ -65,14 +67,14 @@ def selection_rows(plan: Plan, context_tokens: int, bandwidth: float) -> list[Ro
     pool = SlotPool(shape, -(-context_tokens // PAGE_SLOTS) + 3, plan.dtype, plan.device)
     pool.keys.normal_()
     pool.values.normal_()
-    choosing_ms = _choosing_ms(plan, pool, shape, context_tokens)
     rows = []
-    for queried, shared_by in ((1, settings.step), (settings.chunk, 1)):
+    for queried, voters, shared_by in ((1, 1, settings.step), (settings.chunk, settings.voters, 1)):
         if queried > context_tokens:
             continue
         queries = torch.randn((queried, shape.heads, shape.head_size), dtype=plan.dtype, device=plan.device)
         listed = min(settings.least_tokens + (queried if queried > 1 else 0), context_tokens)
         ours_ms, list_ms = (_attention_ms(plan, pool, queries, tokens) for tokens in (context_tokens, listed))
+        choosing_ms = _choosing_ms(plan, pool, queries[:voters], context_tokens)
         torch_ms = _torch_attention_ms(plan, pool, queries, context_tokens)
         everything_ms = min(ours_ms, torch_ms)
         read_bytes = 2 * context_tokens * shape.key_heads * shape.head_size * plan.dtype.itemsize
@@ -94,17 +96,14 @@ def _large_shape(plan: Plan) -> LlamaShape:
     return shape
 
 
-def _choosing_ms(plan: Plan, pool: SlotPool, shape: LlamaShape, tokens: int) -> float:
+def _choosing_ms(plan: Plan, pool: SlotPool, queries: torch.Tensor, tokens: int) -> float:
     """Of votes, the best of them, and copying their keys and values."""
-    count = min(plan.selection.chosen, tokens)
-    queries = torch.randn((1, shape.heads, shape.head_size), dtype=plan.dtype, device=plan.device)
-    layers, slots = torch.zeros(1, dtype=torch.int64, device=plan.device), torch.arange(tokens, device=plan.device)
-    slots += PAGE_SLOTS
+    count = min(plan.selection.chosen, tokens // BLOCK * BLOCK)
+    slots = torch.arange(PAGE_SLOTS, PAGE_SLOTS + tokens, device=plan.device)
     votes = votes_for(plan.device)
 
     def choose() -> tuple[torch.Tensor, torch.Tensor]:
-        found = votes(queries, pool.keys, layers, slots)[0]
-        chosen = slots[torch.topk(found, count, sorted=False).indices.sort().values]
+        chosen = slots[best_places(votes(queries, pool.keys[0], slots), count)]
         return pool.keys[0].index_select(0, chosen), pool.values[0].index_select(0, chosen)
 
     return repeated_ms(choose, plan.device)

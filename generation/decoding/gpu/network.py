@@ -17,14 +17,13 @@ import psutil
 import torch
 
 from generation.decoding.gpu import compute, reference
-from generation.decoding.gpu.compute import Operations
+from generation.decoding.gpu.compute import Choose, Operations
 from generation.decoding.gpu.graphs import Forwards
-from generation.decoding.gpu.long_rows import TorchMoves
+from generation.decoding.gpu.long_rows import LongRows
 from generation.decoding.gpu.slots import PAGE_SLOTS, SequenceSlots, SlotPool, fitting_pages
 from generation.decoding.gpu.weights import Weights
 from generation.decoding.llama.network import Scoring
 from generation.decoding.llama.shape import LlamaShape
-from generation.decoding.selection.long_rows import LongRows
 from generation.decoding.selection.settings import SelectionSettings
 from generation.decoding.sequence import Stop, check_stop
 from generation.decoding.step_costs import Forward
@@ -71,8 +70,7 @@ class TorchNetwork:
         self._most_slots = -(-most // PAGE_SLOTS) * PAGE_SLOTS
         self.device = weights.embedding.device
         self._on_gpu = self.device.type == "cuda"
-        rotary = compute.rotary_of(weights, self._most_slots)
-        self._moves = TorchMoves(pool, rotary.tables, rotary.backwards)
+        self._rotary = rotary = compute.rotary_of(weights, self._most_slots)
         run = partial(compute.forward, weights, operations or operations_for(self.device), pool, rotary)
         self._forwards = Forwards(run, self._most_slots // PAGE_SLOTS, self.device, record=record)
         self._lock = threading.Lock()
@@ -85,30 +83,33 @@ class TorchNetwork:
         rows: int,
         stop: Stop | None = None,
         first: int = 0,
-        queries: torch.Tensor | None = None,
+        choose: Choose | None = None,
     ) -> Logits:
         """See ``llama.network.Network.forward``; logits are on the CPU, ``stop`` is asked before, not in every layer.
 
-        ``queries`` is filled with the queries (nodes computed, layers, heads * head size) before their rotation.
+        ``choose`` may change what the nodes see in a layer; it is given their rotated queries.
 
         Raises:
             CapacityError: there is no room for so many nodes.
             StoppedError: ``stop`` returned true; the cache is as it was.
         """
-        return self.forward_together([Scoring(cache, draft, rows, first, queries)], stop)[0]
+        count = len(draft) - first
+        chooses = None if choose is None else lambda layer, queries: choose(layer, queries[:count])
+        return self._run([Scoring(cache, draft, rows, first)], stop, chooses)[0]
 
-    @torch.no_grad()
     def forward_together(self, scorings: Sequence[Scoring], stop: Stop | None = None) -> list[Logits]:
         """Run a tree of each of several sequences in one forward; the logits of each, as ``forward`` gives them."""
+        return self._run(scorings, stop)
+
+    @torch.no_grad()
+    def _run(self, scorings: Sequence[Scoring], stop: Stop | None, choose: Choose | None = None) -> list[Logits]:
         check_stop(stop)
         for one in scorings:
             self.check(one.draft)
             self._reserve(one.cache, one.cache.length + len(one.draft))
         rows = [one.rows for one in scorings]
         with self._lock:
-            found = self._forwards.run(scorings)
-            _give_queries(scorings, found.queries)
-            logits = self._taken(found.logits[: sum(rows)])
+            logits = self._taken(self._forwards.run(scorings, choose)[: sum(rows)])
         return np.split(logits, np.cumsum(rows[:-1]))
 
     @torch.no_grad()
@@ -145,7 +146,7 @@ class TorchNetwork:
 
     def long_rows(self, settings: SelectionSettings) -> LongRows:
         """The rows of a long sequence of which attention sees a chosen part."""
-        return LongRows(self._moves, self.new_cache, self.shape.layers, settings)
+        return LongRows(self.pool, self._rotary, settings)
 
     def blank_forward(self) -> Forward:
         """Runs a number of rows behind a number of tokens, whatever lies there, to see how long that takes."""
@@ -171,15 +172,6 @@ class TorchNetwork:
         if slots > self._most_slots:
             raise CapacityError(f"a sequence of {slots} slots with its tree does not fit into {self._most_slots}")
         cache.reserve(slots)
-
-
-def _give_queries(scorings: Sequence[Scoring], queries: torch.Tensor | None) -> None:
-    first = 0
-    for one in scorings:
-        rows = len(one.draft) - one.first
-        if one.queries is not None and queries is not None:
-            one.queries.copy_(queries[first : first + rows])
-        first += rows
 
 
 def require_agreement(network: TorchNetwork) -> None:

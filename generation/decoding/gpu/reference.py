@@ -63,7 +63,7 @@ def attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, batc
         own = enter[nodes - rows :, None]
         visible = torch.ones((rows, length + nodes), dtype=torch.bool, device=table.device)
         visible[:, length:] = (enter <= own) & (own < leave)
-        grouped = queries[first_row : first_row + rows].float().unflatten(1, (keys.shape[1], -1))
+        grouped = queries[first_row : first_row + rows].float().view(rows, keys.shape[1], -1, queries.shape[2])
         scores = torch.einsum("rghd,sgd->ghrs", grouped, keys[seen].float()) / queries.shape[2] ** 0.5
         weights = torch.softmax(scores.masked_fill(~visible, -torch.inf), -1)
         sums = torch.einsum("ghrs,sgd->rghd", weights, values[seen].float())

@@ -129,7 +129,7 @@ class SequenceSlots:
 
     def all_slots(self) -> torch.Tensor:
         """Where all places of this sequence are in the pool, (places,), on its device."""
-        pages = torch.tensor(self.pages).to(self._pool.device, non_blocking=True)
+        pages = torch.tensor(self.pages, dtype=torch.int64).to(self._pool.device, non_blocking=True)
         return (pages[:, None] * PAGE_SLOTS + torch.arange(PAGE_SLOTS, device=pages.device)).flatten()
 
     def slot(self, place: int) -> int:

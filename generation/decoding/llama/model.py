@@ -27,7 +27,7 @@ from generation.types import Draft
 
 if TYPE_CHECKING:
     from generation.decoding.llama.packing import Array
-    from generation.decoding.selection.long_rows import LastPrompt
+    from generation.decoding.selection.scorer import LastPrompt
     from generation.interfaces import Logits
 
 _COST_CONTEXTS = (64, 1024)  # tokens behind which forwards are timed
@@ -112,8 +112,7 @@ class LlamaModel:
         long = self._long
         if long.select_from is None or prompt_tokens <= long.select_from:
             return LlamaScorer(self.network, self._prefixes, self.parallel_prompt)
-        from generation.decoding.selection.long_rows import LastPrompt
-        from generation.decoding.selection.scorer import ListNetwork, SelectingScorer
+        from generation.decoding.selection.scorer import LastPrompt, ListNetwork, SelectingScorer
 
         self._last_prompt = self._last_prompt or LastPrompt()
         network = cast("ListNetwork", self.network)  # who asks for lists has one

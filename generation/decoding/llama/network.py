@@ -24,8 +24,6 @@ from generation.errors import StoppedError
 from generation.types import Draft
 
 if TYPE_CHECKING:
-    import torch
-
     from generation.interfaces import Logits
 
 _READ_TOKENS = 96  # of a prompt in one forward: enough rows to use each weight well
@@ -36,16 +34,12 @@ _NORMS = ("attention_norm", "mlp_norm", "query_norm", "key_norm")
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """A tree to run behind the committed slots of a cache of the same network, as ``Network.forward`` takes it.
-
-    ``queries`` is for a network that lists are chosen for (``selection.scorer.ListNetwork``).
-    """
+    """A tree to run behind the committed slots of a cache of the same network, as ``Network.forward`` takes it."""
 
     cache: Any
     draft: Draft
     rows: int
     first: int = 0
-    queries: torch.Tensor | None = None
 
     def as_argument(self) -> native.Tree:
         """What the kernels take."""

@@ -35,7 +35,7 @@ def load_or_pack(key: str, pack: Callable[[], PackedWeights]) -> PackedWeights:
     Raises:
         ModelLoadError: the disk is full or not writable.
     """
-    path = packed_folder() / f"{key}.safetensors"
+    path = _path_of(key)
     found = _read(path)
     if found is None:
         _write(path, pack())
@@ -45,9 +45,18 @@ def load_or_pack(key: str, pack: Callable[[], PackedWeights]) -> PackedWeights:
     return found
 
 
+def is_packed(key: str) -> bool:
+    """Whether there is a file under ``key``, whole or not."""
+    return _path_of(key).is_file()
+
+
 def packed_folder() -> Path:
     """Where packed weights are kept; may not exist yet."""
     return cache_root() / "packed"
+
+
+def _path_of(key: str) -> Path:
+    return packed_folder() / f"{key}.safetensors"
 
 
 def packed_key(folder: Path, variant: str) -> str:

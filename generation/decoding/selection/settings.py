@@ -13,10 +13,11 @@ class SelectionSettings:
 
     Attributes:
         sink: first tokens, always in the list.
-        chosen: most tokens chosen between sink and window.
+        chosen: most tokens chosen between sink and window, in blocks of ``BLOCK``.
         window: last tokens, always in the list.
-        chunk: of a prompt; all of it sees one list, chosen by the token before it.
-        step: written tokens, or those at the end of a prompt, that see one list.
+        chunk: of a prompt; all of it sees one list.
+        step: tokens at the end of a prompt, or written ones, that see one list.
+        voters: last rows of a chunk or step of a prompt, which choose its list.
         similar: a layer keeps its choice while its query has at least this cosine with the one that chose.
     """
 
@@ -25,7 +26,12 @@ class SelectionSettings:
     window: int = 512
     chunk: int = 512
     step: int = 16
+    voters: int = 16
     similar: float = 0.9
+
+    def __post_init__(self) -> None:
+        if self.chunk % self.step or self.chosen % BLOCK:
+            raise ValueError(f"a chunk must be a multiple of a step, and what is chosen of {BLOCK}: {self}")
 
     @property
     def least_tokens(self) -> int:

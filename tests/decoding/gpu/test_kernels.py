@@ -101,7 +101,7 @@ from generation.decoding.gpu import kernels
 from generation.decoding.selection import votes_gpu
 
 floats = {"parts": "*fp32", "levels": "*fp32", "tables": "*fp32", "scores": "*fp32", "peaks": "*fp32", "totals": "*fp32", "epsilon": "fp32", "scale": "fp32"}
-ints = {name: "*i64" for name in ("slots", "sequences", "enter", "leave")} | {name: "i32" for name in ("all_rows", "pages", "count", "all_slots")}
+ints = {name: "*i64" for name in ("slots", "sequences", "enter", "leave")} | {name: "i32" for name in ("all_rows", "pages", "count")}
 def build(kernel, changed=(), **constants):
     types = {name: "constexpr" if name in constants else (floats | ints).get(name, "*bf16") for name in kernel.arg_names}
     source = ASTSource(fn=kernel, signature=types | dict(changed), constexprs=constants)
@@ -115,9 +115,9 @@ build(kernels._add_up, size=64, padded=64, splits=64)
 build(kernels._times_row, channels=4608, columns=3584, biased=True, block_channels=4, block_columns=512)
 build(kernels._add_norm, width=3584, padded=4096)
 build(kernels._gated, width=18944, block=1024)
-sizes = {"group": 7, "group_padded": 16, "size": 128, "size_padded": 128}
-build(votes_gpu._score, {"layers": "*i64"}, key_heads=4, **sizes, block=128)
-build(votes_gpu._vote, {"found": "*fp32"}, heads=9, block=128)
+for group, padded in ((7, 16), (16 * 7, 128)):
+    build(votes_gpu._score, key_heads=4, group=group, group_padded=padded, size=128, size_padded=128, block=128)
+build(votes_gpu._vote, {"found": "*fp32", "queries": "i32"}, blocks=8, block=16)
 print("agree")
 """
 

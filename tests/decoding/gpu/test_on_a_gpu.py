@@ -56,7 +56,7 @@ def test_several_sequences_together_say_what_each_says_alone() -> None:
 def test_a_long_sequence_sees_what_it_sees_on_the_cpu() -> None:
     network = without_twins("llama")
     ids = random.Random(1).sample(range(400), 320)
-    long = LongContexts(56, 2000, SETTINGS)
+    long = LongContexts(64, 2000, SETTINGS)
     models = [
         LlamaModel(torch_network(network, device=torch.device(device)), NoTokenizer(), device, long=long)
         for device in ("cpu", "cuda")

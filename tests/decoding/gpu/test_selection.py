@@ -12,22 +12,24 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from generation.decoding.gpu.long_rows import LongRows
+from generation.decoding.gpu.reference import rotated
 from generation.decoding.llama.model import LlamaModel
-from generation.decoding.selection.reference import choose, votes
+from generation.decoding.selection.reference import block_votes
 from generation.decoding.selection.scorer import SelectingScorer
-from generation.decoding.selection.settings import LongContexts, SelectionSettings
+from generation.decoding.selection.settings import BLOCK, LongContexts, SelectionSettings
 from generation.decoding.sequence import SequenceState
 from generation.errors import StoppedError
 from generation.types import Draft
 from tests.decoding.gpu.torch_networks import torch_network
 from tests.decoding.llama.networks import FAMILIES, SHAPE, NoTokenizer, network_of, random_ids
 
-SETTINGS = SelectionSettings(sink=16, chosen=24, window=16, chunk=32, step=8)
+SETTINGS = SelectionSettings(sink=16, chosen=32, window=16, chunk=32, step=8, voters=4)
 close = partial(torch.testing.assert_close, atol=1e-3, rtol=1e-3)
 
 
 def model_of(network: Any, settings: SelectionSettings = SETTINGS) -> LlamaModel:
-    return LlamaModel(torch_network(network), NoTokenizer(), "tiny", long=LongContexts(56, 2000, settings))
+    return LlamaModel(torch_network(network), NoTokenizer(), "tiny", long=LongContexts(64, 2000, settings))
 
 
 def scorer_of(state: SequenceState) -> SelectingScorer:
@@ -44,22 +46,35 @@ def without_twins(family: str) -> Any:
 
 
 @pytest.mark.parametrize("family", ["llama", "llama3", "qwen3"])
-def test_it_chooses_what_the_reference_chooses(family: str) -> None:
-    network = without_twins(family)
-    model = model_of(network)
-    scorer = scorer_of(model.start(random.Random(1).sample(range(400), 32 * 9 + 8)))
-    rows, shape = scorer.rows, model.network.shape
-    rows.renew(scorer._last_queries, anew=True)
-    assert rows._front is not None
-    for layer in range(shape.layers):
-        queries = scorer._last_queries[layer].view(shape.heads, shape.head_size)
-        places = rows.store.slots_at(torch.arange(SETTINGS.sink, rows._start).numpy())
-        candidates = model.network.pool.keys[layer, places]  # type: ignore[attr-defined]
+def test_it_chooses_what_the_reference_chooses(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_of(without_twins(family))
+    rotary, shape, compared = model.network._rotary, model.network.shape, set()  # type: ignore[attr-defined]
+    plain = LongRows.choose
+
+    def choose(rows: LongRows, layer: int, queries: torch.Tensor) -> None:
+        plain(rows, layer, queries)
+        assert rows._front is not None
+        voters = queries[-SETTINGS.voters :]
+        last = rows.list.length + len(queries)
+        turned = rotated(voters, rotary.backwards[:, last - len(voters) : last])
+        places = rows.store.slots_at(np.arange(SETTINGS.sink, rows._start))
+        worth = block_votes(turned, model.network.pool.keys[layer, places])  # type: ignore[attr-defined]
         found = rows._front[layer, SETTINGS.sink :] - SETTINGS.sink
-        worth, expected = votes(queries, candidates), choose(queries, candidates, SETTINGS.chosen)
-        close(worth[found].sort().values, worth[expected].sort().values)
-        assert (found.diff() > 0).all()
+        close(
+            worth[found[::BLOCK] // BLOCK].sort().values,
+            torch.topk(worth, SETTINGS.chosen // BLOCK).values.sort().values,
+        )
+        assert (found.diff() > 0).all() and found[0] % BLOCK == 0
         assert rows._front[layer, : SETTINGS.sink].tolist() == list(range(SETTINGS.sink))
+        compared.add((layer, len(queries)))
+
+    monkeypatch.setattr(LongRows, "choose", choose)
+    state = model.start(random.Random(1).sample(range(400), 32 * 9 + 8))
+    assert compared == {(layer, rows) for layer in range(shape.layers) for rows in (32, 8)}
+    for token_id in range(9):
+        state.score(Draft.chain([token_id]))
+        state.commit([0])
+    assert {rows for _, rows in compared} == {32, 8, 1}
 
 
 def test_one_layer_computes_what_transformers_says_of_the_list() -> None:
@@ -85,8 +100,11 @@ def test_one_layer_computes_what_transformers_says_of_the_list() -> None:
 def test_the_selection_cache_keeps_similar_choices() -> None:
     ids = random_ids(random.Random(4), 200)
     for similar, kept in ((2.0, False), (-1.0, True)):
-        rows = scorer_of(model_of(network_of("llama"), replace(SETTINGS, similar=similar)).start(ids)).rows
-        assert bool(rows.kept_choices) is kept
+        state = model_of(network_of("llama"), replace(SETTINGS, similar=similar)).start(ids)
+        for token_id in range(9):
+            state.score(Draft.chain([token_id]))
+            state.commit([0])
+        assert bool(scorer_of(state).rows.kept_choices) is kept
 
 
 def test_a_prompt_that_is_stopped_can_be_read_later() -> None:
@@ -99,7 +117,7 @@ def test_a_prompt_that_is_stopped_can_be_read_later() -> None:
     close(state.next_logits, model_of(network).start(ids).next_logits)
 
 
-@pytest.mark.parametrize("length", [57, 231])
+@pytest.mark.parametrize("length", [65, 231])
 def test_drafts_change_nothing(length: int) -> None:
     """Right drafts and wrong ones, as long as they may be, against one token at a time."""
     network, source = without_twins("llama"), random.Random(length)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from generation.decoding.llama.cache import KVCache
 from generation.decoding.llama.model import LlamaModel
 from generation.decoding.loading import load_model
 from generation.models import resolve
+from generation.models.store import models_folder
 from generation.types import Draft
 
 if TYPE_CHECKING:
@@ -65,16 +67,39 @@ def test_rows_of_the_default_model_do_not_depend_on_their_neighbours() -> None:
         assert np.array_equal(state.score(Draft.chain(token_ids[120 : 120 + width])), together[120 : 120 + width])
 
 
-def test_it_runs_without_torch() -> None:
-    """Which takes a second to import, and 200 MB."""
+def run_apart(code: str, cache: Path) -> str:
+    (cache / "models").symlink_to(models_folder())
+    command, environment = [sys.executable, "-c", code], {**os.environ, "MEMBERWISE_CACHE": str(cache)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def test_torch_is_never_loaded_not_even_to_pack_the_weights(tmp_path: Path) -> None:
+    """It takes a second to import, and once it is there 600 MB more after packing."""
     code = """
 import sys
 from generation.config import GeneratorConfig
 from generation.service import load_model
-model = load_model(GeneratorConfig(dtype="int8", threads=1, adapter="none"))
+shares = []
+model = load_model(GeneratorConfig(dtype="int8", threads=1, adapter="none"), shares.append)
 model.start(model.tokenizer.encode("def add(a, b):"))
-print({"torch", "transformers"} & set(sys.modules))
+print({"torch", "transformers"} & set(sys.modules), len(shares) > 9, shares == sorted(shares))
 """
-    loaded("int8")  # so that it is packed, for which torch is needed
-    command = [sys.executable, "-c", code]
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "set()"
+    assert run_apart(code, tmp_path).strip() == "set() True True"
+    assert len(list((tmp_path / "packed").glob("*.safetensors"))) == 1
+
+
+def test_weights_that_cannot_be_packed_apart_are_packed_here_which_says_why(tmp_path: Path) -> None:
+    for name in ("config.json", "tokenizer.json"):
+        (tmp_path / name).write_bytes((resolve("default") / name).read_bytes())
+    (tmp_path / "model.safetensors").write_bytes(b"damaged")
+    code = f"""
+from generation.config import GeneratorConfig
+from generation.errors import ModelLoadError
+from generation.service import load_model
+try:
+    load_model(GeneratorConfig(model={str(tmp_path)!r}, dtype="int8"))
+except ModelLoadError as error:
+    print(error)
+"""
+    (tmp_path / "cache").mkdir()
+    assert run_apart(code, tmp_path / "cache").startswith(f"cannot load the model in {tmp_path}")
