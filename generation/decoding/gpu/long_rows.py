@@ -82,11 +82,12 @@ class LongRows:
             queries: (R, H, D), rotated.
         """
         assert self._front is not None
-        settings, first = self._settings, max(0, len(queries) - self._settings.voters)
-        places = slice(self.list.length + first, self.list.length + len(queries))
+        settings, rows = self._settings, len(queries)
+        first = 0 if rows <= settings.step else max(0, rows - settings.voters)
+        places = slice(self.list.length + first, self.list.length + rows)
         voters = rotated(queries[first:], self._rotary.backwards[:, places])
         last, before = voters[-1].flatten(), self._chosen_by.get(layer)
-        if len(queries) == 1 and before is not None and reference.similar(last, before) >= settings.similar:
+        if rows == 1 and before is not None and reference.similar(last, before) >= settings.similar:
             self.kept_choices += 1
             return
         self.choices += 1

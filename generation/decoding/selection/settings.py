@@ -17,7 +17,7 @@ class SelectionSettings:
         window: last tokens, always in the list.
         chunk: of a prompt; all of it sees one list.
         step: tokens at the end of a prompt, or written ones, that see one list.
-        voters: last rows of a chunk or step of a prompt, which choose its list.
+        voters: last rows of a chunk, which choose its list; in a step of a prompt all do.
         similar: a layer keeps its choice while its query has at least this cosine with the one that chose.
     """
 
@@ -26,7 +26,7 @@ class SelectionSettings:
     window: int = 512
     chunk: int = 512
     step: int = 16
-    voters: int = 16
+    voters: int = 4
     similar: float = 0.9
 
     def __post_init__(self) -> None:
