@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -126,6 +127,7 @@ def test_a_worker_that_cannot_start_says_why(
     worker = tmp_path / "worker.py"
     worker.write_text("import sys\nprint('noise', file=sys.stderr)\nimport no_such_package\n")
     monkeypatch.setattr(worker_pool, "WORKER", worker)
+    caplog.set_level(logging.WARNING, logger="generation")  # which the command line, in the same process, had silenced
     why = "ModuleNotFoundError: No module named 'no_such_package'"
     pool = start(ToolConfig())
     assert ask(pool, tmp_path) == {"error": f"crash: {why}"}
