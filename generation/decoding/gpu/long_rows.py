@@ -83,7 +83,7 @@ class LongRows:
         """
         assert self._front is not None
         settings, rows = self._settings, len(queries)
-        first = 0 if rows <= settings.step else max(0, rows - settings.voters)
+        first = 0 if rows <= settings.step else rows - 1
         places = slice(self.list.length + first, self.list.length + rows)
         voters = rotated(queries[first:], self._rotary.backwards[:, places])
         last, before = voters[-1].flatten(), self._chosen_by.get(layer)

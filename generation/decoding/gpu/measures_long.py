@@ -68,13 +68,13 @@ def selection_rows(plan: Plan, context_tokens: int, bandwidth: float) -> list[Ro
     pool.keys.normal_()
     pool.values.normal_()
     rows = []
-    for queried, voters, shared_by in ((1, 1, settings.step), (settings.chunk, settings.voters, 1)):
+    for queried, shared_by in ((1, settings.step), (settings.chunk, 1)):
         if queried > context_tokens:
             continue
         queries = torch.randn((queried, shape.heads, shape.head_size), dtype=plan.dtype, device=plan.device)
         listed = min(settings.least_tokens + (queried if queried > 1 else 0), context_tokens)
         ours_ms, list_ms = (_attention_ms(plan, pool, queries, tokens) for tokens in (context_tokens, listed))
-        choosing_ms = _choosing_ms(plan, pool, queries[:voters], context_tokens)
+        choosing_ms = _choosing_ms(plan, pool, queries[:1], context_tokens)
         torch_ms = _torch_attention_ms(plan, pool, queries, context_tokens)
         everything_ms = min(ours_ms, torch_ms)
         read_bytes = 2 * context_tokens * shape.key_heads * shape.head_size * plan.dtype.itemsize

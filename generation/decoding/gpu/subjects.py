@@ -75,7 +75,7 @@ def full_plan(default: Path) -> Plan:
     return Plan(torch.device("cuda"), torch.bfloat16, default, _LARGE, 1 << 30, 1000, 128, 8, contexts, settings)
 
 
-_FEW = SelectionSettings(sink=16, chosen=32, window=16, chunk=32, step=8, voters=4)
+_FEW = SelectionSettings(sink=16, chosen=32, window=16, chunk=32, step=8)
 TINY = Plan(torch.device("cpu"), torch.float32, None, _SMALL, 1 << 20, 64, 8, 2, (64, 700), _FEW)
 
 

@@ -15,9 +15,8 @@ class SelectionSettings:
         sink: first tokens, always in the list.
         chosen: most tokens chosen between sink and window, in blocks of ``BLOCK``.
         window: last tokens, always in the list.
-        chunk: of a prompt; all of it sees one list.
-        step: tokens at the end of a prompt, or written ones, that see one list.
-        voters: last rows of a chunk, which choose its list; in a step of a prompt all do.
+        chunk: of a prompt; all of it sees one list, which its last row chooses.
+        step: tokens at the end of a prompt, all of which choose, or written ones that see one list.
         similar: a layer keeps its choice while its query has at least this cosine with the one that chose.
     """
 
@@ -26,7 +25,6 @@ class SelectionSettings:
     window: int = 512
     chunk: int = 512
     step: int = 16
-    voters: int = 4
     similar: float = 0.9
 
     def __post_init__(self) -> None:

@@ -24,7 +24,7 @@ from generation.types import Draft
 from tests.decoding.gpu.torch_networks import torch_network
 from tests.decoding.llama.networks import FAMILIES, SHAPE, NoTokenizer, network_of, random_ids
 
-SETTINGS = SelectionSettings(sink=16, chosen=32, window=16, chunk=32, step=8, voters=4)
+SETTINGS = SelectionSettings(sink=16, chosen=32, window=16, chunk=32, step=8)
 close = partial(torch.testing.assert_close, atol=1e-3, rtol=1e-3)
 
 
@@ -54,7 +54,7 @@ def test_it_chooses_what_the_reference_chooses(family: str, monkeypatch: pytest.
     def choose(rows: LongRows, layer: int, queries: torch.Tensor) -> None:
         plain(rows, layer, queries)
         assert rows._front is not None
-        voters = queries if len(queries) <= SETTINGS.step else queries[-SETTINGS.voters :]
+        voters = queries if len(queries) <= SETTINGS.step else queries[-1:]
         last = rows.list.length + len(queries)
         turned = rotated(voters, rotary.backwards[:, last - len(voters) : last])
         places = rows.store.slots_at(np.arange(SETTINGS.sink, rows._start))
