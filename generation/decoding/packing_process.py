@@ -1,4 +1,4 @@
-"""Weights are packed in a process of its own, so that what torch takes for it is given back: 600 MB in a server.
+"""Weights are packed in a process of its own, so that what torch takes for it is given back.
 
 It fails in silence: whoever finds no packed weights then packs them itself, and says what is wrong. Start reading at
 ``pack_apart``.
@@ -25,15 +25,15 @@ def pack_apart(path: Path, dtype: str, adapter: Path | None, report: ReportShare
         adapter: its folder.
         report: is told how far it is.
     """
-    # Not the working directory, which may be a repository with a torch.py; what this process finds, the other finds.
-    folders = os.pathsep.join(folder for folder in sys.path if folder and Path(folder).resolve() != Path.cwd())
     command = [sys.executable, "-P", "-m", __name__, str(path), dtype, *([str(adapter)] if adapter else [])]
     try:
+        # What this process finds, the other finds, but in the working directory, which may hold somebody's torch.py.
+        folders = os.pathsep.join(folder for folder in sys.path if folder and Path(folder).resolve() != Path.cwd())
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
             env={**os.environ, "PYTHONPATH": folders},
         )  # fmt: skip
-    except OSError:
+    except OSError:  # the working directory may have been removed, too
         return
     with process:
         assert process.stdout is not None

@@ -91,8 +91,9 @@ class Batch:
 
     def fill(self, scorings: Sequence[Scoring]) -> None:
         """Write what these sequences want computed; their caches must have room for it."""
-        rows, nodes, wanted = (_Filled(self._columns[first:end]) for first, end in ((0, 3), (3, 5), (7, 8)))
-        records, tables = self._columns[5].reshape(-1, RECORD), self._columns[6].reshape(-1, self._pages)
+        *columns, records, tables, logits = self._columns
+        rows, nodes, wanted = _Filled(columns[:3]), _Filled(columns[3:]), _Filled([logits])
+        records, tables = records.reshape(-1, RECORD), tables.reshape(-1, self._pages)
         records[len(scorings) :] = 0
         for number, one in enumerate(scorings):
             cache, draft, all_nodes = one.cache, one.draft, len(one.draft)

@@ -20,8 +20,8 @@ import torch
 
 from generation.decoding.gpu import reference
 from generation.decoding.gpu.measures_long import long_engines, long_row, longest_fitting, selection_rows
-from generation.decoding.gpu.measuring import ROUNDS, UNCOUNTED, repeated_ms, timed_s
 from generation.decoding.gpu.subjects import NetworkEngine, Plan, Subject, default_subject, large_subject, tokenizer_of
+from generation.decoding.gpu.timing import ROUNDS, UNCOUNTED, repeated_ms, timed_s
 from generation.decoding.llama.model import LlamaModel
 from generation.decoding.rivals import Engine, OwnEngine
 from generation.decoding.step_costs import measure as measure_costs
@@ -87,6 +87,7 @@ def measure(plan: Plan, prompts: Callable[[Encode, int], list[list[int]]], tell:
     gc.collect()  # its memory is needed
     report.part("long", "the large model", partial(_measure_large, plan, tokenizer, texts[0], bandwidth, report))
     gc.collect()
+    # Last, though the default model is loaded again for it: where recording beside other threads fails, what follows does.
     report.part("together", "the default model", partial(_measure_together, plan, tokenizer, texts[0]))
     return {
         "device": torch.cuda.get_device_name() if plan.device.type == "cuda" else "CPU",

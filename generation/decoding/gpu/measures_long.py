@@ -14,9 +14,9 @@ import torch
 
 from generation.decoding.gpu.batch import Batch, size_of
 from generation.decoding.gpu.long_rows import votes_for
-from generation.decoding.gpu.measuring import repeated_ms
 from generation.decoding.gpu.network import operations_for
 from generation.decoding.gpu.slots import PAGE_SLOTS, SequenceSlots, SlotPool, page_bytes
+from generation.decoding.gpu.timing import repeated_ms
 from generation.decoding.llama.network import Scoring
 from generation.decoding.llama.shape import LlamaShape, read_shape
 from generation.decoding.rivals import Engine, OwnEngine

@@ -7,8 +7,8 @@ Source: TokenSelect (arXiv 2411.02886). Our own kernels let every row choose for
 ``rows``      what a row of our own kernels sees, in plain torch
 ``reference`` what is chosen for a list, in plain torch
 ``votes_gpu`` the votes for a list as Triton kernels
-``long_rows`` all keys and values of a long sequence, and the short list of them that attention runs over
-``scorer``    a sequence that works so
+``scorer``    a sequence that works by a list; its rows are ``gpu.long_rows``
+``probe``     what a model makes of a long prompt, for ``bench long``
 
 Start reading at ``rows.attend``, and for lists at ``scorer.SelectingScorer``.
 """

@@ -74,7 +74,7 @@ def run_apart(code: str, cache: Path) -> str:
 
 
 def test_torch_is_never_loaded_not_even_to_pack_the_weights(tmp_path: Path) -> None:
-    """It takes a second to import, and once it is there 600 MB more after packing."""
+    """It takes a second to import, and a process that has packed keeps hundreds of megabytes."""
     code = """
 import sys
 from generation.config import GeneratorConfig
