@@ -87,7 +87,7 @@ def measure(plan: Plan, prompts: Callable[[Encode, int], list[list[int]]], tell:
     gc.collect()  # its memory is needed
     report.part("long", "the large model", partial(_measure_large, plan, tokenizer, texts[0], bandwidth, report))
     gc.collect()
-    # Last, though the default model is loaded again for it: where recording beside other threads fails, what follows does.
+    # Last, though the default model is loaded again: where recording beside other threads fails, what follows does too.
     report.part("together", "the default model", partial(_measure_together, plan, tokenizer, texts[0]))
     return {
         "device": torch.cuda.get_device_name() if plan.device.type == "cuda" else "CPU",
