@@ -22,7 +22,8 @@ struct Sight {
     const int* tail;
     int leading = 0, skipped = 0;  // multiples of KEYS
     const int* blocks = nullptr;
-    const float *cosines = nullptr, *sines = nullptr;  // turn queries as if nothing was skipped; null leaves them
+    int room = 0;                                      // positions that those in front of the run are taken to lie within, by turning queries
+    const float *cosines = nullptr, *sines = nullptr;  // to turn them; null leaves them
 
     int slot(int position) const {
         if (position >= run) return tail[position - run];
@@ -62,10 +63,13 @@ static void turn_back(const float* query, const float* cosines, const float* sin
     }
 }
 
-// Queries as those see them who lie right behind `block` of the blocks of a sight; `turned` has room for them.
+// By how many positions nearer than `far`, of `all` in front of the run, a key is taken to be: in proportion, so that all have room.
+static int drawn_near(int far, int all, int room) { return std::max(0, far - (int)((int64_t)far * room / all)); }
+
+// Queries as `block` of the blocks of a sight sees them; `turned` has room for them.
 static const float* const* seen_from(const Sight& sight, int block, const float* const* queries, int count, int size, std::vector<float>& turned, std::vector<const float*>& pointers) {
     if (!sight.cosines || block * KEYS >= sight.leading) return queries;
-    const int back = sight.leading + sight.skipped - sight.blocks[block] * KEYS - (sight.leading - block * KEYS);
+    const int all = sight.leading + sight.skipped, back = drawn_near(all - sight.blocks[block] * KEYS, all, sight.room);
     turned.resize((size_t)count * size), pointers.resize(count);
     for (int q = 0; q < count; q++) {
         turn_back(queries[q], sight.cosines, sight.sines, back, size, &turned[(size_t)q * size]);

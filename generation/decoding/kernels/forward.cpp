@@ -289,8 +289,8 @@ struct Pass {
         Sight sight{0, 0, nullptr};
         if (blocks.empty()) return sight;
         sight.leading = (int)blocks.size() * KEYS, sight.blocks = blocks.data();
-        sight.skipped = (last - cache.choice->window) / KEYS * KEYS - sight.leading;
-        if (last > cache.choice->trained) sight.cosines = cosines, sight.sines = sines;
+        sight.skipped = cache.choice->window_start(last) - sight.leading;
+        if (last > cache.choice->trained) sight.room = cache.choice->room(last), sight.cosines = cosines, sight.sines = sines;
         return sight;
     }
 

@@ -14,8 +14,14 @@ static_assert(KEYS == LANES, "a block of keys is a block of channels");
 struct Choice {
     int32_t from;     // rows at this position and behind it choose
     int32_t sink, chosen, window;
-    int32_t trained;  // rows at this position and behind it see what they chose as if nothing lay between
+    int32_t trained;  // rows at this position and behind it draw near what is in front of their window, into three quarters of this length
+
+    // Of a row that sees `seen` positions: the first one of its window, and how many have room in front of it.
+    int window_start(int seen) const { return (seen - window) / KEYS * KEYS; }
+    int room(int seen) const { return seen > trained ? trained / 4 * 3 : seen; }
 };
+
+constexpr int STRETCH = 512 / KEYS;  // blocks that are drawn near by the same while they are looked through
 
 // How many channels of a head are looked through; a multiple of 8.
 static inline int code_size(int size) { return (size + 31) / 32 * 8; }
@@ -99,16 +105,16 @@ static void vote(const Search& search, int from, int to, int positions, float* v
 
 // The blocks in front of the window of a row that sees `seen` positions, ascending; none where it sees everything.
 //
-// Keys farther away than any the network was trained with are looked through in stretches, each as if it were nearer.
+// Behind the trained length keys are looked through in stretches, each drawn near as its middle is.
 static std::vector<int> choose_blocks(const Choice& choice, int seen, const Search& search) {
-    const int first = choice.sink / KEYS, end = (seen - choice.window) / KEYS, wanted = choice.chosen / KEYS, count = end - first;
+    const int start = choice.window_start(seen), first = choice.sink / KEYS, end = start / KEYS, wanted = choice.chosen / KEYS, count = end - first;
     std::vector<int> blocks;
     if (count <= wanted) return blocks;
     std::vector<float> votes(end);
-    const int stretch = std::max(1, choice.trained / 2 / KEYS);
-    int to = end, from = std::clamp((seen - choice.trained + KEYS - 1) / KEYS, first, end);
-    for (int turns = 0; to > first; to = from, from = std::max(first, from - stretch), turns++)
-        vote(search, from, to, turns * stretch * KEYS, votes.data());
+    for (int to = end, from; to > first; to = from) {
+        from = seen <= choice.trained ? first : std::max(first, to - STRETCH);
+        vote(search, from, to, drawn_near(start - (from + to) / 2 * KEYS, start, choice.room(seen)), votes.data());
+    }
     votes.erase(votes.begin(), votes.begin() + first);
     std::vector<float> sorted = votes;
     std::nth_element(sorted.begin(), sorted.begin() + (wanted - 1), sorted.end(), std::greater<float>());

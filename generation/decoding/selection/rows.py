@@ -10,6 +10,7 @@ import torch
 
 from generation.decoding.selection.settings import BLOCK, RowChoice
 
+STRETCH = 512 // BLOCK  # blocks that are drawn near by the same while they are looked through
 LEAST_SHARE = 1 / 4096  # of a query's weights: the values of a chosen block that has less for all its keys are not read
 
 
@@ -29,14 +30,12 @@ def attend(
     blocks = choose_blocks(queries, keys, choice, frequencies) if seen > choice.start else None
     found = []
     for head, grouped in enumerate(queries.view(key_heads, -1, size)):
-        slots, back = torch.arange(seen), torch.zeros(seen, dtype=torch.long)
+        slots, back = torch.arange(seen), [0] * seen
         if blocks is not None:
-            window = torch.arange((seen - choice.window) // BLOCK * BLOCK, seen)
+            window = torch.arange(choice.window_start(seen), seen)
             slots = torch.cat([(blocks[head][:, None] * BLOCK + torch.arange(BLOCK)).flatten(), window])
-            back = seen - slots - torch.arange(len(slots), 0, -1)  # how many left out lie between it and the row
-        if seen <= choice.trained:
-            back = torch.zeros_like(back)
-        turned = torch.stack([turn_back(grouped, int(positions), frequencies) for positions in back], 1)
+            back = [drawn_near(slot // BLOCK * BLOCK, seen, choice) for slot in slots.tolist()]
+        turned = torch.stack([turn_back(grouped, positions, frequencies) for positions in back], 1)
         scores = torch.einsum("gnd,nd->gn", turned, keys[slots, head]) / size**0.5
         weights = torch.softmax(scores, -1)
         if blocks is not None:
@@ -50,41 +49,50 @@ def choose_blocks(
     queries: torch.Tensor, keys: torch.Tensor, choice: RowChoice, frequencies: torch.Tensor
 ) -> torch.Tensor | None:
     """The blocks in front of the window, (G, blocks), ascending; None where all are seen. Arguments: ``attend``."""
-    first, end = choice.sink // BLOCK, (len(keys) - choice.window) // BLOCK
+    first, end = choice.sink // BLOCK, choice.window_start(len(keys)) // BLOCK
     count = choice.chosen // BLOCK
     if end - first <= count:
         return None
-    votes = block_votes(queries, keys[: end * BLOCK], len(keys), choice, frequencies)[:, first:]
+    votes = block_votes(queries, keys, choice, frequencies)[:, first:]
     chosen = torch.sort(torch.topk(votes, count).indices).values + first
     return torch.cat([torch.arange(first).expand(len(votes), -1), chosen], 1)
 
 
 def block_votes(
-    queries: torch.Tensor, keys: torch.Tensor, seen: int, choice: RowChoice, frequencies: torch.Tensor
+    queries: torch.Tensor, keys: torch.Tensor, choice: RowChoice, frequencies: torch.Tensor
 ) -> torch.Tensor:
-    """The best score of each block of keys for each key head, (G, blocks).
+    """The best score of each block in front of the window for each key head, (G, blocks).
 
-    Keys farther away than any the model was trained with are looked at in stretches, each as if it were nearer.
+    Behind the trained length they are looked through in stretches, each drawn near as its middle is.
 
     Args:
         queries: (H, D), rotated.
-        keys: (N, G, D), rotated, of whole blocks.
-        seen: how many positions the row sees.
+        keys: (N, G, D), rotated, the row's own last.
         choice: what it may see.
         frequencies: (D / 2,), radians a position.
     """
-    blocks, key_heads = len(keys) // BLOCK, keys.shape[1]
-    near = min(blocks, max(0, -((choice.trained - seen) // BLOCK)))
-    stretch = max(1, choice.trained // 2 // BLOCK)
-    codes = _as_int8(slow_channels(keys)).view(blocks, BLOCK, key_heads, -1)
+    seen, key_heads, first = len(keys), keys.shape[1], choice.sink // BLOCK
+    blocks = choice.window_start(seen) // BLOCK
+    codes = _as_int8(slow_channels(keys[: blocks * BLOCK])).view(blocks, BLOCK, key_heads, -1)
     votes = torch.empty(key_heads, blocks)
     for block in range(blocks):
-        turns = max(0, -((block - near) // stretch))
-        turned = slow_channels(turn_back(queries, turns * stretch * BLOCK, frequencies)).view(
-            key_heads, -1, codes.shape[3]
-        )
+        end = blocks - (blocks - 1 - block) // STRETCH * STRETCH
+        middle = (max(first, end - STRETCH) + end) // 2
+        back = drawn_near(middle * BLOCK, seen, choice)
+        turned = slow_channels(turn_back(queries, back, frequencies)).view(key_heads, -1, codes.shape[3])
         votes[:, block] = torch.einsum("ghd,bgd->ghb", turned, codes[block]).amax((1, 2))
     return votes
+
+
+def drawn_near(position: int, seen: int, choice: RowChoice) -> int:
+    """By how many positions nearer than it lies the last of ``seen`` rows takes a key to be.
+
+    What is in front of the window shrinks in proportion, not quite to the trained length: of keys at its far end a
+    model makes less (docs/performance.md). Source: SelfExtend (arXiv 2401.01325), for single keys.
+    """
+    start = choice.window_start(seen)
+    far, room = start - position, choice.trained // 4 * 3
+    return max(0, far - far * room // start) if seen > choice.trained else 0
 
 
 def slow_channels(heads: torch.Tensor) -> torch.Tensor:

@@ -43,8 +43,8 @@ class RowChoice:
 
     Attributes:
         start: rows at this position and behind it choose.
-        trained: longest sequence that the model was trained for; rows behind it see what they chose as if nothing lay
-            between.
+        trained: longest sequence that the model was trained for; rows behind it draw near what is in front of
+            their window, into three quarters of this length.
         sink: first tokens, always seen; like the next two a multiple of ``BLOCK``.
         chosen: most tokens chosen between sink and window, in blocks of ``BLOCK``.
         window: last tokens, always seen, and up to a block more; a tree of tokens is less deep.
@@ -55,6 +55,10 @@ class RowChoice:
     sink: int = 128
     chosen: int = 1024
     window: int = 256
+
+    def window_start(self, seen: int) -> int:
+        """Where the window of a row begins that sees so many positions."""
+        return (seen - self.window) // BLOCK * BLOCK
 
     def __post_init__(self) -> None:
         if any(size % BLOCK for size in (self.sink, self.chosen, self.window)):
