@@ -1,7 +1,7 @@
 """Memberwise: Python whose members exist, written by a code LLM that asks Jedi which names are possible.
 
 Start reading at ``generation.types`` (the data), ``generation.interfaces`` (the boundaries) and
-``generation.decoding.generator`` (the loop). ``generation.service`` wires them, ``generation.cli`` is the command.
+``generation.decoding.loop.generator`` (the loop). ``generation.service`` wires them, ``generation.cli`` is the command.
 Importing this package imports nothing else.
 """
 

@@ -42,9 +42,9 @@ from generation.types import (
 )
 
 if TYPE_CHECKING:
-    from generation.decoding.drafting import Odds
-    from generation.decoding.forcing import NextName
-    from generation.decoding.generator import Generator
+    from generation.decoding.drafts.drafting import Odds
+    from generation.decoding.loop.forcing import NextName
+    from generation.decoding.loop.generator import Generator
 
 _TYPED = PromptShares(step_tokens=128)  # so much of a function is typed before the code above it has to move
 REMOTE = "remote:"  # starts the name of a model that a server has
@@ -90,7 +90,7 @@ def load_model(config: GeneratorConfig, report: ReportShare = silent, tell: Tell
 
 def _remote_model(config: GeneratorConfig, tell: Tell | None) -> LanguageModel:
     """The model of a server; its fallback is the default model of this machine."""
-    from generation.decoding.tokenizer import load_tokenizer
+    from generation.decoding.tokens.tokenizer import load_tokenizer
     from generation.remote.client import RemoteModel
 
     local = replace(config, model=GeneratorConfig().model)
@@ -307,7 +307,7 @@ class Session:
 
     def next_name(self, site: FunctionSite, file: SourceFile, written: str) -> NextName:
         """The name that would be written after ``written``, the body so far; for measuring."""
-        from generation.decoding.forcing import next_name
+        from generation.decoding.loop.forcing import next_name
 
         request = self.request(site, file, 0)
         return next_name(self._generator(request, self.config.sampling), request, written)
@@ -402,7 +402,7 @@ class Session:
     def _generator(
         self, request: GenerationRequest, sampling: SamplingConfig, model: LanguageModel | None = None
     ) -> Generator:
-        from generation.decoding.generator import Generator
+        from generation.decoding.loop.generator import Generator
 
         model = model or self.model
         drafter = self._drafter(request, model) if self.config.decoding.draft_tokens else None
@@ -410,7 +410,7 @@ class Session:
 
     def _drafter(self, request: GenerationRequest, model: LanguageModel) -> Drafter | None:
         """Drafts from the file around the hole; what they learned of their odds stays with the session."""
-        from generation.decoding.drafting import Odds, drafter_for, texts_around
+        from generation.decoding.drafts.drafting import Odds, drafter_for, texts_around
 
         self._odds = self._odds or Odds()
         return drafter_for(model, texts_around(model, request), self._odds)

@@ -90,7 +90,7 @@ def load_model(
     _require_libraries()
     from generation.decoding.llama.native import processor
     from generation.decoding.selection.settings import LongContexts, RowChoice
-    from generation.decoding.tokenizer import load_tokenizer
+    from generation.decoding.tokens.tokenizer import load_tokenizer
 
     added = _fitting_adapter(adapter, path)
     report(_LIBRARIES_LOADED)
@@ -273,8 +273,8 @@ def pack_weights(path: Path, dtype: str, adapter: Path | None, report: ReportSha
 
 
 def _transformers_model(path: Path, dtype: str, added: _Added | None, costs_key: str) -> LanguageModel:
-    from generation.decoding.tokenizer import load_tokenizer
-    from generation.decoding.transformers_model import TransformersModel
+    from generation.decoding.through_transformers.transformers_model import TransformersModel
+    from generation.decoding.tokens.tokenizer import load_tokenizer
 
     network = load_network(path, dtype, added.folder if added else None)
     rows = network.get_output_embeddings().weight.shape[0]
@@ -291,7 +291,7 @@ def _gpu_model(
     from generation.decoding.gpu.network import TorchNetwork, new_pool, require_agreement
     from generation.decoding.gpu.weights import read_weights
     from generation.decoding.llama.model import LlamaModel
-    from generation.decoding.tokenizer import load_tokenizer
+    from generation.decoding.tokens.tokenizer import load_tokenizer
 
     assert engine.shape is not None
     dtype, device = getattr(torch, engine.dtype), torch.device(engine.device)
@@ -309,7 +309,7 @@ def _gpu_model(
 
 def _with_prompt_tokens(model: LlamaModel, added: _Added | None) -> LlamaModel:
     """The same model, which drafts with the prompt tokens of its adapter where there are any and they pay."""
-    from generation.decoding.prompt_tokens import read_prompt_tokens
+    from generation.decoding.drafts.prompt_tokens import read_prompt_tokens
 
     if added is not None and (trained := read_prompt_tokens(added.folder)) is not None:
         model.use_prompt_tokens(trained)

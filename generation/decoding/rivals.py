@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from generation.decoding.drafting import drafter_for
-from generation.decoding.logits import log_total
-from generation.decoding.suffix_index import SuffixIndex
+from generation.decoding.drafts.drafting import drafter_for
+from generation.decoding.drafts.suffix_index import SuffixIndex
+from generation.decoding.tokens.logits import log_total
 from generation.errors import MissingExtraError, ModelLoadError
 from generation.interfaces import DecodingState, Drafter, LanguageModel
 from generation.types import Draft

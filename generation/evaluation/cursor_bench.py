@@ -93,7 +93,7 @@ def _cut(model: LanguageModel, cursor: Cursor) -> tuple[str, float]:
 
 
 def _healed(model: LanguageModel, cursor: Cursor) -> tuple[str, float]:
-    from generation.decoding.vocabulary import vocabulary_of
+    from generation.decoding.tokens.vocabulary import vocabulary_of
 
     *ids, last = model.tokenizer.encode(cursor.before + cursor.prefix)
     vocabulary = vocabulary_of(model.tokenizer)
@@ -107,8 +107,8 @@ def _healed(model: LanguageModel, cursor: Cursor) -> tuple[str, float]:
 
 
 def _exact(model: LanguageModel, cursor: Cursor) -> tuple[str, float]:
-    from generation.decoding.covering import covers
-    from generation.decoding.vocabulary import vocabulary_of
+    from generation.decoding.tokens.covering import covers
+    from generation.decoding.tokens.vocabulary import vocabulary_of
 
     vocabulary = vocabulary_of(model.tokenizer)
     ids, missing = vocabulary.encode_stem(cursor.before, cursor.prefix)
@@ -135,7 +135,7 @@ def _written(
     begin: Callable[[DecodingState], Sequence[int]],
 ) -> tuple[str, float]:
     """The whole identifier, and the seconds it took behind the prompt."""
-    from generation.decoding.choice import leading_identifier
+    from generation.decoding.loop.choice import leading_identifier
     from generation.types import Draft
 
     spelled = model.tokenizer.token_bytes

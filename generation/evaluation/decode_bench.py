@@ -65,7 +65,7 @@ def guessing_engine(model: Any, adapter: Path, clock: Clock) -> dict[str, Engine
         adapter: its folder.
         clock: in seconds.
     """
-    from generation.decoding.prompt_tokens import read_prompt_tokens
+    from generation.decoding.drafts.prompt_tokens import read_prompt_tokens
 
     trained = read_prompt_tokens(adapter)
     if trained is None:

@@ -153,7 +153,7 @@ def _with_tool(session: service.Session, path: Path, task: Task, *, first: bool)
 
 
 def _without(model: LanguageModel, written: _Written) -> Timing:
-    from generation.decoding.drafting import texts_around
+    from generation.decoding.drafts.drafting import texts_around
     from generation.decoding.rivals import OwnEngine
 
     prompt_ids, around = model.tokenizer.encode(written.request.prompt), texts_around(model, written.request)

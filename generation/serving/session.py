@@ -103,8 +103,8 @@ def generate(
         send: to the client.
         gone: set when the client has left.
     """
-    from generation.decoding.drafting import drafter_for_request
-    from generation.decoding.generator import Generator
+    from generation.decoding.drafts.drafting import drafter_for_request
+    from generation.decoding.loop.generator import Generator
 
     try:
         limits.check(asked)

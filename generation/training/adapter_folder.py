@@ -24,8 +24,8 @@ from generation.adapters import (
     require_fit,
     weights_sha256,
 )
+from generation.decoding.drafts.prompt_tokens import PROMPT_TOKENS, PromptTokens
 from generation.decoding.loading import load_network
-from generation.decoding.prompt_tokens import PROMPT_TOKENS, PromptTokens
 from generation.errors import AdapterMismatchError, ConfigError
 from generation.training.checkpoints import save_tensors
 from generation.training.network import AdaptedNetwork
@@ -206,7 +206,7 @@ def export_gguf(folder: Path, model: Path, out: Path) -> None:
 def _add_mark(out: Path) -> None:
     import tokenizers
 
-    from generation.decoding.tokenizer import MARK
+    from generation.decoding.tokens.tokenizer import MARK
 
     path = out / "tokenizer.json"
     backend = tokenizers.Tokenizer.from_file(str(path))

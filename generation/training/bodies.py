@@ -18,8 +18,8 @@ from itertools import accumulate
 from multiprocessing import get_context
 from pathlib import Path
 
-from generation.decoding.tokenizer import load_tokenizer
-from generation.decoding.vocabulary import encode_stem
+from generation.decoding.tokens.tokenizer import load_tokenizer
+from generation.decoding.tokens.vocabulary import encode_stem
 from generation.errors import ConfigError
 from generation.interfaces import Tokenizer, silent
 from generation.marks.insertion import pieces

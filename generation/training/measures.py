@@ -30,8 +30,8 @@ import torch
 from generation.adapters import read_adapter
 from generation.config import DecodingConfig
 from generation.decoding.loading import load_network
-from generation.decoding.tokenizer import load_tokenizer
-from generation.decoding.triggers import is_familiar
+from generation.decoding.loop.triggers import is_familiar
+from generation.decoding.tokens.tokenizer import load_tokenizer
 from generation.errors import ConfigError
 from generation.interfaces import Tokenizer
 from generation.training.bodies import Hole, HoleKind, read_holes, tokens_of

@@ -20,10 +20,10 @@ import torch
 
 from generation import models
 from generation.adapters import MANIFEST_NAME, AdapterManifest, read_adapter
+from generation.decoding.drafts.prompt_tokens import MOST_PROMPT_TOKENS, PROMPT_TOKENS, PromptTokens
 from generation.decoding.loading import default_threads
 from generation.decoding.loading import load_network as load_base
-from generation.decoding.prompt_tokens import MOST_PROMPT_TOKENS, PROMPT_TOKENS, PromptTokens
-from generation.decoding.tokenizer import FastTokenizer, load_tokenizer, next_mark_id
+from generation.decoding.tokens.tokenizer import FastTokenizer, load_tokenizer, next_mark_id
 from generation.errors import ConfigError
 from generation.training import adapter_folder, checkpoints
 from generation.training.bodies import HoleSource

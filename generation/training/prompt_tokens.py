@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from generation.decoding.prompt_tokens import PROMPT_TOKENS
+from generation.decoding.drafts.prompt_tokens import PROMPT_TOKENS
 from generation.errors import ModelLoadError
 from generation.training.examples import TrainingExample
 from generation.training.loss import cross_entropy

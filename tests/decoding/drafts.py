@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from generation.decoding.drafting import LookupDrafter
+from generation.decoding.drafts.drafting import LookupDrafter
+from generation.decoding.drafts.suffix_index import SuffixIndex
 from generation.decoding.step_costs import MOST_ROWS, StepCosts
-from generation.decoding.suffix_index import SuffixIndex
 from tests.decoding.llama.networks import kernels
 
 

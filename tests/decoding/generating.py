@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from generation.config import PRESETS, DecodingConfig, SamplingConfig
-from generation.decoding.generator import Generator
+from generation.decoding.loop.generator import Generator
 from generation.interfaces import CompletionTool, Drafter
 from generation.types import (
     Finished,

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generation.decoding.covering import covers
-from generation.decoding.logits import softmax
-from generation.decoding.vocabulary import Vocabulary
+from generation.decoding.tokens.covering import covers
+from generation.decoding.tokens.logits import softmax
+from generation.decoding.tokens.vocabulary import Vocabulary
 from generation.types import Draft
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from generation.config import PRESETS, SamplingConfig
-from generation.decoding.generator import Generator
+from generation.decoding.loop.generator import Generator
 from generation.types import Extent, Finished, GenerationRequest, NameKind, TextDelta, ToolAnswer, ToolCalled
 from tests.decoding.generating import TableTool
 from tests.decoding.scripted import ScriptedModel, writes

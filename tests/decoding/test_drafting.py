@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generation.decoding.drafting import Odds
+from generation.decoding.drafts.drafting import Odds
+from generation.decoding.drafts.suffix_index import LONGEST_MATCH, SuffixIndex
 from generation.decoding.step_costs import MOST_ROWS, StepCosts
-from generation.decoding.suffix_index import LONGEST_MATCH, SuffixIndex
 from tests.decoding.drafts import FREE, lookup, rising
 from tests.decoding.llama.networks import kernels
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generation.config import PRESETS, SamplingConfig
-from generation.decoding.generator import Generator
+from generation.decoding.loop.generator import Generator
 from generation.types import (
     Finished,
     FinishReason,

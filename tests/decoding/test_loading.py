@@ -24,7 +24,7 @@ from generation.decoding.llama.model import LlamaModel
 from generation.decoding.llama.network import Network
 from generation.decoding.loading import Engine, choose_engine, load_model
 from generation.decoding.selection.scorer import SelectingScorer
-from generation.decoding.transformers_model import TransformersModel
+from generation.decoding.through_transformers.transformers_model import TransformersModel
 from generation.errors import ConfigError, ModelLoadError
 from generation.types import Draft
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from generation.decoding.tokenizer import FastTokenizer, load_tokenizer
+from generation.decoding.tokens.tokenizer import FastTokenizer, load_tokenizer
 from generation.errors import ModelLoadError
 
 CORPUS = ["def total(self, items):\n    return sum(item.price for item in items)\n", "für 人 🎉 naïve"]

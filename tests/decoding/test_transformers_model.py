@@ -26,10 +26,10 @@ from transformers import (
     Starcoder2ForCausalLM,
 )
 
-from generation.decoding.kv_rows import KVRows
-from generation.decoding.scoring import ChainScorer, RecomputeScorer, TreeScorer, fitting_scorer
 from generation.decoding.sequence import SequenceState
-from generation.decoding.transformers_model import TransformersModel
+from generation.decoding.through_transformers.kv_rows import KVRows
+from generation.decoding.through_transformers.scoring import ChainScorer, RecomputeScorer, TreeScorer, fitting_scorer
+from generation.decoding.through_transformers.transformers_model import TransformersModel
 from generation.errors import CapacityError
 from generation.types import Draft
 

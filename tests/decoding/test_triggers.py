@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from generation.decoding.triggers import binds, find_trigger, function_start, is_decided, is_familiar
+from generation.decoding.loop.triggers import binds, find_trigger, function_start, is_decided, is_familiar
 from generation.source.lexer import ExpectedName, Scanner
 from generation.types import NameKind
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from generation.decoding.tokenizer import load_tokenizer, next_mark_id
-from generation.decoding.vocabulary import encode_stem
+from generation.decoding.tokens.tokenizer import load_tokenizer, next_mark_id
+from generation.decoding.tokens.vocabulary import encode_stem
 from generation.errors import ConfigError
 from generation.training.bodies import Hole, HoleKind, HoleSource, read_holes, tokens_of
 from generation.training.corpus import Split

@@ -32,7 +32,7 @@ from generation.adapters import MANIFEST_NAME, TENSORS_NAME, adapter_sha256, rea
 from generation.decoding.adapter import load_adapter, merge
 from generation.decoding.gguf_export import export
 from generation.decoding.loading import load_model
-from generation.decoding.tokenizer import MARK, next_mark_id
+from generation.decoding.tokens.tokenizer import MARK, next_mark_id
 from generation.errors import AdapterMismatchError, ConfigError, ModelLoadError
 from generation.training.adapter_folder import (
     carry,

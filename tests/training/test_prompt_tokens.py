@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
+from generation.decoding.drafts.prompt_tokens import PROMPT_TOKENS, read_prompt_tokens
 from generation.decoding.loading import load_model, load_network
-from generation.decoding.prompt_tokens import PROMPT_TOKENS, read_prompt_tokens
 from generation.errors import ConfigError, ModelLoadError
 from generation.training.adapter_folder import copy_adapter
 from generation.training.examples import TrainingExample

@@ -22,7 +22,7 @@ from generation.decoding.llama.shape import read_shape
 from generation.decoding.loading import load_network
 from generation.decoding.rivals import Timing
 from generation.decoding.selection.settings import LongContexts, SelectionSettings
-from generation.decoding.tokenizer import load_tokenizer
+from generation.decoding.tokens.tokenizer import load_tokenizer
 from generation.interfaces import Tokenizer
 
 # The public configuration of Qwen2.5-7B.

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from generation.decoding.drafts.prompt_tokens import MOST_PROMPT_TOKENS
 from generation.decoding.llama.shape import LlamaShape
-from generation.decoding.prompt_tokens import MOST_PROMPT_TOKENS
 
 Take = Callable[[str], torch.Tensor | None]
 

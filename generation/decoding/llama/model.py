@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
+from generation.decoding.drafts.prompt_tokens import PromptTokens
 from generation.decoding.llama.network import Scoring
 from generation.decoding.llama.parallel_prompt import ParallelPrompt
 from generation.decoding.llama.prefix_cache import PrefixCache, Slots
 from generation.decoding.llama.scored_tree import ScoredTree
 from generation.decoding.llama.shape import LlamaShape
-from generation.decoding.prompt_tokens import PromptTokens
 from generation.decoding.selection.settings import LongContexts
 from generation.decoding.sequence import ANY_TOKENS, Scorer, SequenceState, Stop, check_prompt
 from generation.decoding.step_costs import Forward, known_costs

@@ -16,10 +16,10 @@ from itertools import accumulate
 from operator import mul
 from typing import TYPE_CHECKING
 
+from generation.decoding.drafts.prompt_tokens import PromptTokens
 from generation.decoding.llama.scored_tree import ScoredTree
-from generation.decoding.logits import log_total
-from generation.decoding.prompt_tokens import PromptTokens
 from generation.decoding.step_costs import StepCosts
+from generation.decoding.tokens.logits import log_total
 
 if TYPE_CHECKING:
     from generation.interfaces import Logits

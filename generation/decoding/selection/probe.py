@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from generation.decoding.logits import log_total
+from generation.decoding.tokens.logits import log_total
 from generation.interfaces import DecodingState, LanguageModel
 from generation.types import Draft
 

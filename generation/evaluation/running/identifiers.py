@@ -27,7 +27,7 @@ from generation.source.files import read_source
 from generation.types import NameKind, ToolQuery
 
 if TYPE_CHECKING:
-    from generation.decoding.forcing import NextName
+    from generation.decoding.loop.forcing import NextName
 
 _FORMAT = "identifiers 1"
 

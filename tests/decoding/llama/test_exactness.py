@@ -16,15 +16,15 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from generation.config import PRESETS, SamplingConfig
-from generation.decoding.asking import Asker
-from generation.decoding.generator import Generator
 from generation.decoding.llama.model import LlamaModel
 from generation.decoding.llama.network import Network
 from generation.decoding.llama.packing import pack
 from generation.decoding.llama.shape import read_shape
-from generation.decoding.logits import softmax, without
-from generation.decoding.run import Run
-from generation.decoding.sampling import Sampler
+from generation.decoding.loop.asking import Asker
+from generation.decoding.loop.generator import Generator
+from generation.decoding.loop.run import Run
+from generation.decoding.tokens.logits import softmax, without
+from generation.decoding.tokens.sampling import Sampler
 from generation.interfaces import Drafter
 from generation.types import Draft, Finished, GenerationRequest, Suggestion, ToolAnswer, ToolCalled, ToolQuery
 from tests.decoding.drafts import FREE, Garbage, lookup

@@ -9,13 +9,13 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from generation.decoding.drafting import drafter_for
+from generation.decoding.drafts.drafting import drafter_for
+from generation.decoding.drafts.prompt_tokens import PromptTokens, read_prompt_tokens
 from generation.decoding.llama.model import LlamaModel
 from generation.decoding.llama.network import Network
 from generation.decoding.llama.packing import pack
 from generation.decoding.llama.parallel_prompt import ParallelPrompt, best_depth
 from generation.decoding.llama.shape import read_shape
-from generation.decoding.prompt_tokens import PromptTokens, read_prompt_tokens
 from generation.decoding.step_costs import MOST_ROWS, StepCosts
 from generation.errors import ModelLoadError
 from generation.training.adapter_folder import write_prompt_tokens

@@ -6,12 +6,12 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from generation.decoding.triggers import TriggerPoint
+from generation.decoding.loop.triggers import TriggerPoint
 from generation.source.finishing import finish
 from generation.types import Candidate, Finished, FinishReason, GenerationStats, Suggestion, ToolAnswer, ToolCalled
 
 if TYPE_CHECKING:
-    from generation.decoding.run import Run
+    from generation.decoding.loop.run import Run
 
 
 def called(

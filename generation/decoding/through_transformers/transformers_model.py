@@ -11,9 +11,9 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from generation.decoding.scoring import fitting_scorer
 from generation.decoding.sequence import SequenceState, Stop, check_prompt
 from generation.decoding.step_costs import MOST_ROWS, Forward, known_costs
+from generation.decoding.through_transformers.scoring import fitting_scorer
 from generation.interfaces import Tokenizer
 from generation.types import Draft
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from generation.decoding.logits import softmax, without
+from generation.decoding.tokens.logits import softmax, without
 from generation.interfaces import DecodingState
 from generation.types import Draft
 

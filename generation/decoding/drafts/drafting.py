@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from generation.decoding.drafts.suffix_index import SuffixIndex
 from generation.decoding.llama.native import NoKernels, find_kernels
 from generation.decoding.llama.parallel_prompt import ParallelPrompt
 from generation.decoding.step_costs import MOST_ROWS, StepCosts
-from generation.decoding.suffix_index import SuffixIndex
 from generation.interfaces import Drafter, LanguageModel
 from generation.types import GenerationRequest
 

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from generation.decoding.logits import softmax
-from generation.decoding.sampling import Sampler
-from generation.decoding.suggestion_trie import ROOT, SuggestionTrie
-from generation.decoding.vocabulary import Vocabulary
+from generation.decoding.loop.suggestion_trie import ROOT, SuggestionTrie
+from generation.decoding.tokens.logits import softmax
+from generation.decoding.tokens.sampling import Sampler
+from generation.decoding.tokens.vocabulary import Vocabulary
 from generation.interfaces import DecodingState
 from generation.types import Candidate, Draft, Suggestion
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from generation.decoding.kv_rows import KVRows
 from generation.decoding.sequence import ANY_TOKENS, Scorer, Stop, check_stop, node_depths
+from generation.decoding.through_transformers.kv_rows import KVRows
 from generation.errors import ModelLoadError
 from generation.types import Draft
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from generation.config import SamplingConfig
-from generation.decoding.logits import softmax, without
+from generation.decoding.tokens.logits import softmax, without
 
 if TYPE_CHECKING:
     from generation.interfaces import Barred, Logits

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from generation.config import DecodingConfig, SamplingConfig, Trigger
-from generation.decoding.asking import Asker, first_question
-from generation.decoding.events import must_stop, unwritten, written
-from generation.decoding.run import Run
-from generation.decoding.vocabulary import vocabulary_of
+from generation.decoding.loop.asking import Asker, first_question
+from generation.decoding.loop.events import must_stop, unwritten, written
+from generation.decoding.loop.run import Run
+from generation.decoding.tokens.vocabulary import vocabulary_of
 from generation.errors import StoppedError
 from generation.interfaces import CompletionTool, Drafter, LanguageModel
 from generation.types import Extent, FinishReason, GenerationEvent, GenerationRequest, Started

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from generation.config import DecodingConfig
-from generation.decoding.choice import IdentifierSearch
-from generation.decoding.triggers import TriggerPoint, binds, is_decided
+from generation.decoding.loop.choice import IdentifierSearch
+from generation.decoding.loop.triggers import TriggerPoint, binds, is_decided
 from generation.types import ImportNeeded, NameKind, Suggestion, ToolAnswer
 
 NEVER_ASKED = frozenset(keyword.kwlist)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from generation.decoding.asking import Asker
-from generation.decoding.choice import leading_identifier
-from generation.decoding.generator import Generator
-from generation.decoding.run import Run
+from generation.decoding.loop.asking import Asker
+from generation.decoding.loop.choice import leading_identifier
+from generation.decoding.loop.generator import Generator
+from generation.decoding.loop.run import Run
 from generation.source.body import BlockReader
 from generation.types import GenerationRequest, ToolCalled
 

@@ -15,17 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from generation.config import Trigger
-from generation.decoding.asking import Asker, first_question
-from generation.decoding.choice import IdentifierSearch
-from generation.decoding.covering import covers
-from generation.decoding.detokenize import Detokenizer
-from generation.decoding.events import called
-from generation.decoding.history import History
-from generation.decoding.logits import log_total, softmax, without
-from generation.decoding.naming import NEVER_ASKED, FreePath, decide, is_no_name
-from generation.decoding.published import NEVER_MARKED, write_walked
-from generation.decoding.sampling import Sampler
-from generation.decoding.triggers import (
+from generation.decoding.loop.asking import Asker, first_question
+from generation.decoding.loop.choice import IdentifierSearch
+from generation.decoding.loop.events import called
+from generation.decoding.loop.history import History
+from generation.decoding.loop.naming import NEVER_ASKED, FreePath, decide, is_no_name
+from generation.decoding.loop.published import NEVER_MARKED, write_walked
+from generation.decoding.loop.triggers import (
     TriggerPoint,
     find_trigger,
     function_start,
@@ -33,7 +29,11 @@ from generation.decoding.triggers import (
     names_argument,
     point_after_mark,
 )
-from generation.decoding.weighing import or_mark, score_mark, with_and_without
+from generation.decoding.loop.weighing import or_mark, score_mark, with_and_without
+from generation.decoding.tokens.covering import covers
+from generation.decoding.tokens.detokenize import Detokenizer
+from generation.decoding.tokens.logits import log_total, softmax, without
+from generation.decoding.tokens.sampling import Sampler
 from generation.interfaces import DecodingState
 from generation.source.body import BlockReader
 from generation.source.repetition import certain_length, loops, repetition_start
@@ -51,7 +51,7 @@ from generation.types import (
 )
 
 if TYPE_CHECKING:
-    from generation.decoding.generator import Generator
+    from generation.decoding.loop.generator import Generator
     from generation.interfaces import Barred, Logits
 
 _SHOWN_CANDIDATES = 5

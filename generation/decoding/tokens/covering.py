@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from generation.decoding.logits import log_softmax, without
-from generation.decoding.vocabulary import Vocabulary
+from generation.decoding.tokens.logits import log_softmax, without
+from generation.decoding.tokens.vocabulary import Vocabulary
 from generation.interfaces import DecodingState
 from generation.types import Draft
 

@@ -9,14 +9,14 @@ import builtins
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from generation.decoding.choice import walk_greedily
-from generation.decoding.events import called
-from generation.decoding.naming import NEVER_ASKED
-from generation.decoding.triggers import TriggerPoint
+from generation.decoding.loop.choice import walk_greedily
+from generation.decoding.loop.events import called
+from generation.decoding.loop.naming import NEVER_ASKED
+from generation.decoding.loop.triggers import TriggerPoint
 from generation.types import ToolCalled
 
 if TYPE_CHECKING:
-    from generation.decoding.run import Run
+    from generation.decoding.loop.run import Run
 
 NEVER_MARKED = NEVER_ASKED | frozenset(dir(builtins))  # names that its marks never stand before
 
