@@ -21,7 +21,7 @@ from generation.cli.output import say, write_json
 from generation.errors import ConfigError
 from generation.evaluation import server_bench, server_soak
 from generation.evaluation.frozen import differences, freeze
-from generation.evaluation.repositories import PinnedRepository, fetch, open_repositories, read_manifest
+from generation.evaluation.repositories import open_repositories
 from generation.evaluation.running.plan import draw_tasks
 from generation.evaluation.tool_bench import RepositoryResult, measure, summarize
 
@@ -95,7 +95,7 @@ def _add_server(parts: Subparsers) -> None:
 
 def run_server(args: argparse.Namespace) -> int:
     """Type into the server; the exit code."""
-    roots = fetch(_wanted(args), progress=say) if args.only else open_repositories(args.repos, say)
+    roots = open_repositories(args.repos, say, _wanted(args))
     _print_json(
         server_bench.measure(roots, args.functions, args.seed, _model_from(args), say, keys=args.keys), args.json
     )
@@ -123,18 +123,14 @@ def _print_json(report: dict[str, Any], out: Path | None) -> None:
 
 def run_fetch(args: argparse.Namespace) -> int:
     """Fetch repositories and print their folders; the exit code."""
-    for root in fetch(_wanted(args), progress=say).values():
+    for root in open_repositories(args.repos, say, _wanted(args)).values():
         print(root)
     return 0
 
 
-def _wanted(args: argparse.Namespace) -> list[PinnedRepository]:
-    """The entries of the list that ``--only`` names; all without it."""
-    entries = {one.name: one for one in read_manifest(args.repos)}
-    names = args.only.split(",") if args.only else list(entries)
-    if unknown := [name for name in names if name not in entries]:
-        raise ConfigError(f"{args.repos} has no repository called {unknown[0]}; there are {', '.join(entries)}")
-    return [entries[name] for name in names]
+def _wanted(args: argparse.Namespace) -> list[str]:
+    """What ``--only`` names."""
+    return args.only.split(",") if args.only else []
 
 
 def run_tasks(args: argparse.Namespace) -> int:
@@ -153,7 +149,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure every repository of the list; the exit code."""
     if args.per_repo < 1:
         raise ConfigError(f"--per-repo is {args.per_repo}; it must be at least 1")
-    roots = fetch(_wanted(args), progress=say) if args.only else open_repositories(args.repos, say)
+    roots = open_repositories(args.repos, say, _wanted(args))
     report = summarize(_measure_all(roots, args.per_repo, args.seed))
     write_json(report, args.json)
     _print(report)

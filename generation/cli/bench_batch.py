@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from generation.cli.output import say, write_json
 from generation.errors import ConfigError
 from generation.evaluation.emptying import empty
-from generation.evaluation.repositories import fetch, read_manifest
+from generation.evaluation.repositories import open_repositories
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -73,7 +73,4 @@ def _numbers(text: str) -> list[int]:
 
 
 def _root(args: argparse.Namespace) -> Path:
-    entries = {one.name: one for one in read_manifest(args.repos)}
-    if args.only not in entries:
-        raise ConfigError(f"{args.repos} has no repository called {args.only}; there are {', '.join(entries)}")
-    return fetch([entries[args.only]], progress=say)[args.only]
+    return open_repositories(args.repos, say, [args.only])[args.only]

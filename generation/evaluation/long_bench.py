@@ -10,6 +10,7 @@ import random
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ class Task:
 
 def measure(
     readers: Mapping[str, LanguageModel],
-    root: Path,
+    roots: Sequence[Path],
     lengths: Sequence[int],
     needles: int,
     report: Callable[[str], None],
@@ -59,9 +60,9 @@ def measure(
 
     Args:
         readers: models by name, and ``cut``.
-        root: a repository.
+        roots: repositories; a row is over all of them.
         lengths: tokens of the prompts.
-        needles: definitions of each length, four in a prompt.
+        needles: definitions of each length in each repository, four in a prompt.
         report: told what is measured now.
     """
     from generation.decoding.selection import probe
@@ -70,14 +71,14 @@ def measure(
     for length in lengths:
         answers: dict[str, list[Answers]] = {name: [] for name in readers}
         followed: dict[str, list[Following]] = {name: [] for name in readers}
-        for number in range(-(-needles // _IN_ONE_PROMPT)):
+        for root, number in product(roots, range(-(-needles // _IN_ONE_PROMPT))):
             count = min(_IN_ONE_PROMPT, needles - _IN_ONE_PROMPT * number)
             task = make_task(next(iter(readers.values())).tokenizer.encode, root, length, number, count)
             states = {}
             for name, model in readers.items():
                 prompt = task.prompt[-_KEPT_TOKENS:] if name == "cut" else task.prompt
                 if len(prompt) + 200 <= model.context_tokens:
-                    report(f"{length} tokens, prompt {number + 1}: {name}")
+                    report(f"{length} tokens of {root.name}, prompt {number + 1}: {name}")
                     answers[name].append(probe.ask(model, prompt, task.questions))
                     states[name] = model.start(prompt)
             for name, found in zip(states, probe.follow(list(states.values()), task.following), strict=True):

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -186,12 +186,28 @@ def _merge_data_folder(folder: Path) -> None:
         shutil.rmtree(part)
 
 
-def open_repositories(source: Path, progress: Callable[[str], None] | None = None) -> dict[str, Path]:
+def open_repositories(
+    source: Path, progress: Callable[[str], None] | None = None, only: Sequence[str] = ()
+) -> dict[str, Path]:
     """The repositories of a list, fetched where that is needed; or, for a folder, that repository alone.
 
+    Args:
+        source: a list, or a folder.
+        progress: told what is fetched.
+        only: names of the list; all where there are none.
+
     Raises:
-        ConfigError: as ``read_manifest`` and ``fetch``.
+        ConfigError: as ``read_manifest`` and ``fetch``; a name is not there.
     """
     if source.is_dir():
-        return {source.resolve().name: source.resolve()}
-    return fetch(read_manifest(source), progress=progress)
+        root = source.resolve()
+        _require_known(only, [root.name], source)
+        return {root.name: root}
+    entries = {one.name: one for one in read_manifest(source)}
+    _require_known(only, list(entries), source)
+    return fetch([entries[name] for name in only or entries], progress=progress)
+
+
+def _require_known(names: Sequence[str], known: Sequence[str], source: Path) -> None:
+    if unknown := [name for name in names if name not in known]:
+        raise ConfigError(f"{source} has no repository called {unknown[0]}; there are {', '.join(known)}")

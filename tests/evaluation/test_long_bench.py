@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from generation.cli import bench
-from generation.evaluation.long_bench import Row, make_task, ratios
+from generation.config import GeneratorConfig, Selection
+from generation.evaluation.long_bench import Row, make_task, measure, ratios
+from generation.service import load_model
 
 TINY = Path(__file__).parents[2] / "benchmark_repos" / "tiny"
 
@@ -49,3 +51,15 @@ def test_the_command_measures_all_readers(tmp_path: Path, capsys: pytest.Capture
     assert [row["reader"] for row in rows] == ["everything", "chosen", "cut"]
     assert all(0 < row["loss"] < 8 for row in rows)
     assert "step ms" in capsys.readouterr().out
+
+
+@pytest.mark.model
+def test_a_row_is_over_all_repositories() -> None:
+    model, told = load_model(GeneratorConfig(dtype="int8", selection=Selection.OFF)), list[str]()
+    (row,) = measure({"everything": model}, [TINY, TINY.parent], [600], 5, told.append)
+    assert row.needles == 10
+    assert told == [
+        f"600 tokens of {name}, prompt {number}: everything"
+        for name in ("tiny", "benchmark_repos")
+        for number in (1, 2)
+    ]

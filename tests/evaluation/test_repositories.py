@@ -107,3 +107,10 @@ def test_nothing_is_written_outside(tmp_path: Path, member: str) -> None:
 
 def test_a_folder_is_a_repository() -> None:
     assert open_repositories(LISTS / "tiny") == {"tiny": LISTS / "tiny"}
+    assert open_repositories(LISTS / "tiny", only=["tiny"]) == {"tiny": LISTS / "tiny"}
+
+
+@pytest.mark.parametrize("source", [LISTS / "tiny", LISTS / "eval.txt"], ids=["folder", "list"])
+def test_a_repository_that_is_not_there_is_named_before_anything_is_fetched(source: Path) -> None:
+    with pytest.raises(ConfigError, match="has no repository called nothing; there are"):
+        open_repositories(source, lambda _: pytest.fail("something was fetched"), ["nothing"])
