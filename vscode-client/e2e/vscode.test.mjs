@@ -14,7 +14,8 @@ const FOUND = { "memberwise.server.path": SERVER };
 const HEAD = '"""Commands of the demo."""\n\nfrom click.core import Context\n\n\n';
 const USAGE = `${HEAD}def usage(context: Context) -> str:\n    """The usage of the command."""\n    `;
 const STUB = `${HEAD}def close_all(contexts: list[Context]) -> None:\n    """Close every context, the last one first, and count them."""\n    ...\n`;
-const LONG = `${HEAD}def as_json(context: Context) -> str:\n    """The parameters of the context as JSON text."""\n    ...\n`;
+// What takes the model a second or two on any processor: there must be time to cancel it.
+const LONG = `${HEAD}def as_lines(context: Context) -> str:\n    """Write every attribute of the context (info_name, args, params, obj, meta, parent, command, color) on a line of its own, each by a statement: lines.append(...)."""\n    ...\n`;
 
 // A member that is nowhere but in the editor's copy, so that no installed package can be where it was found.
 const LEDGER = 'class Ledger:\n    """Keeps the books."""\n\n    def tally_of_march(self) -> int:\n        return 3\n';
@@ -179,11 +180,13 @@ describe("with a server", { concurrency: 1 }, () => {
         const shown = () => editor.page.evaluate(() => document.querySelector(".notifications-toasts")?.textContent ?? "");
         const first = await editor.until("the line being written", async () => /generating a body: \S.*/.exec(await shown())?.[0]);
         await editor.until("more of it", async () => (await shown()) && !(await shown()).includes(first));
-        await editor.picture("streaming");
+        const picture = editor.picture("streaming"); // meanwhile, for the body may end
         await editor.page.locator(".notifications-toasts .monaco-button", { hasText: "Cancel" }).click();
+        await picture;
         await editor.until("the word of the cancel", () => editor.page.evaluate(() => document.querySelector(".part.statusbar").textContent.includes("nothing was changed")));
         await editor.waitStatus(/ready/);
         assert.equal(await editor.text(), LONG);
+        await editor.open("click/long.py", HEAD); // what it said would be part of later prompts
     });
 
     step("generates a body to discard or keep", async () => {
