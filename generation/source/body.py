@@ -80,6 +80,11 @@ class BlockReader:
         return self.scanner.copy().feed(piece).mismatched
 
     @property
+    def in_docstring(self) -> bool:
+        """Inside of a string that no statement precedes."""
+        return not self.has_statement and self.scanner.string is not None
+
+    @property
     def _statement_ended(self) -> bool:
         return self.has_statement and self.scanner.at_statement_start
 

@@ -246,6 +246,24 @@ def test_a_comment_without_end_is_taken_back_and_never_shown() -> None:
     assert not any("#" in event.text for event in events if isinstance(event, TextDelta))
 
 
+def test_a_docstring_that_repeats_itself_is_done_without_and_never_shown() -> None:
+    again = 40 * "\n    None if it is set.\n\n    None if it is not.\n"
+    for opening in ('"""', '"""The state.\n', "# Why.\n    '''"):
+        texts = [(f"    {opening}{again}", 0.9), ("    return 1\n", 0.1)]
+        events, model = run(texts, config=PRESETS["off"], max_tokens=1000)
+        last = events[-1]
+        assert isinstance(last, Finished)
+        assert (last.reason, last.text) == (FinishReason.END, "    return 1\n")
+        assert last.stats.generated_tokens < 250
+        assert "None" not in "".join(event.text for event in events if isinstance(event, TextDelta))
+        assert all(state.closed for state in model.states)
+
+
+def test_a_text_in_a_statement_may_say_a_line_again() -> None:
+    text = '    return """\n    |\n    |\n    |\n    |\n"""\n'
+    assert text_of(run([(text, 1)], config=PRESETS["off"])[0]) == text
+
+
 def test_it_ends_when_it_only_repeats_itself() -> None:
     lines = [f"    print({'self' * number})\n" for number in range(1, 6)]
     texts = [("\n".join([*lines[:index], line * 40]), 0.1**index) for index, line in enumerate(lines)]

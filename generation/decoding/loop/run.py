@@ -118,6 +118,8 @@ class Run:
         if start is None or self._rewinds == _MOST_REWINDS:
             return False
         self._rewinds += 1
+        if self.block.in_docstring:  # one that repeats itself is done without: nothing of it was shown
+            start = len(self.block.text) - len(self.block.text.lstrip())
         return self._go_back(self._history.up_to(start, self.shown))
 
     def _retreat(self, point: TriggerPoint, first_token: int) -> bool:
@@ -223,7 +225,8 @@ class Run:
     @property
     def _repeats(self) -> bool:
         """A line ended, and the last ones only repeat those before them; or a line does not come to its end."""
-        if self.block.scanner.line_is_blank:
+        line = self.block.text.rpartition("\n")[2]
+        if self.block.scanner.line_is_blank or (self.block.in_docstring and not line.strip()):
             return repetition_start(self.block.text) is not None
         return loops(self.block.text)
 
