@@ -70,12 +70,9 @@ class Position:
         return question(self.path, self.buffer.text, self.buffer.offset, kind)
 
     def names_question(self) -> Question:
-        """What the worker is asked for the names of the file: an empty function stands in for this one."""
-        if self.function is None:
-            return self.question(NameKind.NAME)
-        indent, text = self.function.indent, self.buffer.text
-        head = f"{text[: self.function.start]}{indent}def {DUMMY}():\n{indent}    "
-        return question(self.path, f"{head}{DUMMY}\n{text[self.buffer.end :]}", len(head), NameKind.NAME)
+        """What the worker is asked for the names of the file."""
+        asked = self.question(NameKind.NAME)
+        return asked if self.function is None else _of_file(asked)
 
     @property
     def may_bind(self) -> bool:
@@ -93,14 +90,18 @@ class Position:
 
         Nothing else is asked so often that it is worth a core while the model reads (docs/repository-tool.md).
         """
-        questions = [(self.key(""), self.names_question())]
-        if self.function is None or self.indent is None or not self.function.in_class:
-            return questions
-        for receiver in self.function.parameters[:1]:
-            before = f"{self.head}{receiver}."
-            text = f"{before}{DUMMY}\n{self.indent}{self.buffer.text[self.buffer.offset :]}"
-            questions.append((self.key(receiver), question(self.path, text, len(before), NameKind.ATTRIBUTE)))
-        return questions
+        own = self.function.parameters[:1] if self.function and self.function.in_class else ()
+        if not own or self.indent is None:
+            return [(self.key(""), self.names_question())]
+        before = f"{self.head}{own[0]}."
+        text = f"{before}{DUMMY}\n{self.indent}{self.buffer.text[self.buffer.offset :]}"
+        asked = question(self.path, text, len(before), NameKind.ATTRIBUTE)
+        return [(self.key(""), _of_file(asked)), (self.key(own[0]), asked)]  # one text, which is read once
+
+
+def _of_file(asked: Question) -> Question:
+    """The same of a file's names, which every function in it sees, wherever it stands."""
+    return {**asked, "kind": "file"}
 
 
 def question(path: Path, text: str, offset: int, kind: NameKind) -> Question:

@@ -208,9 +208,9 @@ def test_what_a_library_prints_does_not_reach_the_protocol(start: Start, tmp_pat
     worker = Path(__file__).parents[2] / "generation" / "tools" / "worker.py"
     code = (
         f"import runpy, sys\nsys.argv = ['worker.py', {str(tmp_path)!r}]\n"
-        f"names = runpy.run_path({str(worker)!r})\nreal = names['answer']\n"
+        f"names = runpy.run_path({str(worker)!r})\nreal = names['open_environment']\n"
         "def noisy(*args):\n    print('noise')\n    return real(*args)\n"
-        "names['serve'].__globals__['answer'] = noisy\nnames['main']()\n"
+        "names['serve'].__globals__['open_environment'] = noisy\nnames['main']()\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
