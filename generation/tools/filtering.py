@@ -10,7 +10,7 @@ import builtins
 import io
 import keyword
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -124,14 +124,6 @@ def name_suggestions(visible: tuple[str, ...], found: Found, at_statement_start:
     usual = [Suggestion(name, "builtin") for name in _BUILTINS]
     words = [*EXPRESSION_KEYWORDS, *(keyword.kwlist if at_statement_start else ())]
     return unique([*scope, *jedi, *usual, *(Suggestion(word, "keyword") for word in words)])
-
-
-def importable_names(importable: Mapping[str, Suggestion], suggestions: Iterable[Suggestion]) -> dict[str, Suggestion]:
-    """The importable names that are not in scope already."""
-    found = dict(importable)  # of thousands a few are taken out
-    for suggestion in suggestions:
-        found.pop(suggestion.name, None)
-    return found
 
 
 def unique(suggestions: Iterable[Suggestion]) -> tuple[Suggestion, ...]:

@@ -2,15 +2,17 @@
 
 Three sources: public definitions of the repository, what its other files import, and the standard library. Each vote is
 a file that imports the thing; where two things have one name, the one with more votes wins. Reads nothing: it works on
-``RepositoryModules``. Start at ``importable_names``.
+``RepositoryModules``. Start at ``Importables.for_file``.
 """
 
 from __future__ import annotations
 
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from generation.tools.file_facts import ImportFact
 from generation.tools.repository_files import is_for_import, module_name
@@ -18,61 +20,111 @@ from generation.tools.repository_modules import Module, RepositoryModules
 from generation.types import ImportNeeded, Suggestion, SuggestionSource
 
 Origin = tuple[str, str]  # defining module, name; the name is empty for a module itself
-_Vote = tuple[ImportNeeded, str]  # what to import, kind
 
 _DEFINED, _STANDARD = 0.5, 0.25  # weight of a thing that nobody imports yet
 
 
-def importable_names(modules: RepositoryModules, root: Path, path: Path) -> Mapping[str, Suggestion]:
-    """Name to suggestion, for every name that one import makes valid in the file at ``path``."""
-    here = module_name(root, path) if path.is_relative_to(root) else ""
-    relative = _prefers_relative(modules, here)
-    best: dict[str, tuple[float, _Vote]] = {}
-    for needed, kind, votes in [*_repository(modules, root, here), *_elsewhere(modules), *_standard_library()]:
-        if votes > best.get(needed.bound_name, (0.0, None))[0]:
-            best[needed.bound_name] = (votes, (needed, kind))
-    return {
-        name: Suggestion(name, kind, SuggestionSource.IMPORT, _spelled(needed, here, path) if relative else needed)
-        for name, (_, (needed, kind)) in best.items()
-    }
+class _Candidate(NamedTuple):
+    """A thing that can be imported; ``ways`` are packages that re-export it, ``home`` its module in the repository."""
+
+    needed: ImportNeeded
+    kind: str
+    votes: float
+    home: str | None = None
+    ways: tuple[str, ...] = ()
 
 
-def _repository(modules: RepositoryModules, root: Path, here: str) -> Iterator[tuple[ImportNeeded, str, float]]:
-    """Public definitions and modules of the repository that ``here`` could import without a circle."""
+class Importables:
+    """What the files of a repository could import; nothing is computed for a name before somebody asks for it.
+
+    Args:
+        modules: of the repository.
+        root: the repository.
+    """
+
+    def __init__(self, modules: RepositoryModules, root: Path) -> None:
+        self._modules = modules
+        self._root = root
+        self._candidates: defaultdict[str, list[_Candidate]] = defaultdict(list)
+        for one in [*_repository(modules, root), *_elsewhere(modules), *_standard_library()]:
+            self._candidates[one.needed.bound_name].append(one)
+        self._importers = _importers(modules)
+        self._style = _style(modules, modules.by_name.values())
+
+    def for_file(self, path: Path) -> Mapping[str, Suggestion]:
+        """Name to suggestion, for every name that one import makes valid in the file at ``path``."""
+        here = module_name(self._root, path) if path.is_relative_to(self._root) else ""
+        own = _style(self._modules, [self._modules.by_name[here]]) if here in self._modules.by_name else 0
+        relative = (own or self._style) > 0  # as the file imports its package; if it does not, as most of them do
+        blocked = frozenset({here, *self._importers.get(here, ())})
+        return _OfFile(self._candidates, path, here, blocked, relative)
+
+
+@dataclass(frozen=True)
+class _OfFile(Mapping[str, Suggestion]):
+    """The names of one file, which cannot import from ``blocked`` modules: itself, and those that import it."""
+
+    candidates: Mapping[str, list[_Candidate]]
+    path: Path
+    here: str
+    blocked: frozenset[str]
+    relative: bool
+
+    def __getitem__(self, name: str) -> Suggestion:
+        """The most imported thing of this name."""
+        possible = [one for one in self.candidates.get(name, ()) if one.home is None or one.home not in self.blocked]
+        if not possible:
+            raise KeyError(name)
+        best = max(possible, key=lambda one: one.votes)
+        needed = best.needed
+        if needed.name and needed.module == best.home:
+            needed = ImportNeeded(_shortest(best.ways, best.home, self.here), needed.name)
+        needed = _spelled(needed, self.here, self.path) if self.relative else needed
+        return Suggestion(name, best.kind, SuggestionSource.IMPORT, needed)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self.candidates if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _repository(modules: RepositoryModules, root: Path) -> Iterator[_Candidate]:
+    """Public definitions and modules of the repository."""
     votes = Counter(origin for module in modules.by_name.values() for origin in _imported_origins(modules, module))
     ways = _ways(modules, root)
-    blocked = _blocked(modules, here)
     for module in modules.by_name.values():
-        if module.name in blocked or not is_for_import(root, module.path):
+        if not is_for_import(root, module.path):
             continue
         for name, kind in _public_definitions(module):
             origin = (module.name, name)
-            way = _shortest(ways.get(origin, ()), module.name, here)
-            yield ImportNeeded(way, name), kind, votes[origin] + _DEFINED
+            count = votes[origin] + _DEFINED
+            yield _Candidate(ImportNeeded(module.name, name), kind, count, module.name, tuple(ways.get(origin, ())))
         parent, _, leaf = module.name.rpartition(".")
         if parent and not leaf.startswith("_") and votes[module.name, ""]:
-            yield ImportNeeded(parent, leaf), "module", float(votes[module.name, ""])
+            yield _Candidate(ImportNeeded(parent, leaf), "module", float(votes[module.name, ""]), module.name)
 
 
-def _elsewhere(modules: RepositoryModules) -> Iterator[tuple[ImportNeeded, str, float]]:
+def _elsewhere(modules: RepositoryModules) -> Iterator[_Candidate]:
     """What the repository's files import from outside it."""
     votes: Counter[ImportFact] = Counter()
     for module in modules.by_name.values():
-        votes.update({item._replace(top=True) for item in module.facts.imports if not item.level})
+        once = dict.fromkeys(item._replace(top=True) for item in module.facts.imports if not item.level)
+        votes.update(list(once))  # in order, which decides between equals
     for item, count in votes.items():
         top = item.module.partition(".")[0]
         if top in modules.packages or top == "__future__" or item.name == "*":
             continue
         if item.name:
-            yield ImportNeeded(item.module, item.name, item.alias or None), "", float(count)
+            yield _Candidate(ImportNeeded(item.module, item.name, item.alias or None), "", float(count))
         else:
-            yield ImportNeeded(item.module, None, item.alias or None), "module", float(count)
+            yield _Candidate(ImportNeeded(item.module, None, item.alias or None), "module", float(count))
 
 
-def _standard_library() -> Iterator[tuple[ImportNeeded, str, float]]:
+def _standard_library() -> Iterator[_Candidate]:
     for name in sys.stdlib_module_names:
         if not name.startswith("_") and name not in ("antigravity", "this"):
-            yield ImportNeeded(name), "module", _STANDARD
+            yield _Candidate(ImportNeeded(name), "module", _STANDARD)
 
 
 def _imported_origins(modules: RepositoryModules, module: Module) -> set[Origin]:
@@ -114,21 +166,16 @@ def _is_private(module: str) -> bool:
     return any(part.startswith("_") for part in module.split("."))
 
 
-def _blocked(modules: RepositoryModules, here: str) -> set[str]:
-    """Modules that ``here`` cannot import from: itself, and those that import it when they are loaded."""
-    blocked = {here}
+def _importers(modules: RepositoryModules) -> Mapping[str, set[str]]:
+    """The modules that import a module when they are loaded, so that it cannot import them; a package may."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
     for module in modules.by_name.values():
         for item in module.facts.imports:
-            target = module.absolute(item)
-            if item.top and here and here in (target, f"{target}.{item.name}") and not module.is_package:
-                blocked.add(module.name)
-    return blocked
-
-
-def _prefers_relative(modules: RepositoryModules, here: str) -> bool:
-    """The file imports its own package relatively; where it imports nothing of it, what the repository mostly does."""
-    own = _style(modules, [modules.by_name[here]]) if here in modules.by_name else 0
-    return (own or _style(modules, modules.by_name.values())) > 0
+            if item.top and not module.is_package:
+                target = module.absolute(item)
+                found[target].add(module.name)
+                found[f"{target}.{item.name}"].add(module.name)
+    return found
 
 
 def _style(modules: RepositoryModules, some: Iterable[Module]) -> int:

@@ -163,7 +163,7 @@ class JediTool:
         return ToolAnswer(
             suggestions,
             trusted=known and not position.may_bind,
-            importable=filtering.importable_names(importable, suggestions),
+            importable=importable,
             cached=_is_known(pending),
             error=error,
             trusted_unless_bound=known,

@@ -16,7 +16,7 @@ from generation.interfaces import ReportShare, silent
 from generation.tools import index_cache
 from generation.tools.attribute_uses import Scanned, Uses, receiver_key, scan, scan_around
 from generation.tools.file_facts import FileFacts, read_facts
-from generation.tools.importable import importable_names
+from generation.tools.importable import Importables
 from generation.tools.repository_files import (
     MAX_FILE_BYTES,
     FileStamp,
@@ -142,8 +142,12 @@ class MemberIndex:
         """Every name that becomes valid in ``path`` with one import, with that import."""
         path = self._absolute(path)
         if path not in self._importable:
-            self._importable[path] = importable_names(self.modules, self.root, path)
+            self._importable[path] = self._importables.for_file(path)
         return self._importable[path]
+
+    @cached_property
+    def _importables(self) -> Importables:
+        return Importables(self.modules, self.root)
 
     @property
     def first_party(self) -> frozenset[str]:
@@ -228,7 +232,7 @@ class MemberIndex:
 
     def _forget(self) -> None:
         self._importable.clear()
-        for name in ("modules", "_bases", "_class_facts", "_classes_by_word"):
+        for name in ("modules", "_bases", "_class_facts", "_classes_by_word", "_importables"):
             self.__dict__.pop(name, None)
 
 

@@ -30,6 +30,7 @@ _BLOCKS = ("funcdef", "classdef", "lambdef")  # their last child is a scope of i
 def install() -> None:
     """Replace them, for all of this process."""
     parso.python.diff.difflib = SimpleNamespace(SequenceMatcher=EndsFirst)
+    parso.python.diff._update_positions = update_positions
     BaseParser._add_token = add_token
     Module.get_used_names = used_names
     _AbstractUsedNamesFilter.values = _values(weakref.WeakKeyDictionary())
@@ -63,6 +64,17 @@ def _same(old: Iterable[str], new: Iterable[str], most: int) -> int:
     """With how many equal lines both start."""
     pairs = zip(old, new, range(most), strict=False)
     return next((at for one, other, at in pairs if one != other), most)
+
+
+def update_positions(nodes: Sequence[Any], line_offset: int, last_leaf: Any) -> None:
+    """Move what was kept of a buffer by some lines, as ``parso.python.diff._update_positions``."""
+    for node in nodes:
+        if not isinstance(node, Leaf):
+            update_positions(node.children, line_offset, last_leaf)
+            continue
+        node.line += line_offset
+        if node is last_leaf:
+            raise parso.python.diff._PositionUpdatingFinished
 
 
 def add_token(self: Any, token: Any) -> None:

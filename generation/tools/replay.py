@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,8 @@ class RecordingTool:
     def suggest(self, query: ToolQuery) -> ToolAnswer:
         """The answer of the inner tool."""
         answer = self._inner.suggest(query)
-        self._file.write(json.dumps({"query": query_hash(query), "answer": asdict(answer)}) + "\n")
+        plain = replace(answer, importable=dict(answer.importable))
+        self._file.write(json.dumps({"query": query_hash(query), "answer": asdict(plain)}) + "\n")
         self._file.flush()
         return answer
 

@@ -9,11 +9,10 @@ from generation.tools.filtering import (
     Facts,
     attribute_suggestions,
     attributes_trusted,
-    importable_names,
     name_suggestions,
     names_trusted,
 )
-from generation.types import Suggestion, SuggestionSource
+from generation.types import SuggestionSource
 
 FOUND = (("send", "function"), ("_state", "instance"), ("__enter__", "function"), ("__class__", "class"))
 KNOWN = Facts(("instance",))
@@ -79,8 +78,3 @@ def test_trust_in_names() -> None:
     assert names_trusted(Facts(), FOUND)
     assert not names_trusted(Facts(unresolved=True), FOUND)
     assert not names_trusted(Facts(), ())
-
-
-def test_importable_names_leave_out_what_is_in_scope() -> None:
-    importable = {name: Suggestion(name, source=SuggestionSource.IMPORT) for name in ("here", "there")}
-    assert list(importable_names(importable, [Suggestion("here")])) == ["there"]
