@@ -32,7 +32,7 @@ class KVCache:
         self._choice = choice
         self._dtype = np.uint16 if int8 else np.float32
         self.length = 0
-        self._arrays = self._allocate(0)
+        self._take(self._allocate(0))
 
     @property
     def slots(self) -> int:
@@ -61,7 +61,7 @@ class KVCache:
 
     def as_argument(self) -> native.Cache:
         """What the kernels take; valid until the next ``reserve``."""
-        keys, values, *codes = (array.ctypes.data for array in self._arrays)
+        keys, values, *codes = self._addresses
         choice = ctypes.pointer(self._choice) if self._choice else None
         return native.Cache(keys, values, self.slots, self.length, choice, *codes)
 
@@ -69,7 +69,11 @@ class KVCache:
         arrays, blocks = self._allocate(slots), -(-kept // _BLOCK)
         for array, theirs in zip(arrays, source._arrays, strict=True):
             array[:, :, :blocks] = theirs[:, :, :blocks]
+        self._take(arrays)
+
+    def _take(self, arrays: list[Array]) -> None:
         self._arrays = arrays
+        self._addresses = [array.ctypes.data for array in arrays]  # numpy takes its time, and every forward asks
 
     def _allocate(self, slots: int) -> list[Array]:
         """Keys, values, and where rows choose keys in int8 and their scales: each (layers, key heads, blocks, any).

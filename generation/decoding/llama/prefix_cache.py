@@ -24,6 +24,9 @@ class Slots(Protocol):
     def size_bytes(self) -> int:
         """Memory of all slots."""
 
+    def reserve(self, slots: int) -> None:
+        """Make room for ``slots`` in all."""
+
     def copy_start(self, source: Any, length: int) -> None:
         """Become the first ``length`` slots of another cache of the same network."""
 

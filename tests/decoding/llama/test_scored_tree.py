@@ -49,6 +49,15 @@ def test_a_search_computes_each_node_once(computed: list[int]) -> None:
     assert computed == [2, 1, 2, 1]
 
 
+def test_rows_that_lie_behind_each_other_are_not_copied() -> None:
+    state = model_of("qwen2", int8=True).start(random_ids(random.Random(1), 20))
+    scored = state.score(Draft((1, 2, 3, 4), (-1, 0, 1, 1)))
+    for draft, rows in (([1, 2, 3], [0, 1, 2]), ([1, 2, 4], [0, 1, 3]), ([1], [0])):
+        again = state.score(Draft.chain(draft))
+        assert np.array_equal(again, scored[rows])
+        assert np.shares_memory(again, scored) == (rows == list(range(len(rows))))
+
+
 @pytest.mark.parametrize("int8", [False, True])
 def test_what_is_remembered_is_what_would_be_computed(int8: bool) -> None:
     """Random searches and commits, against a fresh sequence at every step."""
