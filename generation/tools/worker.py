@@ -140,9 +140,9 @@ def main() -> None:
     jedi.settings.dynamic_params_for_other_modules = False
     jedi.settings.auto_import_modules = []  # would be imported, that is executed
     forgive_broken_cache_files()
-    answers, kept_lists, quicker_jedi = (_beside(name) for name in ("jedi_answers", "kept_lists", "quicker_jedi"))
+    answers, kept_lists = _beside("jedi_answers"), _beside("kept_lists")
     if all(map(str.startswith, (jedi.__version__, parso.__version__), _QUICKER)):
-        quicker_jedi.install()
+        _beside("quicker_jedi").install()
     sys.setrecursionlimit(3000)
     root, python, cache, confined = [*sys.argv[1:], "", "", ""][:4]
     if cache:
