@@ -238,6 +238,7 @@ class RemoteGenerator:
                     before = request.before + message.text
                     query = ToolQuery(request.root, request.path, before, request.after, message.kind)
                     answer = self._tool.suggest(query)
+                    answer = replace(answer, importable=dict(answer.importable))  # there nobody can look them up
                     with contextlib.suppress(LostError):  # it may have ended without it: then its last word is next
                         _send(connection, pack(Answered(message.number, answer)))
                     continue

@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,33 +59,41 @@ class Importables:
         return _OfFile(self._candidates, path, here, blocked, relative)
 
 
-@dataclass(frozen=True)
 class _OfFile(Mapping[str, Suggestion]):
     """The names of one file, which cannot import from ``blocked`` modules: itself, and those that import it."""
 
-    candidates: Mapping[str, list[_Candidate]]
-    path: Path
-    here: str
-    blocked: frozenset[str]
-    relative: bool
+    def __init__(
+        self, candidates: Mapping[str, list[_Candidate]], path: Path, here: str, blocked: frozenset[str], relative: bool
+    ) -> None:
+        self._candidates = candidates
+        self._path = path
+        self._here = here
+        self._blocked = blocked
+        self._relative = relative
+        self._found: dict[str, Suggestion] = {}
 
     def __getitem__(self, name: str) -> Suggestion:
         """The most imported thing of this name."""
-        possible = [one for one in self.candidates.get(name, ()) if one.home is None or one.home not in self.blocked]
+        if name not in self._found:
+            self._found[name] = self._suggestion(name)
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._candidates if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _suggestion(self, name: str) -> Suggestion:
+        possible = [one for one in self._candidates.get(name, ()) if one.home not in self._blocked]
         if not possible:
             raise KeyError(name)
         best = max(possible, key=lambda one: one.votes)
         needed = best.needed
         if needed.name and needed.module == best.home:
-            needed = ImportNeeded(_shortest(best.ways, best.home, self.here), needed.name)
-        needed = _spelled(needed, self.here, self.path) if self.relative else needed
+            needed = ImportNeeded(_shortest(best.ways, best.home, self._here), needed.name)
+        needed = _spelled(needed, self._here, self._path) if self._relative else needed
         return Suggestion(name, best.kind, SuggestionSource.IMPORT, needed)
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name in self.candidates if name in self)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
 
 
 def _repository(modules: RepositoryModules, root: Path) -> Iterator[_Candidate]:
