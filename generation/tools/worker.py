@@ -150,8 +150,9 @@ def main() -> None:
     if confined:
         confine(root)
     environment = open_environment(python or None)
-    versions = (jedi.__version__, parso.__version__, environment.version_info, environment.executable, sys.platform)
-    kept = kept_lists.KeptLists(Path(jedi.settings.cache_directory), (*versions, confined))
+    interpreter = (os.path.realpath(environment.executable), environment.version_info)  # one for all that link to it
+    made_by = (jedi.__version__, parso.__version__, *interpreter, sys.platform, confined)
+    kept = kept_lists.KeptLists(Path(jedi.settings.cache_directory), made_by)
     serve(partial(answers.attempt, answers.Session(Path(root), environment, kept)), questions, out)
 
 
