@@ -192,10 +192,9 @@ def choose_engine(path: Path, dtype: str = "auto", use_gpu: bool = True) -> Engi
 
     if dtype not in DTYPES:
         raise ModelLoadError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
-    fallback = cpu_dtype() if dtype == "auto" else dtype
     gpu = gpu_name() if use_gpu and dtype in {"auto", "bfloat16"} else None
     if dtype == "bfloat16" and gpu is None:
-        return Engine(fallback, None, None, "transformers computes in bfloat16")
+        return Engine(dtype, None, None, "transformers computes in bfloat16")
     shape = read_shape(_read_config(path))
     if shape is not None and gpu is not None:
         return Engine("bfloat16", None, shape, f"CUDA graphs and Triton kernels on {gpu}", "cuda")
@@ -205,6 +204,7 @@ def choose_engine(path: Path, dtype: str = "auto", use_gpu: bool = True) -> Engi
         return Engine("int8" if dtype == "auto" else dtype, kernels, shape, reason)
     if dtype == "int8":
         raise ModelLoadError(f"int8 needs our own kernels: {kernels.reason}. Use another dtype")
+    fallback = cpu_dtype() if dtype == "auto" else dtype  # asks torch, which only this needs
     return Engine(fallback, None, None, f"transformers, because {kernels.reason}")
 
 
