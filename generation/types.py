@@ -87,7 +87,7 @@ class ToolAnswer:
         suggestions: names, unique, best source first; empty when nothing is known.
         trusted: the list is believed to be complete, so a name outside it does not exist.
         receiver: the expression before the dot, or None at a name position.
-        importable: at a name position, names that are not in scope but become valid with an import.
+        importable: at a name position, names that an import makes valid, those in scope too; made when looked up.
         elapsed_ms: wall time of this question.
         cached: answered without asking Jedi.
         error: why there is no (full) answer: ``timeout``, ``crash`` with what the process said last, or a message; None

@@ -11,7 +11,7 @@ Runs in Jedi's process only (``worker``). Knows nothing of processes and message
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -80,19 +80,17 @@ class Session:
         self._script[1]._inference_state.inferred_element_counts.clear()
         return self._script[1]
 
-    def known(self, key: str | None, values: Iterable[Any]) -> Members | None:
-        """The members of values of these types, when they were listed before."""
+    def remembered(self, key: str | None, values: Iterable[Any], look: Callable[[], Members]) -> Members:
+        """The members of values that other files define (a key says so), looked for where nobody listed them yet."""
         if key is None:
-            return None
-        return self._lists.get(key) or (self._kept.get(key) if self._are_standard(values) else None)
-
-    def keep(self, key: str | None, values: Iterable[Any], found: Members) -> None:
-        """Remember the members of values that other files define (a key says so)."""
-        if key is None:
-            return
-        self._lists[key] = found
-        if self._are_standard(values):
-            self._kept.keep(key, found)
+            return look()
+        if key not in self._lists:
+            kept = self._kept if self._are_standard(values) else None
+            found = kept.get(key) if kept else None
+            self._lists[key] = found or look()
+            if kept and not found:
+                kept.keep(key, self._lists[key])
+        return self._lists[key]
 
     def _are_standard(self, values: Iterable[Any]) -> bool:
         """Only the standard library defines them, and no module of the repository has the name of theirs."""
@@ -174,12 +172,12 @@ def members(session: Session, script: jedi.Script, position: tuple[int, int]) ->
     values = infer_call_of_leaf(context.create_context(leaf), leaf)
     keys = {_type_key(value, script) for value in values}
     key = None if not keys or None in keys else repr(sorted(map(repr, keys)))
-    known = session.known(key, values)
-    if known is None:
+
+    def look() -> Members:
         completions = _listed(script, complete_trailer(get_user_context(context, position), values))
-        known = (_names(completions), receiver_facts(list(values), completions))
-        session.keep(key, values, known)
-    return known
+        return _names(completions), receiver_facts(list(values), completions)
+
+    return session.remembered(key, values, look)
 
 
 def arguments(script: jedi.Script, position: tuple[int, int]) -> Members:
@@ -215,10 +213,10 @@ def imports(script: jedi.Script, position: tuple[int, int]) -> Members:
 
 def file_names(script: jedi.Script, position: tuple[int, int]) -> list[tuple[str, str]]:
     """What the outermost function around the position can use by its bare name, apart from what itself binds."""
-    function, outer = None, script._module_node.get_leaf_for_position(position, include_prefixes=True)
+    outermost, outer = None, script._module_node.get_leaf_for_position(position, include_prefixes=True)
     while outer is not None:
-        function, outer = outer, outer.search_ancestor("funcdef")
-    filters = get_global_filters(script._get_module_context(), None, function)
+        outermost, outer = outer, outer.search_ancestor("funcdef")
+    filters = get_global_filters(script._get_module_context(), None, outermost)
     return _names(_listed(script, (name for one in filters for name in one.values())))
 
 

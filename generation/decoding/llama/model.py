@@ -208,7 +208,7 @@ class LlamaScorer:
                 self._parallel_prompt.note(self._token_ids, self._tree, known)
             if known == 0 and self._nodes == list(range(len(rows))):
                 return rows
-        return _together([self._tree.logits[node] for node in self._nodes])
+        return self._tree.rows(self._nodes)
 
     @property
     def draft_room_tokens(self) -> int:
@@ -239,14 +239,3 @@ class LlamaScorer:
     def _append(self, token_ids: Sequence[int]) -> None:
         self._token_ids += token_ids
         self._cache.length = len(self._token_ids)
-
-
-def _together(rows: Sequence[Logits]) -> Logits:
-    """(K, V) of rows (V,); copies nothing where they follow each other in one array already."""
-    base = rows[0].base
-    if not isinstance(base, np.ndarray) or base.ndim != 2 or any(row.base is not base for row in rows):
-        return np.stack(rows)
-    start, *places = (one.__array_interface__["data"][0] // base.strides[0] for one in (base, *rows))
-    first = places[0] - start
-    consecutive = places == list(range(places[0], places[0] + len(rows)))
-    return base[first : first + len(rows)] if consecutive else np.stack(rows)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from generation.types import Draft
 
 if TYPE_CHECKING:
@@ -59,6 +61,17 @@ class ScoredTree:
             if node < 0:
                 return count
         return len(token_ids)
+
+    def rows(self, nodes: Sequence[int]) -> Logits:
+        """Logits (K, V) of nodes that were computed; no copy where they lie behind each other in one array already."""
+        found = [self.logits[node] for node in nodes]
+        base = found[0].base
+        if not isinstance(base, np.ndarray) or base.ndim != 2 or any(row.base is not base for row in found):
+            return np.stack(found)
+        start, *places = (one.__array_interface__["data"][0] // base.strides[0] for one in (base, *found))
+        first = places[0] - start
+        follow = places == list(range(places[0], places[0] + len(found)))
+        return base[first : first + len(found)] if follow else np.stack(found)
 
     def as_draft(self) -> Draft:
         """All nodes."""
