@@ -1,7 +1,7 @@
-"""Packed weights in the user's cache: converted once, then mapped into memory, so that a load reads only what it uses.
+"""Packed weights in the user's cache: converted once.
 
-A file in safetensors format (an eight-byte length, a JSON header, the data); several processes that map it share its
-memory. Written beside its place and renamed, so it exists whole or not at all. Start reading at ``load_or_pack``.
+A file in safetensors format (an eight-byte length, a JSON header, the data). Written beside its place and renamed, so
+it exists whole or not at all. Start reading at ``load_or_pack``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from generation.cache import cache_root
 from generation.decoding.llama.packing import Array, PackedWeights
@@ -27,6 +29,8 @@ from generation.errors import ModelLoadError
 FORMAT = 3  # of what is packed; files of another format are packed again
 _DTYPES = {"F32": np.float32, "U8": np.uint8}
 _KEPT_FILES = 8  # of all models; the oldest go
+_READ_SHARE = 1 / 8  # of the machine's memory: weights up to that are read into huge pages, others mapped
+_ALIGNMENT = 64  # bytes: a line of the cache
 
 
 def load_or_pack(key: str, pack: Callable[[], PackedWeights]) -> PackedWeights:
@@ -117,18 +121,36 @@ def _write_file(path: Path, weights: PackedWeights) -> None:
 
 
 def _read(path: Path) -> PackedWeights | None:
-    """Mapped weights; None when the file is missing, cut short or not one of ours."""
+    """The weights; None when the file is missing, cut short or not one of ours."""
     try:
         with path.open("rb") as file:
             size = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(size))
         about = header.pop("__metadata__")
-        data = np.asarray(np.memmap(path, np.uint8, "r", offset=8 + size))
+        data = _data(path, 8 + size)
         arrays = {name: _view(data, entry) for name, entry in header.items()}
         os.utime(path)  # used last
         return PackedWeights(LlamaShape(**json.loads(about["shape"])), about["int8"] == "1", arrays)
     except (OSError, ValueError, KeyError, TypeError, MemoryError):
         return None
+
+
+def _data(path: Path, start: int) -> Array:
+    """The bytes of a file from ``start`` on.
+
+    A step reads all weights, and Linux has no huge pages for a file that is mapped: in those that numpy asks for, one
+    core reads them half as fast again (docs/performance.md). Mapped weights can leave the memory, and processes share them.
+    """
+    size = path.stat().st_size - start
+    if sys.platform != "linux" or size > psutil.virtual_memory().total * _READ_SHARE:
+        return np.asarray(np.memmap(path, np.uint8, "r", offset=start))
+    memory = np.empty(size + _ALIGNMENT, np.uint8)
+    data = memory[-memory.ctypes.data % _ALIGNMENT :][:size]
+    with path.open("rb") as file:
+        file.seek(start)
+        if file.readinto(data.data) != size:
+            raise ValueError("cut short")
+    return data
 
 
 def _view(data: Array, entry: Mapping[str, Any]) -> Array:

@@ -16,9 +16,11 @@ from generation.errors import ModelLoadError
 from tests.decoding.llama.networks import model_of
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, params=["read", "mapped"])
+def own_cache(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packed_file, "cache_root", lambda: tmp_path)
+    if request.param == "mapped":
+        monkeypatch.setattr(packed_file, "_READ_SHARE", 0)
 
 
 def weights() -> PackedWeights:
