@@ -16,7 +16,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,14 +27,26 @@ from generation.cache import cache_root
 from generation.config import DecodingConfig, SamplingConfig
 from generation.errors import ConfigError, MissingExtraError, ModelLoadError
 from generation.interfaces import CompletionTool, DecodingState, LanguageModel, Tell, Tokenizer
-from generation.remote.wire import Answered, Asked, Failed, Question, pack, unpack
+from generation.remote.wire import (
+    Answered,
+    Asked,
+    Failed,
+    ImportAsked,
+    ImportFound,
+    Message,
+    Question,
+    pack,
+    unpack,
+)
 from generation.types import (
     Finished,
     FinishReason,
     GenerationEvent,
     GenerationRequest,
     GenerationStats,
+    NameKind,
     Started,
+    Suggestion,
     TextDelta,
     ToolCalled,
     ToolQuery,
@@ -229,6 +241,7 @@ class RemoteGenerator:
         with self._model.connect() as connection:
             asked = replace(request, root=Path("/"), path=Path("/") / _relative(request))
             _send(connection, pack(Asked(asked, self._decoding, self._sampling, deadline_s)))
+            importable: Mapping[str, Suggestion] = {}
             while True:
                 message = _received(connection, cancel)
                 if message is None:
@@ -236,15 +249,21 @@ class RemoteGenerator:
                     return
                 if isinstance(message, Question):
                     before = request.before + message.text
-                    query = ToolQuery(request.root, request.path, before, request.after, message.kind)
-                    answer = self._tool.suggest(query)
-                    answer = replace(answer, importable=dict(answer.importable))  # there nobody can look them up
-                    with contextlib.suppress(LostError):  # it may have ended without it: then its last word is next
-                        _send(connection, pack(Answered(message.number, answer)))
+                    answer = self._tool.suggest(
+                        ToolQuery(request.root, request.path, before, request.after, message.kind)
+                    )
+                    if message.kind is NameKind.NAME:
+                        importable = answer.importable
+                    reply: Message = Answered(message.number, replace(answer, importable={}))
+                elif isinstance(message, ImportAsked):
+                    reply = ImportFound(message.name, importable.get(message.name))
+                else:
+                    yield message
+                    if isinstance(message, Finished):
+                        return
                     continue
-                yield message
-                if isinstance(message, Finished):
-                    return
+                with contextlib.suppress(LostError):  # it may have ended without it: then its last word is next
+                    _send(connection, pack(reply))
 
 
 class _Shown:
@@ -274,7 +293,7 @@ class _Shown:
                 yield event
 
 
-def _received(connection: Any, cancel: threading.Event | None) -> GenerationEvent | Question | None:
+def _received(connection: Any, cancel: threading.Event | None) -> GenerationEvent | Question | ImportAsked | None:
     """The next message; None when the caller wants no more."""
     until_s = time.monotonic() + _SILENT_S
     while not (cancel is not None and cancel.is_set()):
@@ -288,7 +307,7 @@ def _received(connection: Any, cancel: threading.Event | None) -> GenerationEven
             raise LostError(str(error)) from error
         if isinstance(message, Failed):
             raise LostError(message.message)
-        if isinstance(message, Asked | Answered):
+        if isinstance(message, Asked | Answered | ImportFound):
             raise LostError("the server speaks another protocol")
         return message
     return None

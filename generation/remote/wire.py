@@ -22,6 +22,7 @@ from generation.types import (
     GenerationRequest,
     NameKind,
     Started,
+    Suggestion,
     TextDelta,
     ToolAnswer,
     ToolCalled,
@@ -51,10 +52,25 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The tool's answer to a question."""
+    """The tool's answer to a question, without what could be imported, which is asked for by name."""
 
     number: int
     answer: ToolAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class ImportAsked:
+    """Which import would make a name valid in the file of the request."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportFound:
+    """The suggestion for a name that was asked for; None where no import makes it valid."""
+
+    name: str
+    suggestion: Suggestion | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +81,21 @@ class Failed:
     refused: bool = True
 
 
-Message = Asked | Question | Answered | Failed | GenerationEvent
+Message = Asked | Question | Answered | ImportAsked | ImportFound | Failed | GenerationEvent
 _KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Asked, Question, Answered, Failed, Started, TextDelta, ToolCalled, Finished)
+    kind.__name__: kind
+    for kind in (
+        Asked,
+        Question,
+        Answered,
+        ImportAsked,
+        ImportFound,
+        Failed,
+        Started,
+        TextDelta,
+        ToolCalled,
+        Finished,
+    )
 }
 
 

@@ -13,9 +13,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from generation import models, service
-from generation.remote.wire import Answered, Asked, Failed, Message, pack, unpack
+from generation.remote.wire import Answered, Asked, Failed, ImportFound, Message, pack, unpack
 from generation.serving.session import WireTool, generate
-from generation.types import Finished, ToolAnswer
+from generation.types import Finished
 
 if TYPE_CHECKING:
     from generation.serving.app import Service
@@ -87,7 +87,7 @@ class Replica:
                 asyncio.run_coroutine_threadsafe(socket.send_text(pack(message)), loop).result(30.0)
 
         tool = WireTool(asked.request.before, send, gone)
-        reading = asyncio.create_task(_read_answers(socket, tool, gone))
+        reading = asyncio.create_task(_read_answers(socket, tool))
         started_s = time.monotonic()
         try:
             finished = await loop.run_in_executor(
@@ -107,18 +107,17 @@ class Replica:
         self._counts.add.remote(amounts)
 
 
-async def _read_answers(socket: Any, tool: WireTool, gone: threading.Event) -> None:
+async def _read_answers(socket: Any, tool: WireTool) -> None:
     """Feed the tool until the client leaves."""
     try:
         while True:
             message = unpack(await socket.receive_text())
-            if isinstance(message, Answered):
-                tool.answers.put(message)
+            if isinstance(message, Answered | ImportFound):
+                tool.receive(message)
     except asyncio.CancelledError:
         raise
     except Exception:  # noqa: BLE001 - it left, or talks nonsense; both end its generation
-        gone.set()
-        tool.answers.put(Answered(-1, ToolAnswer(error="the client has left")))
+        tool.leave()
 
 
 async def end(socket: Any, message: Failed, code: int) -> None:

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 from generation.errors import ConfigError, MemberwiseError
 from generation.interfaces import LanguageModel
-from generation.remote.wire import Answered, Asked, Failed, Message, Question
+from generation.remote.wire import Answered, Asked, Failed, ImportAsked, ImportFound, Message, Question
 from generation.service import fit_to_model
-from generation.types import Finished, ToolAnswer, ToolQuery
+from generation.types import Finished, NameKind, Suggestion, ToolAnswer, ToolQuery
+
+Reply = TypeVar("Reply")
 
 _ANSWER_S = 90.0  # longer than any client waits for its tool
 
@@ -54,35 +57,81 @@ class Limits:
 
 
 class WireTool:
-    """The client's tool; implements ``CompletionTool``. ``answers`` is fed by who reads the connection."""
+    """The client's tool; implements ``CompletionTool``. Who reads the connection gives it what comes."""
 
     def __init__(self, before: str, send: Callable[[Message], None], gone: threading.Event) -> None:
         self._before = before
         self._send = send
         self._gone = gone
         self._numbers = count()
-        self.answers: queue.Queue[Answered] = queue.Queue()
+        self._answers: queue.Queue[Answered] = queue.Queue()
+        self._imports: queue.Queue[ImportFound] = queue.Queue()  # waited for by another thread than answers
         self.asked = 0
+
+    def receive(self, message: Answered | ImportFound) -> None:
+        """What the client says."""
+        if isinstance(message, Answered):
+            self._answers.put(message)
+        else:
+            self._imports.put(message)
+
+    def leave(self) -> None:
+        """The client has gone; nobody waits for it any longer."""
+        self._gone.set()
+        self._answers.put(Answered(-1, ToolAnswer(error="the client has left")))
+        self._imports.put(ImportFound("", None))
 
     def suggest(self, query: ToolQuery) -> ToolAnswer:
         """See ``CompletionTool``; a client that has gone has no answer."""
         number = next(self._numbers)
         self.asked += 1
         self._send(Question(number, query.before.removeprefix(self._before), query.kind))
+        answered = self._wait(self._answers, lambda one: one.number == number)
+        if answered is None:
+            return ToolAnswer(error="the client did not answer")
+        answer = answered.answer
+        return replace(answer, importable=_Imports(self)) if query.kind is NameKind.NAME else answer
+
+    def look_up(self, name: str) -> Suggestion | None:
+        """What an import would make of a name in the client's file."""
+        self._send(ImportAsked(name))
+        found = self._wait(self._imports, lambda one: one.name == name)
+        return found.suggestion if found else None
+
+    def _wait(self, messages: queue.Queue[Reply], expected: Callable[[Reply], bool]) -> Reply | None:
         while not self._gone.is_set():
             try:
-                answered = self.answers.get(timeout=_ANSWER_S)
+                message = messages.get(timeout=_ANSWER_S)
             except queue.Empty:
-                break
-            if answered.number == number:
-                return answered.answer
-        return ToolAnswer(error="the client did not answer")
+                return None
+            if expected(message):
+                return message
+        return None
 
     def prefetch(self, query: ToolQuery) -> None:
         """The client has done so."""
 
     def close(self) -> None:
         """Nothing of it is here."""
+
+
+class _Imports(Mapping[str, Suggestion]):
+    """What the client's file could import; its repository is there, and a name is asked for when it is needed."""
+
+    def __init__(self, tool: WireTool) -> None:
+        self._tool = tool
+
+    def __getitem__(self, name: str) -> Suggestion:
+        found = self._tool.look_up(name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        raise TypeError("only the client knows them all")
+
+    def __len__(self) -> int:
+        raise TypeError("only the client knows them all")
 
 
 def generate(

@@ -139,7 +139,8 @@ def _data(path: Path, start: int) -> Array:
     """The bytes of a file from ``start`` on.
 
     A step reads all weights, and Linux has no huge pages for a file that is mapped: in those that numpy asks for, one
-    core reads them half as fast again (docs/performance.md). Mapped weights can leave the memory, and processes share them.
+    core reads them half as fast again (docs/performance.md). Mapped weights can leave the memory, and processes share
+    them.
     """
     size = path.stat().st_size - start
     if sys.platform != "linux" or size > psutil.virtual_memory().total * _READ_SHARE:
