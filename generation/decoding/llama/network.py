@@ -122,8 +122,10 @@ class Network:
         """Refuse what would be read from outside of the embedding.
 
         Raises:
-            ValueError: a token is none of the vocabulary.
+            ValueError: a token is none of the vocabulary, or there is none.
         """
+        if not draft.token_ids:
+            raise ValueError("a draft has at least one node")
         known = self.weights.shape.vocabulary + len(self._prompt_tokens)
         if not all(0 <= token_id < known for token_id in draft.token_ids):
             raise ValueError(f"not tokens of a vocabulary of {self.weights.shape.vocabulary}: {draft.token_ids}")

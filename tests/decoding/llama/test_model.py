@@ -164,6 +164,9 @@ def test_what_does_not_fit_is_refused() -> None:
     state.score(Draft((1, 2, 3, 4), (-1, -1, 0, 1)))  # four nodes, but only two deep
     with pytest.raises(CapacityError, match="depth 3"):
         state.score(Draft.chain([1, 2, 3]))
+    assert state.score(Draft((), ())).shape == (0, VOCABULARY)
+    with pytest.raises(ValueError, match="at least one node"):
+        model.network.forward(model.network.new_cache(), Draft((), ()), 0)
 
 
 @pytest.mark.parametrize("token_id", [-1, VOCABULARY])
