@@ -96,6 +96,15 @@ local function step(name, run)
   table.insert(steps, { name = name, run = run })
 end
 
+step('completes what was typed before it was ready, without another key', function()
+  open('nvim_early.py', USAGE)
+  assert(status() ~= 'memberwise', 'it is ready already')
+  keys('oreturn context.get')
+  wait('ghost text', function()
+    return ghost():find('^_usage')
+  end)
+end)
+
 step('gets ready, and says so', function()
   open('nvim_demo.py', USAGE)
   wait('ready', function()

@@ -125,6 +125,9 @@ local function ask(client, buffer)
   asked = ok and id and { client = client, id = id } or nil
 end
 
+--- Ask once more, though nothing was typed.
+M.again = ask
+
 --- Put the text, or a part of it, into the buffer; false when nothing is shown.
 ---@param part? 'word'|'line'
 ---@return boolean

@@ -9,6 +9,13 @@ function M.attach(client, _)
   vim.lsp.inline_completion.enable(true, { client_id = client.id })
 end
 
+--- Ask once more, though nothing was typed.
+---@param _ vim.lsp.Client
+---@param buffer integer
+function M.again(_, buffer)
+  vim.api.nvim_exec_autocmds('CursorMovedI', { buffer = buffer, modeline = false }) -- what Neovim asks after
+end
+
 --- What of an item stands in the buffer already, up to the cursor.
 ---@param item vim.lsp.inline_completion.Item
 ---@return string
