@@ -33,7 +33,6 @@ from generation.remote.wire import (
     Failed,
     ImportAsked,
     ImportFound,
-    Message,
     Question,
     pack,
     unpack,
@@ -247,21 +246,20 @@ class RemoteGenerator:
                 if message is None:
                     yield Finished(FinishReason.CANCELLED, "", (), GenerationStats())
                     return
-                if isinstance(message, Question):
-                    before = request.before + message.text
-                    answer = self._tool.suggest(
-                        ToolQuery(request.root, request.path, before, request.after, message.kind)
-                    )
-                    if message.kind is NameKind.NAME:
-                        importable = answer.importable
-                    reply: Message = Answered(message.number, replace(answer, importable={}))
-                elif isinstance(message, ImportAsked):
-                    reply = ImportFound(message.name, importable.get(message.name))
-                else:
+                if not isinstance(message, Question | ImportAsked):
                     yield message
                     if isinstance(message, Finished):
                         return
                     continue
+                reply: Answered | ImportFound
+                if isinstance(message, ImportAsked):
+                    reply = ImportFound(message.name, importable.get(message.name))
+                else:
+                    before = request.before + message.text
+                    query = ToolQuery(request.root, request.path, before, request.after, message.kind)
+                    answer = self._tool.suggest(query)
+                    importable = answer.importable if message.kind is NameKind.NAME else importable
+                    reply = Answered(message.number, replace(answer, importable={}))
                 with contextlib.suppress(LostError):  # it may have ended without it: then its last word is next
                     _send(connection, pack(reply))
 

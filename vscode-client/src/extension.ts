@@ -9,6 +9,7 @@ import { Review } from "./review";
 import { Server } from "./server";
 import { modelToPull, statusShown } from "./status";
 import { Streaming } from "./streaming";
+import { askWhenReady } from "./waiting";
 
 let server: Server | undefined;
 
@@ -85,31 +86,6 @@ async function pull(started: Server, model: string, log: vscode.LogOutputChannel
     if (started.found && (await pullModel(started.found.command, model, log))) {
         await started.restart();
     }
-}
-
-/** What was typed while the server started is completed as soon as it is ready, not with the next key. */
-function askWhenReady(started: Server): vscode.Disposable {
-    let waiting = "";
-    const ready = (): boolean => started.phase === "running" && started.status.kind !== "loading";
-    const version = (document: vscode.TextDocument): string => `${document.uri.toString()} ${document.version}`;
-    return vscode.Disposable.from(
-        vscode.workspace.onDidChangeTextDocument(({ document, contentChanges }) => {
-            if (document.languageId === "python" && contentChanges.length) {
-                waiting = ready() ? "" : version(document);
-            }
-        }),
-        started.onDidChange(() => {
-            const document = vscode.window.activeTextEditor?.document;
-            if (!waiting || !ready()) {
-                return;
-            }
-            const same = document !== undefined && version(document) === waiting;
-            waiting = "";
-            if (same && vscode.workspace.getConfiguration("memberwise", document).get<string>("inline") !== "off") {
-                void vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
-            }
-        }),
-    );
 }
 
 function statusBar(started: Server): vscode.Disposable {

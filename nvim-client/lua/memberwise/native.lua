@@ -1,4 +1,5 @@
---- Inline completions by Neovim itself, from 0.12 on; here is only what it has no word for: accepting a part.
+--- Inline completions by Neovim itself, from 0.12 on; here is only what it has no word for: accepting a part, and
+--- asking again.
 local parts = require('memberwise.parts')
 
 local M = {}
