@@ -104,8 +104,8 @@ def _may_be_new(search: IdentifierSearch, answer: ToolAnswer, point: TriggerPoin
 
 def _needing_import(search: IdentifierSearch, answer: ToolAnswer, free: FreePath, config: DecodingConfig) -> Decision:
     """The free name, where an import makes it valid and it is used as what it is: a module by its members."""
-    found = answer.importable.get(free.name)
-    if not config.import_names or found is None or found.import_needed is None:
+    found = answer.importable.get(free.name) if free.name and config.import_names else None  # a client may be asked
+    if found is None or found.import_needed is None:
         return Decision(free.node)
     following = search.look_ahead(free.node, 1)
     used_as = "." if found.kind == "module" else "(.["
