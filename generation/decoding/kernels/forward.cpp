@@ -105,7 +105,7 @@ struct Pass {
     }
 
     static constexpr bool int8 = !std::is_same<Kind, Float32>::value;
-    static constexpr int blocks_at_once = 6;  // of a matrix, for a thread
+    static constexpr int fewest_blocks = 6, most_blocks = 24;  // of a matrix at once, for a thread
 
     // That follow each other and share the loads of keys and values.
     int rows_together() const {
@@ -249,15 +249,10 @@ struct Pass {
 
     // Rows may have several parts, the second ones behind all first ones; their products are added.
     void multiply(const Matrix& matrix, const float* from, float* out, int stride, bool add, int count, int parts = 1) {
-        const int total = blocks(matrix), chunks = (total + blocks_at_once - 1) / blocks_at_once, groups = Kind::groups(matrix.columns);
-        net.threads.each(chunks, [&](int chunk, int) {
-            const int first = chunk * blocks_at_once;
-            for (int part = 0; part < parts; part++) {
-                const int row = part * count;
-                const Product product{matrix, int8 ? (const void*)row_at(row, matrix.columns) : (const void*)from, net.row_scales.data() + row * groups,
-                                      net.row_starts.data() + row * groups, out, (size_t)stride, add || part > 0};
-                multiply_blocks<Kind>(product, first, std::min(blocks_at_once, total - first), count);
-            }
+        const int total = blocks(matrix), some = std::clamp(total / 16, fewest_blocks, most_blocks);
+        const Product product{matrix, int8 ? (const void*)net.row_values.data() : (const void*)from, net.row_scales.data(), net.row_starts.data(), out, (size_t)stride, count, add};
+        net.threads.each((total + some - 1) / some, [&](int chunk, int) {
+            multiply_blocks<Kind>(product, chunk * some, std::min(some, total - chunk * some), count * parts);
         });
     }
 

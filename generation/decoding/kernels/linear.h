@@ -27,12 +27,14 @@ struct Product {
     const void* rows;           // (count, columns), integers or floats
     const float* row_scales;    // (count, groups), int8 only
     const int32_t* row_starts;  // (count, groups), int8 with VNNI only: what takes the 128 of the weights out again
-    float* out;                 // (count, stride)
+    float* out;                 // (results, stride)
     size_t stride;
+    int results;                // of more rows, the next ones are the second parts of the first, to be added to them
     bool add;                   // onto what is in `out`
 };
 
 constexpr int LANES = 16;  // channels of a block
+constexpr int MANY_ROWS = 16;  // and more take blocks in another way
 
 static inline int blocks(const Matrix& matrix) { return (matrix.channels + LANES - 1) / LANES; }
 
@@ -66,12 +68,14 @@ static inline float quantise(const float* from, Integer* to, int count, float li
 #if defined(MEMBERWISE_VNNI)
 typedef __m512i Integers;
 typedef __m512 Floats;
-static constexpr int ROWS_AT_ONCE = 4, BLOCKS_AT_ONCE = 3;  // few loads, and twelve sums that wait for nothing
+// Few rows take blocks one by one: memory is read in its order, which the processor foresees. Many wait for loads instead.
+static constexpr int rows_that_fit(bool many) { return many ? 6 : 8; }
+static constexpr int blocks_that_fit(bool many) { return many ? 2 : 1; }
 
 [[gnu::always_inline]] static inline Integers integers(int32_t value) { return _mm512_set1_epi32(value); }
 [[gnu::always_inline]] static inline Integers four_columns(const uint8_t* weights) { return _mm512_loadu_si512(weights); }
-[[gnu::always_inline]] static inline Integers add_products(Integers sum, Integers weights, const int8_t* row) {
-    asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(weights), "v"(_mm512_set1_epi32(load<int32_t>(row))));
+[[gnu::always_inline]] static inline Integers add_products(Integers sum, Integers weights, Integers row) {
+    asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(weights), "v"(row));
     return sum;
 }
 [[gnu::always_inline]] static inline Floats add_scaled(Floats total, Integers sums, float scale) {
@@ -84,14 +88,14 @@ typedef struct {
 typedef struct {
     __m256 half[2];
 } Floats;
-static constexpr int ROWS_AT_ONCE = 5, BLOCKS_AT_ONCE = 1;  // there are sixteen registers of half the size
+static constexpr int rows_that_fit(bool) { return 5; }  // into sixteen registers of half the size
+static constexpr int blocks_that_fit(bool) { return 1; }
 
 [[gnu::always_inline]] static inline Integers integers(int32_t value) { return {{_mm256_set1_epi32(value), _mm256_set1_epi32(value)}}; }
 [[gnu::always_inline]] static inline Integers four_columns(const uint8_t* weights) { return {{load<__m256i>(weights), load<__m256i>(weights + 32)}}; }
-[[gnu::always_inline]] static inline Integers add_products(Integers sum, Integers weights, const int8_t* row) {
-    const __m256i columns = _mm256_set1_epi32(load<int32_t>(row));
-    asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum.half[0]) : "x"(weights.half[0]), "x"(columns));
-    asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum.half[1]) : "x"(weights.half[1]), "x"(columns));
+[[gnu::always_inline]] static inline Integers add_products(Integers sum, Integers weights, Integers row) {
+    asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum.half[0]) : "x"(weights.half[0]), "x"(row.half[0]));
+    asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum.half[1]) : "x"(weights.half[1]), "x"(row.half[0]));
     return sum;
 }
 [[gnu::always_inline]] static inline Floats add_scaled(Floats total, Integers sums, float scale) {
@@ -103,11 +107,11 @@ static constexpr int ROWS_AT_ONCE = 5, BLOCKS_AT_ONCE = 1;  // there are sixteen
 struct Int8 {
     typedef int8_t Row;
     typedef Floats Sums;
-    static constexpr int rows_at_once = ROWS_AT_ONCE;
     static constexpr int group = 32;  // columns of a row that share a scale
     static constexpr int head_parts = 2;
 
-    static constexpr int blocks_at_once(int) { return BLOCKS_AT_ONCE; }
+    static constexpr int rows_at_once(bool many) { return rows_that_fit(many); }
+    static constexpr int blocks_at_once(int, bool many) { return blocks_that_fit(many); }
     static int groups(int columns) { return (columns + group - 1) / group; }
 
     static void quantise_row(const float* from, Row* to, float* scales, int32_t* starts, int columns) {
@@ -125,7 +129,7 @@ struct Int8 {
         for (int k = 0; k < columns; k++) from[k] -= rounded[k] * scales[k / group];
     }
 
-    // out[block][row] of `B` blocks and `R` rows.
+    // out[block][row] of `B` blocks and `R` rows. More rows take longer than memory does: the next blocks are fetched beside them.
     template <int R, int B>
     static inline void multiply(const Product& p, int block, int row, Sums (&out)[B][R]) {
         const int columns = p.matrix.columns, count = groups(columns);
@@ -137,12 +141,21 @@ struct Int8 {
         for (int g = 0; g < count; g++) {
             Integers sums[B * R];
             times<B * R>([&](auto i) INLINE { sums[i] = integers(starts[i % R * count + g]); });
-            const int end = std::min(columns, (g + 1) * group);
-            for (int k = g * group; k < end; k += 4)
+            const auto add_four = [&](int k) INLINE {
+                Integers w[B];
                 times<B>([&](auto b) INLINE {
-                    const Integers w = four_columns(weights + ((size_t)b * columns + k) * LANES);
-                    times<R>([&](auto r) INLINE { sums[b * R + r] = add_products(sums[b * R + r], w, rows + (size_t)r * columns + k); });
+                    const uint8_t* here = weights + ((size_t)b * columns + k) * LANES;
+                    if (R > 4) __builtin_prefetch(here + (size_t)B * columns * LANES, 0, 2);
+                    w[b] = four_columns(here);
                 });
+                times<R>([&](auto r) INLINE {
+                    const Integers x = integers(load<int32_t>(rows + (size_t)r * columns + k));
+                    times<B>([&](auto b) INLINE { sums[b * R + r] = add_products(sums[b * R + r], w[b], x); });
+                });
+            };
+            const int start = g * group, end = std::min(columns, start + group);
+            if (end == start + group) times<group / 4>([&](auto four) INLINE { add_four(start + four * 4); });
+            else for (int k = start; k < end; k += 4) add_four(k);
             times<B * R>([&](auto i) INLINE { totals[i] = add_scaled(totals[i], sums[i], scales[i % R * count + g]); });
         }
         times<B * R>([&](auto i) INLINE { out[i / R][i % R] = totals[i]; });
@@ -163,17 +176,17 @@ struct Int8 {
     typedef struct {
         i32x8 quarters[4];  // of 4 channels each, whose two partial sums are neighbours
     } Sums;
-    static constexpr int rows_at_once = 3;
+    static constexpr int rows_at_once(bool) { return 3; }
 #else
     typedef struct {
         int32_t lanes[LANES];
     } Sums;
-    static constexpr int rows_at_once = 4;
+    static constexpr int rows_at_once(bool) { return 4; }
 #endif
 
     static constexpr int head_parts = 1;
 
-    static constexpr int blocks_at_once(int) { return 1; }
+    static constexpr int blocks_at_once(int, bool) { return 1; }
     static int groups(int) { return 1; }
     static void remainder(float*, const Row*, const float*, int) {}
 
@@ -233,6 +246,9 @@ struct Int8Tiles : Int8 {
     static constexpr int step = 64;  // columns at once
     static constexpr int least_rows = 3;  // that tiles pay for
 
+    static constexpr int rows_at_once(bool) { return least_rows - 1; }
+    static constexpr int blocks_at_once(int, bool) { return 3; }
+
     static int groups(int) { return 2; }  // starts; there is one scale
     static bool fits(int columns) { return columns % step == 0; }
     static int8_t* part(Row* rows, int row, int number, int columns) { return (int8_t*)(rows + (size_t)row * columns) + number * columns; }
@@ -267,7 +283,7 @@ struct Int8Tiles : Int8 {
         for (int k = 0; k < columns; k += 4)
             times<B>([&](auto b) INLINE {
                 const __m512i w = _mm512_loadu_si512(weights + ((size_t)b * columns + k) * LANES);
-                times<R * 2>([&](auto i) INLINE { sums[b * R * 2 + i] = add_products(sums[b * R * 2 + i], w, rows + (size_t)i * columns + k); });
+                times<R * 2>([&](auto i) INLINE { sums[b * R * 2 + i] = add_products(sums[b * R * 2 + i], w, integers(load<int32_t>(rows + (size_t)i * columns + k))); });
             });
         times<B * R>([&](auto i) INLINE { out[i / R][i % R] = together(p, row + i % R, sums[2 * i], sums[2 * i + 1]); });
     }
@@ -287,10 +303,10 @@ struct Float32 {
     typedef struct {
         f32x8 low, high;
     } Sums;
-    static constexpr int rows_at_once = 6;
     static constexpr int head_parts = 1;
 
-    static constexpr int blocks_at_once(int rows) { return rows == 1 ? 4 : rows <= 3 ? 2 : 1; }
+    static constexpr int rows_at_once(bool) { return 6; }
+    static constexpr int blocks_at_once(int rows, bool) { return rows == 1 ? 4 : rows <= 3 ? 2 : 1; }
     static int groups(int) { return 0; }
     static void quantise_row(const float*, Row*, float*, int32_t*, int) {}
     static void remainder(float*, const Row*, const float*, int) {}
@@ -329,15 +345,15 @@ template <class Kind>
 static inline void write(const Product& p, int channel, int row, const typename Kind::Sums& sums) {
     f32x8 value[2];
     Kind::finish(sums, p, channel, row, value);
-    float* out = p.out + (size_t)row * p.stride + channel;
+    const bool second = row >= p.results, add = p.add || second;
+    float* out = p.out + (size_t)(second ? row - p.results : row) * p.stride + channel;
     for (int half = 0; half < 2; half++) {
         const int left = p.matrix.channels - channel - 8 * half;
-        if (p.matrix.bias) value[half] = value[half] + load8(p.matrix.bias + channel + 8 * half);
+        if (p.matrix.bias && !second) value[half] = value[half] + load8(p.matrix.bias + channel + 8 * half);
         if (left >= 8) {
-            store(out + 8 * half, p.add ? load8(out + 8 * half) + value[half] : value[half]);
+            store(out + 8 * half, add ? load8(out + 8 * half) + value[half] : value[half]);
         } else {
-            for (int lane = 0; lane < left; lane++)
-                out[8 * half + lane] = p.add ? out[8 * half + lane] + value[half][lane] : value[half][lane];
+            for (int lane = 0; lane < left; lane++) out[8 * half + lane] = add ? out[8 * half + lane] + value[half][lane] : value[half][lane];
         }
     }
 }
@@ -350,20 +366,28 @@ static inline void tile(const Product& p, int block, int row) {
         for (int r = 0; r < R; r++) write<Kind>(p, (block + b) * LANES, row + r, sums[b][r]);
 }
 
-template <class Kind, int R>
-static inline void some_rows(const Product& p, int block, int count, int row) {
-    constexpr int together = Kind::blocks_at_once(R);  // independent sums hide the latency of an addition
-    int b = 0;
-    for (; b + together <= count; b += together) tile<Kind, R, together>(p, block + b, row);
-    for (; b < count; b++) tile<Kind, R, 1>(p, block + b, row);
+// `rows`, which are `R` or fewer, for `count` blocks.
+template <class Kind, bool many, int R>
+static void some_rows(const Product& p, int block, int count, int row, int rows) {
+    if constexpr (R > 0) {
+        if (rows < R) return some_rows<Kind, many, R - 1>(p, block, count, row, rows);
+        constexpr int together = Kind::blocks_at_once(R, many);  // independent sums hide the latency of an addition
+        int b = 0;
+        for (; b + together <= count; b += together) tile<Kind, R, together>(p, block + b, row);
+        for (; b < count; b++) tile<Kind, R, 1>(p, block + b, row);
+    }
 }
 
-template <class Kind, int R>
-static void rest_of_rows(const Product& p, int block, int count, int row, int left) {
-    if constexpr (R > 0) {
-        if (left == R) some_rows<Kind, R>(p, block, count, row);
-        else rest_of_rows<Kind, R - 1>(p, block, count, row, left);
-    }
+// Blocks stay in a cache while rows pass.
+template <class Kind, bool many>
+static void pass_rows(const Product& p, int block, int count, int rows) {
+    constexpr int R = Kind::rows_at_once(many);
+    const int passes = (rows + R - 1) / R, together = passes == 1 ? count : Kind::blocks_at_once(R, many);
+    for (int b = 0; b < count; b += together)
+        for (int pass = 0; pass < passes; pass++) {
+            const int row = rows * pass / passes;
+            some_rows<Kind, many, R>(p, block + b, std::min(together, count - b), row, rows * (pass + 1) / passes - row);
+        }
 }
 
 #if defined(MEMBERWISE_AMX)
@@ -390,7 +414,7 @@ static void multiply_tiles(const Product& p, int first, int count, int rows) {
 }
 #endif
 
-// Channels of `count` blocks from `block` on, for all rows. Blocks stay in a cache while rows pass.
+// Channels of `count` blocks from `block` on, for all rows.
 template <class Kind>
 static void multiply_blocks(const Product& p, int block, int count, int rows) {
 #if defined(MEMBERWISE_AMX)
@@ -398,13 +422,6 @@ static void multiply_blocks(const Product& p, int block, int count, int rows) {
         if (rows >= Int8Tiles::least_rows) return multiply_tiles(p, block, count, rows);
     }
 #endif
-    constexpr int R = Kind::rows_at_once;
-    if (rows < R) return rest_of_rows<Kind, R - 1>(p, block, count, 0, rows);
-    constexpr int together = Kind::blocks_at_once(R);
-    for (int b = 0; b < count; b += together) {
-        const int some = std::min(together, count - b);
-        int row = 0;
-        for (; row + R <= rows; row += R) some_rows<Kind, R>(p, block + b, some, row);
-        rest_of_rows<Kind, R - 1>(p, block + b, some, row, rows - row);
-    }
+    if (rows > MANY_ROWS) pass_rows<Kind, true>(p, block, count, rows);
+    else pass_rows<Kind, false>(p, block, count, rows);
 }

@@ -98,9 +98,9 @@ static void vote(const Search& search, int from, int to, int positions, float* v
         Int8::quantise_row(slow.data(), &rows[(size_t)query * size], &scales[query * groups], &starts[query * groups], size);
     }
     const Matrix matrix{search.codes.values, search.codes.scales, nullptr, to * KEYS, size};
-    const Product product{matrix, rows.data(), scales.data(), starts.data(), nullptr, 0, false};
+    const Product product{matrix, rows.data(), scales.data(), starts.data(), nullptr, 0, group, false};
     std::fill(votes + from, votes + to, -INFINITY);
-    in_tiles<Int8::rows_at_once>(group, [&](auto r, int row) { vote_blocks<r.value, Int8::blocks_at_once(r.value)>(product, row, from, to, votes); });
+    in_tiles<Int8::rows_at_once(true)>(group, [&](auto r, int row) { vote_blocks<r.value, Int8::blocks_at_once(r.value, true)>(product, row, from, to, votes); });
 }
 
 // The blocks in front of the window of a row that sees `seen` positions, ascending; none where it sees everything.
