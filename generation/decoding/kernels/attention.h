@@ -33,23 +33,49 @@ struct Sight {
 
 // ------------------------------------------------------------------------------------------------ scores
 
-// The first or the second ones of a row of `length` pairs, from pair `n` on.
+// What queries and weights are multiplied as: numbers of a cache that are pairs of bfloat16 are taken apart for float, unless
+// the processor adds the products of both at once. Then queries and weights are rounded, as they are for tiles.
+#if defined(MEMBERWISE_PAIRS)
+template <class KV>
+using Factor = KV;
+#else
+template <class KV>
+using Factor = float;
+#endif
+
+// In how many parts a pair is multiplied. Factors of a part take 32 bits.
+template <class KV>
+constexpr int PARTS = std::is_same<Factor<KV>, bfloat16>::value ? 1 : 2;
+
+// A part of a row of `length` pairs, from pair `n` on.
 template <class V>
-[[gnu::always_inline]] static inline V load_half(const float* row, int length, int half, int n) {
-    return load<V>(row + half * length + n);
+[[gnu::always_inline]] static inline V load_part(const float* row, int length, int part, int n) {
+    return load<V>(row + part * length + n);
 }
 
 template <class V>
-[[gnu::always_inline]] static inline V load_half(const bfloat16* row, int, int half, int n) {
+[[gnu::always_inline]] static inline V load_part(const bfloat16* row, int, int part, int n) {
     typedef typename std::conditional<sizeof(V) == 64, u32x16, u32x8>::type Bits;
     const Bits both = load<Bits>(row + 2 * n);
-    return (V)(half ? both & 0xffff0000u : both << 16);
+    if constexpr (PARTS<bfloat16> == 1) return (V)both;
+    else return (V)(part ? both & 0xffff0000u : both << 16);
 }
 
-// Queries as [size][Q]: with a pointer for each query there are more pointers than registers, and every factor takes two loads.
-template <int Q>
+// The sum and a part times its factors.
+template <class KV, class V>
+[[gnu::always_inline]] static inline V add_part(V sum, V part, V factors) {
+#if defined(MEMBERWISE_PAIRS)
+    if constexpr (PARTS<KV> == 1) return add_pairs(sum, part, factors);
+#endif
+    return fma(part, factors, sum);
+}
+
+// Queries as [parts of a head][Q]: with a pointer for each query there are more pointers than registers, and every factor takes two loads.
+template <int Q, class KV>
 static void pack(const float* const* queries, int size, float* packed) {
-    for (int d = 0; d < size; d++) times<Q>([&](auto q) INLINE { packed[d * Q + q] = queries[q][d]; });
+    constexpr int together = 2 / PARTS<KV>;  // numbers of a part
+    for (int d = 0; d < size; d++)
+        times<Q>([&](auto q) INLINE { put((Factor<KV>*)(packed + d / together * Q + q) + d % together, queries[q][d]); });
 }
 
 // A query as it would be so many positions earlier. Tables may hold a factor, which is none of a turn.
@@ -78,21 +104,24 @@ static const float* const* seen_from(const Sight& sight, int block, const float*
     return pointers.data();
 }
 
-// scores[q][16 b + key] of B blocks.
+// scores[q][16 b + key] of B blocks. Those `ahead`, as many, are fetched beside them: the processor foresees one stream, not several.
 template <int Q, int B, class KV>
-[[gnu::always_inline]] static inline void score_blocks(const float* packed, const KV* const* blocks, int size, float* scores, size_t stride) {
+[[gnu::always_inline]] static inline void score_blocks(const float* packed, const KV* const* blocks, const KV* const* ahead, int size, float* scores, size_t stride) {
     constexpr int vectors = KEYS / WIDE, width = B * vectors;
     wide sums[Q * width];
     times<Q * width>([&](auto i) INLINE { sums[i] = wide{}; });
-    for (int pair = 0; pair < size / 2; pair++)
-        times<2>([&](auto half) INLINE {
+    for (int pair = 0; pair < size / 2; pair++) {
+        const size_t here = (size_t)pair * 2 * KEYS;
+        times<B>([&](auto b) INLINE { __builtin_prefetch(ahead[b] + here, 0, 2); });
+        times<PARTS<KV>>([&](auto part) INLINE {
             wide keys[width];
-            times<width>([&](auto i) INLINE { keys[i] = load_half<wide>(blocks[i / vectors] + (size_t)pair * 2 * KEYS, KEYS, half, i % vectors * WIDE); });
+            times<width>([&](auto i) INLINE { keys[i] = load_part<wide>(blocks[i / vectors] + here, KEYS, part, i % vectors * WIDE); });
             times<Q>([&](auto q) INLINE {
-                const wide x = all<wide>(packed[(2 * pair + half) * Q + q]);
-                times<width>([&](auto i) INLINE { sums[q * width + i] = fma(keys[i], x, sums[q * width + i]); });
+                const wide x = spread<wide>(packed + (PARTS<KV> * pair + part) * Q + q);
+                times<width>([&](auto i) INLINE { sums[q * width + i] = add_part<KV>(sums[q * width + i], keys[i], x); });
             });
         });
+    }
     times<Q * width>([&](auto i) INLINE { store(scores + i / width * stride + i % width * WIDE, sums[i]); });
 }
 
@@ -168,57 +197,56 @@ static void score_keys(const float* const* queries, const Seen<KV>& seen, const 
     const int count = (int)seen.keys.size();
     std::vector<float> packed((size_t)size * Q), turned;
     std::vector<const float*> pointers;
-    pack<Q>(queries, size, packed.data());
+    pack<Q, KV>(queries, size, packed.data());
     for (int block = 0; block < count;) {
         const bool turns = sight.cosines && block <= seen.leading;
-        if (turns) pack<Q>(seen_from(sight, block, queries, Q, size, turned, pointers), size, packed.data());
+        if (turns) pack<Q, KV>(seen_from(sight, block, queries, Q, size, turned, pointers), size, packed.data());
         const bool some = block + B <= count && !(sight.cosines && block < seen.leading);
-        seen.fetch_keys(block + B, block + 2 * B);
-        if (some) score_blocks<Q, B>(packed.data(), &seen.keys[block], size, scores + block * KEYS, stride);
-        else score_blocks<Q, 1>(packed.data(), &seen.keys[block], size, scores + block * KEYS, stride);
+        const auto score = [&](auto together) {
+            const KV* const* keys = &seen.keys[block];
+            score_blocks<Q, together>(packed.data(), keys, block + 2 * together <= count ? keys + together : keys, size, scores + block * KEYS, stride);
+        };
+        if (some) score(std::integral_constant<int, B>{});
+        else score(std::integral_constant<int, 1>{});
         block += some ? B : 1;
     }
 }
 
 // ------------------------------------------------------------------------------------------------ weights
 
-static inline void store_weights(float* row, int position, wide weights) { store(row + position, weights); }
-
-#if defined(MEMBERWISE_AMX)
-static inline void store_weights(bfloat16* row, int position, wide weights) {
-    __m256i rounded;  // assembly because Clang 16 does not come to an end with vectors of bfloat16
-    asm("vcvtneps2bf16 %1, %0" : "=v"(rounded) : "v"(weights));
-    store(row + position, rounded);
-}
-#endif
-
 // Scores by column become weights by position, not yet divided by their sum, which is returned: numbers for `blocks` blocks,
 // in the same place. What lies behind `sight.count` gets none.
 template <class Number>
 static float soften(float* scores, const Sight& sight, int blocks) {
     for (int position = sight.run; position < sight.count; position++) scores[position] = scores[sight.tail[position - sight.run] - sight.skipped];
+    constexpr int powers = std::is_same<Number, bfloat16>::value ? 4 : 7;  // what rounding leaves
     const int padded = (sight.count + WIDE - 1) / WIDE * WIDE;
     for (int position = sight.count; position < padded; position++) scores[position] = -INFINITY;
-    wide highs[4];  // independent of each other, to hide the latency of a comparison
+    wide highs[4];  // independent of each other, to hide the latency of a comparison, and of an addition below
     times<4>([&](auto i) INLINE { highs[i] = load<wide>(scores); });
     int position = 0;
     for (; position + 4 * WIDE <= padded; position += 4 * WIDE)
         times<4>([&](auto i) INLINE { highs[i] = larger(highs[i], load<wide>(scores + position + i * WIDE)); });
     for (; position < padded; position += WIDE) highs[0] = larger(highs[0], load<wide>(scores + position));
     const wide peak = all<wide>(largest(larger(larger(highs[0], highs[1]), larger(highs[2], highs[3]))));
-    wide total = {};
-    for (position = 0; position < padded; position += WIDE) {
-        const wide weight = exponential(load<wide>(scores + position) - peak);
-        store_weights((Number*)scores, position, weight);
+    wide totals[4] = {};
+    const auto weigh = [&](int from, wide& total) INLINE {
+        const wide weight = exponential<powers>(load<wide>(scores + from) - peak);
+        store_rounded((Number*)scores + from, weight);
         total = total + weight;
-    }
-    for (; position < blocks * KEYS; position += WIDE) store_weights((Number*)scores, position, wide{});
-    return sum(total);
+    };
+    for (position = 0; position + 4 * WIDE <= padded; position += 4 * WIDE)
+        times<4>([&](auto i) INLINE { weigh(position + i * WIDE, totals[i]); });
+    times<3>([&](auto i) INLINE {
+        if (position < padded) weigh(position, totals[i]), position += WIDE;
+    });
+    for (; position < blocks * KEYS; position += WIDE) store_rounded((Number*)scores + position, wide{});
+    return sum((totals[0] + totals[1]) + (totals[2] + totals[3]));
 }
 
 // ------------------------------------------------------------------------------------------------ values
 
-// Q queries that see the same blocks, slices of S vectors of the head from channel `d` on; the first channel left.
+// Q queries that see the same blocks, with weights in parts; slices of S vectors of the head from channel `d` on; the first channel left.
 template <class V, int Q, int S, class KV>
 static int mix_slices(const float* weights, size_t stride, const float* totals, const std::vector<ValueBlock<KV>>& blocks, int size, int d, float* const* out) {
     constexpr int lanes = sizeof(V) / sizeof(float);
@@ -227,14 +255,14 @@ static int mix_slices(const float* weights, size_t stride, const float* totals, 
         times<Q * S>([&](auto i) INLINE { sums[i] = V{}; });
         for (const ValueBlock<KV>& block : blocks) {
             const KV* row = block.values;
-            const float* here = weights + block.position;
-            for (int pair = 0; pair < KEYS / 2; pair++, row += 2 * size, here += 2)
-                times<2>([&](auto half) INLINE {
+            const float* here = weights + block.position / 2 * PARTS<KV>;
+            for (int pair = 0; pair < KEYS / 2; pair++, row += 2 * size, here += PARTS<KV>)
+                times<PARTS<KV>>([&](auto part) INLINE {
                     V values[S];
-                    times<S>([&](auto s) INLINE { values[s] = load_half<V>(row, size, half, d + lanes * s); });
+                    times<S>([&](auto s) INLINE { values[s] = load_part<V>(row, size, part, d + lanes * s); });
                     times<Q>([&](auto q) INLINE {
-                        const V weight = all<V>(here[q * stride + half]);
-                        times<S>([&](auto s) INLINE { sums[q * S + s] = fma(values[s], weight, sums[q * S + s]); });
+                        const V weight = spread<V>(here + q * stride + part);
+                        times<S>([&](auto s) INLINE { sums[q * S + s] = add_part<KV>(sums[q * S + s], values[s], weight); });
                     });
                 });
         }
@@ -296,8 +324,8 @@ static void attend(const float* const* queries, const int* seen, int count, cons
     }
 #endif
     in_tiles(count, [&](auto q, int first) { score_keys<q.value>(queries + first, blocks, sight, size, scores + first * stride, stride); });
-    for (int query = 0; query < count; query++) weigh(float{}, query);
-    blocks.template leave_out<float>(scores, stride, totals.data(), count);
+    for (int query = 0; query < count; query++) weigh(Factor<KV>{}, query);
+    blocks.template leave_out<Factor<KV>>(scores, stride, totals.data(), count);
     in_tiles(count, [&](auto q, int first) {
         mix_values<q.value>(scores + first * stride, stride, totals.data() + first, blocks.values, size, out + first);
     });

@@ -24,6 +24,9 @@
 #if defined(MEMBERWISE_VNNI) && defined(__AVX512BF16__) && defined(__AMX_TILE__) && defined(__AMX_INT8__) && defined(__AMX_BF16__) && defined(__linux__) && !defined(MEMBERWISE_NO_TILES)
 #define MEMBERWISE_AMX 1
 #endif
+#if defined(MEMBERWISE_VNNI) && defined(__AVX512BF16__) && defined(__AVX512VL__) && !defined(__AMX_BF16__)
+#define MEMBERWISE_PAIRS 1  // processors that have tiles are no quicker by it
+#endif
 #if !defined(MEMBERWISE_PORTABLE) && defined(__aarch64__) && defined(__ARM_NEON)
 #define MEMBERWISE_NEON 1
 #include <arm_neon.h>
@@ -98,6 +101,13 @@ template <class V>
     return v - V{};
 }
 
+// The 32 bits at `from` in every place.
+template <class V>
+[[gnu::always_inline]] static inline V spread(const float* from) {
+    typedef typename std::conditional<sizeof(V) == 64, i32x16, i32x8>::type Ints;
+    return (V)(load<int32_t>(from) - Ints{});
+}
+
 static inline f32x8 larger(f32x8 a, f32x8 b) {
 #if defined(MEMBERWISE_AVX2)
     return (f32x8)_mm256_max_ps((__m256)a, (__m256)b);
@@ -143,26 +153,59 @@ static inline V nearest(V a) {
     return (a + magic) - magic;
 }
 
-// e^x to within 2 units in the last place for x <= 88; 0 below -87 (-infinity too).
-// Cody-Waite reduction to [-ln2/2, ln2/2] and the Taylor polynomial of degree 7.
+// sum * 2^power, for whole powers; 0 where x <= -87.
 template <class V>
-static inline V exponential(V x) {
+static inline V scaled(V sum, V power, V x) {
     typedef typename std::conditional<sizeof(V) == 64, i32x16, i32x8>::type Ints;
+    const V value = sum * (V)((__builtin_convertvector(power, Ints) + 127) << 23);
+    return (V)((Ints)value & (x > -87.0f));
+}
+
+#if defined(MEMBERWISE_VNNI)
+static inline wide nearest(wide a) { return (wide)_mm512_roundscale_ps((__m512)a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline wide scaled(wide sum, wide power, wide x) {
+    return (wide)_mm512_maskz_scalef_ps(_mm512_cmp_ps_mask((__m512)x, _mm512_set1_ps(-87.0f), _CMP_GT_OQ), (__m512)sum, (__m512)power);
+}
+#endif
+
+// e^x for x <= 88; 0 below -87 (-infinity too). To within 2 units in the last place by the seventh power, 2^-14 of it by the fourth.
+// Cody-Waite reduction to [-ln2/2, ln2/2] and a Taylor polynomial.
+template <int POWERS = 7, class V>
+static inline V exponential(V x) {
+    constexpr float factors[] = {1.0f, 1.0f, 0.5f, 1.0f / 6, 1.0f / 24, 1.0f / 120, 1.0f / 720, 1.0f / 5040};
     const V clamped = larger(smaller(x, all<V>(88.0f)), all<V>(-87.0f));
     const V power = nearest(clamped * 1.44269504f);
     V rest = fma(power, all<V>(-0.693359375f), clamped);
     rest = fma(power, all<V>(2.12194440e-4f), rest);
-    V sum = all<V>(1.0f / 5040);
-    for (const float factor : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f}) sum = fma(sum, rest, all<V>(factor));
-    const Ints exponent = (__builtin_convertvector(power, Ints) + 127) << 23;
-    const V value = sum * (V)exponent;
-    return (V)((Ints)value & (x > -87.0f));
+    V sum = all<V>(factors[POWERS]);
+    times<POWERS>([&](auto n) INLINE { sum = fma(sum, rest, all<V>(factors[POWERS - 1 - n])); });
+    return scaled(sum, power, x);
 }
 
 // A bfloat16 is the upper half of a float; stored rounded to nearest even.
 typedef struct {
     uint16_t bits;
 } bfloat16;
+
+static inline void store_rounded(float* to, wide from) { store(to, from); }
+
+#if defined(MEMBERWISE_VNNI) && defined(__AVX512BF16__)
+// Sixteen floats, rounded. Assembly because Clang 16 does not come to an end with vectors of bfloat16.
+static inline void store_rounded(bfloat16* to, wide from) {
+    __m256i rounded;
+    asm("vcvtneps2bf16 %1, %0" : "=v"(rounded) : "v"(from));
+    store(to, rounded);
+}
+#endif
+
+#if defined(MEMBERWISE_PAIRS)
+// Onto each sum, the product of the first bfloat16 of a pair and that of the second ones.
+template <class V>
+[[gnu::always_inline]] static inline V add_pairs(V sum, V left, V right) {
+    asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(left), "v"(right));
+    return sum;
+}
+#endif
 
 static inline f32x8 load8(const float* from) { return load<f32x8>(from); }
 
