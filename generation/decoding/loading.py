@@ -100,7 +100,8 @@ def load_model(
         import torch
 
         torch.set_num_threads(count)
-    costs_key = f"{path.resolve().name} {engine.dtype} {engine.reason} {count} {processor()}"
+    version = engine.kernels.key if engine.kernels else ""
+    costs_key = f"{path.resolve().name} {engine.dtype} {engine.reason} {count} {version} {processor()}"
     _require_length(engine, context_tokens, selection)
     if engine.shape is None:
         return _transformers_model(path, engine.dtype, added, costs_key)

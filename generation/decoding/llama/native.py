@@ -84,10 +84,11 @@ class Tree(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class Kernels:
-    """The loaded library. ``instructions`` says what its multiplication is made of."""
+    """The loaded library: what its multiplication is made of, and a key that tells it from other versions."""
 
     library: ctypes.CDLL
     instructions: str
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,4 +185,4 @@ def _loaded(path: Path) -> Kernels:
     library.memberwise_index_update.argtypes = [c_void_p, c_int, c_void_p, c_int]
     library.memberwise_index_update.restype = None
     library.memberwise_index_find.argtypes = [c_void_p, c_void_p, c_int, POINTER(c_int32)]
-    return Kernels(library, library.memberwise_instructions().decode())
+    return Kernels(library, library.memberwise_instructions().decode(), path.stem)
