@@ -65,7 +65,7 @@ def run_step(args: argparse.Namespace) -> int:
     model = load_model(GeneratorConfig(dtype="int8", threads=args.threads))
     if not hasattr(getattr(model, "network", None), "times_ms"):
         raise ConfigError(f"{model.name} does not run on our own kernels here; `memberwise doctor` says why")
-    print(json.dumps([step_profile.profile(model, rows, 1000) for rows in (1, 8, 96)], indent=2))
+    print(json.dumps([step_profile.profile(model, rows, 1000, args.threads) for rows in (1, 8, 96)], indent=2))
     return 0
 
 

@@ -22,6 +22,6 @@ def test_every_part_takes_time_and_all_are_the_whole() -> None:
 
 
 def test_the_limit_is_what_must_be_read_by_the_bandwidth() -> None:
-    found = profile(model_of("llama", int8=True), 2, 64)
+    found = profile(model_of("llama", int8=True), 2, 64, 1)
     assert set(found["ms"]) == {*STEP_PARTS, "else", "whole"}
     assert found["limit_ms"] == pytest.approx(found["read_mb"] / found["bandwidth_gb_per_s"], abs=0.1)
