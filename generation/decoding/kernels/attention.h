@@ -104,7 +104,7 @@ static const float* const* seen_from(const Sight& sight, int block, const float*
     return pointers.data();
 }
 
-// scores[q][16 b + key] of B blocks. Those `ahead`, as many, are fetched beside them: the processor foresees one stream, not several.
+// scores[q][16 b + key] of B blocks. Those `ahead`, as many, are fetched beside them; null where the processor foresees them.
 template <int Q, int B, class KV>
 [[gnu::always_inline]] static inline void score_blocks(const float* packed, const KV* const* blocks, const KV* const* ahead, int size, float* scores, size_t stride) {
     constexpr int vectors = KEYS / WIDE, width = B * vectors;
@@ -112,7 +112,7 @@ template <int Q, int B, class KV>
     times<Q * width>([&](auto i) INLINE { sums[i] = wide{}; });
     for (int pair = 0; pair < size / 2; pair++) {
         const size_t here = (size_t)pair * 2 * KEYS;
-        times<B>([&](auto b) INLINE { __builtin_prefetch(ahead[b] + here, 0, 2); });
+        if (ahead) times<B>([&](auto b) INLINE { __builtin_prefetch(ahead[b] + here, 0, 2); });
         times<PARTS<KV>>([&](auto part) INLINE {
             wide keys[width];
             times<width>([&](auto i) INLINE { keys[i] = load_part<wide>(blocks[i / vectors] + here, KEYS, part, i % vectors * WIDE); });
@@ -204,7 +204,8 @@ static void score_keys(const float* const* queries, const Seen<KV>& seen, const 
         const bool some = block + B <= count && !(sight.cosines && block < seen.leading);
         const auto score = [&](auto together) {
             const KV* const* keys = &seen.keys[block];
-            score_blocks<Q, together>(packed.data(), keys, block + 2 * together <= count ? keys + together : keys, size, scores + block * KEYS, stride);
+            const bool foreseen = together == 1 && block >= seen.leading;  // one stream
+            score_blocks<Q, together>(packed.data(), keys, foreseen || block + 2 * together > count ? nullptr : keys + together, size, scores + block * KEYS, stride);
         };
         if (some) score(std::integral_constant<int, B>{});
         else score(std::integral_constant<int, 1>{});

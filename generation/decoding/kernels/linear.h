@@ -207,6 +207,7 @@ struct Int8 {
         for (int k = 0; k < columns; k += 4) {
             const uint8_t* here = weights + (size_t)k * LANES;
 #if defined(MEMBERWISE_AVX2)
+            if (R > 1) __builtin_prefetch(here + (size_t)columns * LANES, 0, 2);
 #pragma GCC unroll 4
             for (int quarter = 0; quarter < 4; quarter++) {
                 const __m256i w = _mm256_sub_epi16(_mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i*)(here + 16 * quarter))), _mm256_set1_epi16(128));
