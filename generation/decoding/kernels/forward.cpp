@@ -214,13 +214,12 @@ struct Pass {
 
     // ------------------------------------------------------------------------------------------ parts
 
-    // body(row) for each of `count` rows. Of many a thread takes some that follow each other: neighbours write to the same
-    // lines of the cache, keys of a block most of all.
+    // body(row) for each of `count` rows. A thread takes some that follow each other: neighbours write to the same lines of the
+    // cache, keys of a block most of all, and few rows are done before a second thread has begun.
     template <class Body>
     void each_row(int count, const Body& body) {
-        const int together = count >= 2 * KEYS ? KEYS : 1;
-        net.threads.each((count + together - 1) / together, [&](int run, int) {
-            for (int row = run * together; row < std::min(count, (run + 1) * together); row++) body(row);
+        net.threads.each((count + KEYS - 1) / KEYS, [&](int run, int) {
+            for (int row = run * KEYS; row < std::min(count, (run + 1) * KEYS); row++) body(row);
         });
     }
 
@@ -249,7 +248,7 @@ struct Pass {
 
     // Rows may have several parts, the second ones behind all first ones; their products are added.
     void multiply(const Matrix& matrix, const float* from, float* out, int stride, bool add, int count, int parts = 1) {
-        const int total = blocks(matrix), some = std::clamp(total / 16, fewest_blocks, most_blocks);
+        const int total = blocks(matrix), some = std::clamp(total / (8 * net.threads.size()), fewest_blocks, most_blocks);
         const Product product{matrix, int8 ? (const void*)net.row_values.data() : (const void*)from, net.row_scales.data(), net.row_starts.data(), out, (size_t)stride, count, add};
         net.threads.each((total + some - 1) / some, [&](int chunk, int) {
             multiply_blocks<Kind>(product, chunk * some, std::min(some, total - chunk * some), count * parts);

@@ -115,7 +115,11 @@ struct Int8 {
     static int groups(int columns) { return (columns + group - 1) / group; }
 
     static void quantise_row(const float* from, Row* to, float* scales, int32_t* starts, int columns) {
-        for (int k = 0; k < columns; k += group) {
+        int k = 0;
+#if defined(MEMBERWISE_VNNI)
+        for (; k + group <= columns; k += group) *scales++ = quantise_group(from + k, to + k, starts++);
+#endif
+        for (; k < columns; k += group) {
             const int count = std::min(group, columns - k);
             *scales++ = quantise(from + k, to + k, count, 127.0f);
             int32_t total = 0;
@@ -123,6 +127,22 @@ struct Int8 {
             *starts++ = -128 * total;
         }
     }
+
+#if defined(MEMBERWISE_VNNI)
+    // As `quantise` and the sum behind it, bit by bit, in two registers.
+    static inline float quantise_group(const float* from, Row* to, int32_t* start) {
+        const __m512 parts[2] = {_mm512_loadu_ps(from), _mm512_loadu_ps(from + 16)};
+        const float peak = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(parts[0]), _mm512_abs_ps(parts[1])));
+        const __m512 factor = _mm512_set1_ps(peak > 0.0f ? 127.0f / peak : 0.0f);
+        __m512i whole[2];
+        times<2>([&](auto i) INLINE {
+            whole[i] = _mm512_cvtps_epi32(_mm512_mul_ps(parts[i], factor));
+            _mm_storeu_si128((__m128i*)(to + 16 * i), _mm512_cvtepi32_epi8(whole[i]));
+        });
+        *start = -128 * _mm512_reduce_add_epi32(_mm512_add_epi32(whole[0], whole[1]));
+        return peak / 127.0f;
+    }
+#endif
 
     // What rounding took from a row.
     static void remainder(float* from, const Row* rounded, const float* scales, int columns) {
