@@ -86,6 +86,31 @@ static void vote_blocks(const Product& product, int row, int from, int to, float
     if constexpr (B > 1) vote_blocks<R, 1>(product, row, block, to, votes);
 }
 
+#if defined(MEMBERWISE_VNNI)
+// The same, bit by bit, where queries have so many fours of columns, which share a scale: they stay in registers.
+template <int R, int FOURS>
+static void vote_blocks_of(const Product& product, int row, int from, int to, float* votes) {
+    static_assert(FOURS * 4 <= Int8::group);
+    constexpr int columns = FOURS * 4;
+    Integers queries[R * FOURS];
+    times<R * FOURS>([&](auto i) INLINE { queries[i] = integers(load<int32_t>((const Int8::Row*)product.rows + (row + i / FOURS) * columns + i % FOURS * 4)); });
+    for (int block = from; block < to; block++) {
+        const uint8_t* codes = (const uint8_t*)product.matrix.data + (size_t)block * columns * KEYS;
+        Integers sums[R];
+        times<R>([&](auto r) INLINE { sums[r] = integers(product.row_starts[row + r]); });
+        times<FOURS>([&](auto four) INLINE {
+            __builtin_prefetch(codes + 4096 + four * 64);
+            const Integers here = four_columns(codes + four * 64);
+            times<R>([&](auto r) INLINE { sums[r] = add_products(sums[r], here, queries[r * FOURS + four]); });
+        });
+        Floats high = _mm512_set1_ps(-INFINITY);
+        times<R>([&](auto r) INLINE { high = _mm512_max_ps(high, _mm512_mul_ps(_mm512_cvtepi32_ps(sums[r]), _mm512_set1_ps(product.row_scales[row + r]))); });
+        high = _mm512_mul_ps(high, _mm512_loadu_ps(product.matrix.scale + block * KEYS));  // no scale is below 0
+        votes[block] = std::max(votes[block], _mm512_reduce_max_ps(high));
+    }
+}
+#endif
+
 // votes[block]: the best score of a query with a key of the blocks [from, to), the queries turned back by `positions`.
 static void vote(const Search& search, int from, int to, int positions, float* votes) {
     const int size = search.codes.size, group = search.group, groups = Int8::groups(size);
@@ -100,7 +125,32 @@ static void vote(const Search& search, int from, int to, int positions, float* v
     const Matrix matrix{search.codes.values, search.codes.scales, nullptr, to * KEYS, size};
     const Product product{matrix, rows.data(), scales.data(), starts.data(), nullptr, 0, group, false};
     std::fill(votes + from, votes + to, -INFINITY);
+#if defined(MEMBERWISE_VNNI)
+    if (size == 16 || size == 32)  // of heads of 64 and of 128 channels
+        return in_tiles<Int8::rows_at_once(true)>(group, [&](auto r, int row) {
+            if (size == 16) vote_blocks_of<r.value, 4>(product, row, from, to, votes);
+            else vote_blocks_of<r.value, 8>(product, row, from, to, votes);
+        });
+#endif
     in_tiles<Int8::rows_at_once(true)>(group, [&](auto r, int row) { vote_blocks<r.value, Int8::blocks_at_once(r.value, true)>(product, row, from, to, votes); });
+}
+
+// The `wanted`th of some numbers, the largest first, none of them NaN: bit by bit, by counting, which is done in vectors.
+static float nth_largest(const std::vector<float>& numbers, int wanted) {
+    std::vector<uint32_t> ordered(numbers.size());  // as the numbers are
+    for (size_t i = 0; i < numbers.size(); i++) {
+        const uint32_t bits = load<uint32_t>(&numbers[i]);
+        ordered[i] = bits ^ (bits >> 31 ? 0xffffffffu : 0x80000000u);
+    }
+    uint32_t found = 0;
+    for (int bit = 31; bit >= 0; bit--) {
+        const uint32_t least = found | 1u << bit;
+        int count = 0;
+        for (const uint32_t one : ordered) count += one >= least;
+        if (count >= wanted) found = least;
+    }
+    const uint32_t bits = found ^ (found >> 31 ? 0x80000000u : 0xffffffffu);
+    return load<float>(&bits);
 }
 
 // The blocks in front of the window of a row that sees `seen` positions, ascending; none where it sees everything.
@@ -116,9 +166,7 @@ static std::vector<int> choose_blocks(const Choice& choice, int seen, const Sear
         vote(search, from, to, drawn_near(start - (from + to) / 2 * KEYS, start, choice.room(seen)), votes.data());
     }
     votes.erase(votes.begin(), votes.begin() + first);
-    std::vector<float> sorted = votes;
-    std::nth_element(sorted.begin(), sorted.begin() + (wanted - 1), sorted.end(), std::greater<float>());
-    const float least = sorted[wanted - 1];
+    const float least = nth_largest(votes, wanted);
     int equal = wanted - (int)std::count_if(votes.begin(), votes.end(), [&](float vote) { return vote > least; });
     for (int block = 0; block < first; block++) blocks.push_back(block);
     for (int block = 0; block < count; block++)
