@@ -180,9 +180,11 @@ describe("with a server", { concurrency: 1 }, () => {
         const shown = () => editor.page.evaluate(() => document.querySelector(".notifications-toasts")?.textContent ?? "");
         const first = await editor.until("the line being written", async () => /generating a body: \S.*/.exec(await shown())?.[0]);
         await editor.until("more of it", async () => (await shown()) && !(await shown()).includes(first));
-        const picture = editor.picture("streaming"); // meanwhile, for the body may end
+        const [pid] = servers();
+        process.kill(pid, "SIGSTOP"); // or the body ends before the click
+        await editor.picture("streaming");
         await editor.page.locator(".notifications-toasts .monaco-button", { hasText: "Cancel" }).click();
-        await picture;
+        process.kill(pid, "SIGCONT");
         await editor.until("the word of the cancel", () => editor.page.evaluate(() => document.querySelector(".part.statusbar").textContent.includes("nothing was changed")));
         await editor.waitStatus(/ready/);
         assert.equal(await editor.text(), LONG);

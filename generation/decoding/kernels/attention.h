@@ -148,6 +148,7 @@ struct Seen {
 
     Seen(const KeyHead<KV>& head, const Sight& sight, int slots_used) : leading(sight.leading / KEYS), head_size(head.size) {
         const int direct = sight.tail ? sight.run / KEYS : (sight.count + KEYS - 1) / KEYS, end = (sight.count + KEYS - 1) / KEYS;
+        keys.reserve(slots_used / KEYS + 1), values.reserve(end);
         for (int block = 0; block * KEYS + (block < leading ? 0 : sight.skipped) < slots_used; block++) {
             const size_t offset = head.block(block < leading ? sight.blocks[block] * KEYS : block * KEYS + sight.skipped);
             keys.push_back(head.keys + offset);
