@@ -157,8 +157,8 @@ def test_sizes_are_whole_blocks() -> None:
 def test_when_something_is_chosen() -> None:
     shape = read_shape({**network_of("llama").config.to_dict(), "max_position_embeddings": 8192})
     assert shape is not None
-    assert [select_from(shape, one, 32768) for one in Selection] == [7680, 4096, None]
-    assert [select_from(shape, one) for one in Selection] == [None, 4096, None]
+    assert [select_from(shape, one, 32768) for one in Selection] == [7680, 7168, None]
+    assert [select_from(shape, one) for one in Selection] == [None, 7168, None]
 
 
 def stored_keys(cache: KVCache) -> torch.Tensor:
