@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import statistics
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
-
 _ROUNDS = 15
-_READ_BYTES = 256 << 20
 
 
 def profile(model: Any, rows: int, context_tokens: int, threads: int) -> dict[str, Any]:
@@ -22,6 +18,8 @@ def profile(model: Any, rows: int, context_tokens: int, threads: int) -> dict[st
         context_tokens: what attention reads.
         threads: of a forward of the model; memory is read with as many.
     """
+    from generation.decoding.step_costs import read_gb_per_s
+
     network = model.network
     forward = network.blank_forward()
     forward(rows, context_tokens)
@@ -35,7 +33,7 @@ def profile(model: Any, rows: int, context_tokens: int, threads: int) -> dict[st
         rounds.append({**parts, "else": whole_ms - sum(parts.values()), "whole": whole_ms})
     parts_ms = {name: round(statistics.median(one[name] for one in rounds), 2) for name in rounds[0]}
     read_mb = (_weight_bytes(network) + context_tokens * _row_bytes(network)) / 1e6
-    bandwidth = _read_gb_per_s(threads)
+    bandwidth = read_gb_per_s(threads)
     limit_ms = read_mb / bandwidth
     return {"rows": rows, "context_tokens": context_tokens, "ms": parts_ms, "read_mb": round(read_mb),
             "bandwidth_gb_per_s": round(bandwidth, 1), "limit_ms": round(limit_ms, 2)}  # fmt: skip
@@ -48,15 +46,3 @@ def _weight_bytes(network: Any) -> int:
 def _row_bytes(network: Any) -> int:
     shape = network.weights.shape
     return int(2 * shape.layers * shape.key_heads * shape.head_size * (2 if network.weights.int8 else 4))
-
-
-def _read_gb_per_s(threads: int) -> float:
-    """How fast so many threads read memory, the best of some rounds; numpy asks huge pages for it, as for weights."""
-    pieces = np.array_split(np.ones(_READ_BYTES // 8, np.int64), threads)
-    best = float("inf")
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in range(_ROUNDS):
-            started = time.perf_counter()
-            list(pool.map(np.bitwise_or.reduce, pieces))
-            best = min(best, time.perf_counter() - started)
-    return _READ_BYTES / best / 1e9
