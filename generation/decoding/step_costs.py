@@ -13,19 +13,14 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import numpy as np
 
 from generation.cache import cache_root
 
 MOST_ROWS = 17  # a token and a draft of 16
 _WIDTHS = (1, 2, 3, 4, 6, 8, 12, MOST_ROWS)
 _ROUNDS = 3
-_READ_BYTES = 256 << 20
-_READ_ROUNDS = 15
 _TIMES = 3  # loads that measure: the first one may have had busy neighbours
 
 Forward = Callable[[int, int], object]
@@ -70,18 +65,6 @@ def measure(forward: Forward, contexts: tuple[int, int]) -> StepCosts:
     """Time ``forward(rows, context_tokens)``; the least of some rounds each."""
     near, far = (_least_ms(forward, context) for context in contexts)
     return StepCosts(contexts, _every_width(near), _every_width(far))
-
-
-def read_gb_per_s(threads: int) -> float:
-    """How fast so many threads read memory, the best of some rounds; numpy asks huge pages for it, as for weights."""
-    pieces = np.array_split(np.ones(_READ_BYTES // 8, np.int64), threads)
-    best = float("inf")
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in range(_READ_ROUNDS):
-            started = time.perf_counter()
-            list(pool.map(np.bitwise_or.reduce, pieces))
-            best = min(best, time.perf_counter() - started)
-    return _READ_BYTES / best / 1e9
 
 
 def _least_ms(forward: Forward, context_tokens: int) -> list[float]:

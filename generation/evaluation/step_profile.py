@@ -18,7 +18,7 @@ def profile(model: Any, rows: int, context_tokens: int, threads: int) -> dict[st
         context_tokens: what attention reads.
         threads: of a forward of the model; memory is read with as many.
     """
-    from generation.decoding.step_costs import read_gb_per_s
+    from generation.decoding.memory_speed import read_gb_per_s
 
     network = model.network
     forward = network.blank_forward()
