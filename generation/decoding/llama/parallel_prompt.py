@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _TYPICAL_CONTEXT_TOKENS = 1000
 _TAIL_TOKENS = 6  # by which the end of a sequence is known again
 _REMEMBERED = 64  # ends of sequences
+_BESIDE_TEXT = 0.2  # of what guesses win alone is left where drafts from text come first (docs/performance.md)
 
 
 class ParallelPrompt:
@@ -101,10 +102,10 @@ def best_depth(accuracy: Sequence[float], costs: StepCosts, least: int = 0) -> i
         least: of what is returned.
     """
     rows_ms = costs.rows_ms(_TYPICAL_CONTEXT_TOKENS)
-    written = accumulate(accumulate(accuracy, mul), initial=1.0)  # tokens of a step, by its guesses
+    won = accumulate(accumulate(accuracy, mul), initial=0.0)  # tokens of a step beside the first, by its guesses
     rates = [
-        tokens / rows_ms[(depth + 1) ** 2 - 1]  # each token of a step has as many prompt tokens as it has guesses
-        for depth, tokens in enumerate(written)
+        (1 + _BESIDE_TEXT * tokens) / rows_ms[(depth + 1) ** 2 - 1]  # each token of a step has a prompt token for each guess
+        for depth, tokens in enumerate(won)
         if (depth + 1) ** 2 <= len(rows_ms)
     ]
     return max(range(least, len(rates)), key=rates.__getitem__)

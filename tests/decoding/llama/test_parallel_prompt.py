@@ -112,6 +112,8 @@ def test_right_guesses_save_forwards() -> None:
 def test_depth_follows_from_what_rows_cost() -> None:
     assert best_depth((0.9, 0.8, 0.7), FREE) == 3
     assert best_depth((0.9, 0.8, 0.7), STEEP) == 0
+    nearly_free = StepCosts((64, 1024), *[(1.0, *(1.2,) * (MOST_ROWS - 1))] * 2)  # a guess alone would win 0.25 tokens
+    assert best_depth((0.25,), nearly_free) == 0
     assert best_depth((0.2,), STEEP, least=1) == 1
     assert ParallelPrompt(PromptTokens(np.zeros((2, 4), np.float32), (0.9, 0.0)), SIZE, FREE).depth == 1
 
