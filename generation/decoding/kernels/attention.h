@@ -67,7 +67,7 @@ template <class KV, class V>
 #if defined(MEMBERWISE_PAIRS)
     if constexpr (PARTS<KV> == 1) return add_pairs(sum, part, factors);
 #endif
-    return fma(part, factors, sum);
+    return accumulated(part, factors, sum);
 }
 
 // Queries as [parts of a head][Q]: with a pointer for each query there are more pointers than registers, and every factor takes two loads.

@@ -2,7 +2,7 @@
 // own queries find best. Every row and every key head choose for themselves, so that a row depends on its own tokens only.
 //
 // Keys are looked through as int8, and only the quarter of their channels that turns slowest with the position, packed like a
-// matrix of linear.h whose channels are slots: a sixteenth of what reading keys and values in bfloat16 takes.
+// matrix of matrix.h whose channels are slots: a sixteenth of what reading keys and values in bfloat16 takes.
 #pragma once
 
 #include "attention.h"

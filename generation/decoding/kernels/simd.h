@@ -70,6 +70,16 @@ static inline void store(T* to, V value) {
 #endif
 }
 
+// The same onto a sum that stays in its register: GCC 12 moves sums about, and keeps one of many in memory, for which the others wait.
+[[gnu::always_inline]] static inline f32x8 accumulated(f32x8 a, f32x8 b, f32x8 sum) {
+#if defined(MEMBERWISE_AVX2)
+    asm("vfmadd231ps %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
+    return sum;
+#else
+    return fma(a, b, sum);
+#endif
+}
+
 template <class Body, int... Index>
 [[gnu::always_inline]] static inline void repeat(std::integer_sequence<int, Index...>, const Body& body) {
     (body(std::integral_constant<int, Index>{}), ...);
@@ -88,6 +98,7 @@ template <int N, class Body>
 typedef f32x16 wide;
 typedef i32x16 wide_int;
 [[gnu::always_inline]] static inline wide fma(wide a, wide b, wide c) { return (wide)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
+[[gnu::always_inline]] static inline wide accumulated(wide a, wide b, wide sum) { return fma(a, b, sum); }
 static inline wide larger(wide a, wide b) { return (wide)_mm512_max_ps((__m512)a, (__m512)b); }
 static inline wide smaller(wide a, wide b) { return (wide)_mm512_min_ps((__m512)a, (__m512)b); }
 #else

@@ -33,7 +33,7 @@ Build = Literal["native", "without tiles", "without AVX512", "portable"]
 
 
 class Matrix(ctypes.Structure):
-    """``Matrix`` of linear.h."""
+    """``Matrix`` of matrix.h."""
 
     _fields_ = (
         ("data", c_void_p), ("scale", c_void_p), ("bias", c_void_p), ("channels", c_int32), ("columns", c_int32),

@@ -1,6 +1,6 @@
 """Weights of a transformers network as the kernels read them: blocks of 16 channels, int8 or float32.
 
-The layout is described in ``kernels/linear.h``. int8 weights have one scale a channel; the largest weight of a channel
+The layout is described in ``kernels/matrix.h``. int8 weights have one scale a channel; the largest weight of a channel
 becomes 127, and all are stored plus 128. Knows no files and no kernels. Start reading at ``pack``.
 """
 
