@@ -104,7 +104,7 @@ def best_depth(accuracy: Sequence[float], costs: StepCosts, least: int = 0) -> i
     rows_ms = costs.rows_ms(_TYPICAL_CONTEXT_TOKENS)
     won = accumulate(accumulate(accuracy, mul), initial=0.0)  # tokens of a step beside the first, by its guesses
     rates = [
-        (1 + _BESIDE_TEXT * tokens) / rows_ms[(depth + 1) ** 2 - 1]  # each token of a step has a prompt token for each guess
+        (1 + _BESIDE_TEXT * tokens) / rows_ms[(depth + 1) ** 2 - 1]  # each token has as many prompt tokens as guesses
         for depth, tokens in enumerate(won)
         if (depth + 1) ** 2 <= len(rows_ms)
     ]
