@@ -281,6 +281,12 @@ def test_members_that_may_exist(root: Path, tool: JediTool, body: str) -> None:
 # ------------------------------------------------------------------------------------------------- real code
 
 
+def test_where_nothing_stands_nothing_is_wrong(root: Path, tool: JediTool) -> None:
+    after = "    return json.dumpz(x)\n"
+    assert problems(root, f"import json\n\n\ndef f(x):\n<<>>{after}", tool) == ()
+    assert problems(root, f"import json\n\n\ndef f(x):\n<<\n>>{after}", tool) == ()
+
+
 @pytest.mark.parametrize("module", [argparse, ast, json.decoder, textwrap])
 def test_real_code_has_no_problems(module: ModuleType) -> None:
     path = Path(inspect.getfile(module))
