@@ -153,11 +153,11 @@ def complete_statements(text: str, indent: str) -> str:
 
 
 def close_statement(text: str, indent: str) -> str:
-    """A first statement that does not come to its end, closed behind its last whole argument; "" if none can be."""
+    """A first statement that does not come to its end, closed behind its last whole argument or line; "" if none can be."""
     scanner = Scanner()
     places: list[tuple[int, str]] = []
     for position, char in enumerate(text):
-        if char == "," and scanner.in_code and scanner.frames:
+        if char in ",\n" and scanner.in_code and scanner.frames:
             places.append((position, scanner.closers))
         scanner.feed(char)
     for position, closers in places[: -_PLACES_TRIED - 1 : -1]:

@@ -146,11 +146,12 @@ def test_elsewhere_imports_may_be_all(indent: str, single: bool) -> None:
     [
         ("    return f(a, g(b, c), d", "    return f(a, g(b, c))\n"),
         ("    x = {\n        'a': [1, 2, 3", "    x = {\n        'a': [1, 2]}\n"),
+        ("    return f(a + b\n    # c\n    return f(a + b\n\n\ndef g():\n", "    return f(a + b)\n"),
         ("    return f('a, b", ""),  # a comma in a string
         ("    if f(a, b", ""),  # the header of a block that is not there
     ],
 )
-def test_a_first_statement_is_closed_behind_its_last_argument(text: str, closed: str) -> None:
+def test_a_first_statement_is_closed_behind_its_last_argument_or_line(text: str, closed: str) -> None:
     assert close_statement(text, "    ") == closed
 
 
