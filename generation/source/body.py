@@ -96,24 +96,15 @@ class BlockReader:
 
     @property
     def may_end(self) -> bool:
-        """Whether the block can be left here: it does more than import, and no ``try`` in it still needs its handler."""
+        """Whether the block can be left here: it says something, and no ``try`` in it still needs its handler."""
         if not self.has_statement or self.needs_block:
             return False
-        text = self.text[: self.end].rstrip(" \t")
-        if not self._single and _only_imports(text, self._indent):
-            return False
-        return not (_open_tries(self.text) and not is_block(text, self._indent))
+        return not (_open_tries(self.text) and not is_block(self.text[: self.end].rstrip(" \t"), self._indent))
 
     @property
     def shown(self) -> int:
         """Length of the text that certainly belongs to the block: up to the last character that is not space."""
         return len(self.text[: self.end].rstrip())
-
-
-def _only_imports(text: str, indent: str) -> bool:
-    """Whether all statements of a function's body are imports."""
-    tree = _parse(text, indent) if indent and "import" in text else None
-    return tree is not None and all(isinstance(statement, ast.Import | ast.ImportFrom) for statement in tree.body)
 
 
 def _open_tries(text: str) -> list[str]:
@@ -153,7 +144,7 @@ def complete_statements(text: str, indent: str) -> str:
 
 
 def close_statement(text: str, indent: str) -> str:
-    """A first statement that does not come to its end, closed behind its last whole argument or line; "" if none can be."""
+    """A first statement that does not come to its end, closed behind its last whole argument or line, or ""."""
     scanner = Scanner()
     places: list[tuple[int, str]] = []
     for position, char in enumerate(text):

@@ -119,29 +119,6 @@ def test_a_try_needs_its_handler(text: str, may_end: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "may_end"),
-    [
-        ("    import os\n", False),
-        ("    from a import b", False),
-        ("    from a import (\n        b,\n    )\n\n", False),
-        ("    import os\n    return os\n", True),
-        ("    if x:\n        import os\n", True),
-    ],
-)
-def test_a_function_does_more_than_import(text: str, may_end: bool) -> None:
-    reader = BlockReader("    ")
-    reader.feed(text)
-    assert reader.may_end is may_end
-
-
-@pytest.mark.parametrize(("indent", "single"), [("", False), ("    ", True)])
-def test_elsewhere_imports_may_be_all(indent: str, single: bool) -> None:
-    reader = BlockReader(indent, single=single)
-    reader.feed(f"{indent}import os\n")
-    assert reader.may_end
-
-
-@pytest.mark.parametrize(
     ("text", "closed"),
     [
         ("    return f(a, g(b, c), d", "    return f(a, g(b, c))\n"),
