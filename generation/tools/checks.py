@@ -99,8 +99,6 @@ def check(
     syntax = _syntax(text, start, end)
     if syntax:
         return (syntax,)
-    if not text[start:end].strip():
-        return ()
     try:
         part = _Part(text, start, end, parse_tolerant(text))
     except TargetError:

@@ -30,7 +30,7 @@ def certain_accesses(tree: ast.Module, lines: range) -> list[ast.Attribute]:
         for access in _reads(function):
             special = access.attr.startswith("__") and access.attr.endswith("__")
             parts = {ast.unparse(part) for part in _receivers(access.value)}
-            if access.lineno <= lines[-1] and parts and not parts & doubtful and not special:
+            if access.lineno < lines.stop and parts and not parts & doubtful and not special:
                 found.append((ast.unparse(access.value), access))
     assigned = _assigned(tree, {access.attr for _, access in found})
     return [access for receiver, access in found if (receiver, access.attr) not in assigned]
