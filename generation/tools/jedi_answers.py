@@ -1,9 +1,9 @@
 """What Jedi knows at a position: the names and facts that answer one question, and the state shared between questions.
 
 It sees every buffer under a sibling path that does not exist: under the real one parso would keep the unfinished tree,
-and other files that import the module would see it truncated. Inference is shared: one ``InferenceState`` serves many
-scripts, because a new one would infer every imported module again. It is dropped when the client says that a file
-changed (``epoch``) and after ``STATE_QUESTIONS``.
+and other files that import the module would see it truncated. Inference is shared: one ``InferenceState`` serves the
+scripts that import from the same folders, because a new one would infer every imported module again. All are dropped
+when the client says that a file changed (``epoch``) and after ``STATE_QUESTIONS``.
 
 Runs in Jedi's process only (``worker``). Knows nothing of processes and messages. Start reading at ``answer``.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jedi
 import jedi.api
@@ -37,6 +37,18 @@ Answer = dict[str, Any]
 Members = tuple[list[tuple[str, str]], dict[str, Any]]
 
 
+class _Known(NamedTuple):
+    """What is inferred of the modules that some folders offer: with others, a name can be another module.
+
+    Attributes:
+        state: modules and types.
+        lists: members by type (``Session.remembered``).
+    """
+
+    state: Any
+    lists: dict[str, Members]
+
+
 class Session:
     """Jedi's state for one repository.
 
@@ -50,28 +62,30 @@ class Session:
         self._root = root
         self._environment = environment
         self._kept = kept
-        self._state: Any = None
+        self._known: dict[tuple[str, ...], _Known] = {}  # by the folders of the repository that imports resolve from
         self._questions_left = 0
         self._epoch = -1
         self._script: tuple[tuple[str, str], jedi.Script] | None = None
-        self._own_folders: tuple[str, ...] = ()
-        self._lists: dict[str, Members] = {}
+        self._own_folders: tuple[str, ...] = ()  # of the last script
         jedi.api.InferenceState = self._shared_state
 
     def _shared_state(self, project: Any, environment: Any = None, script_path: Path | None = None) -> Any:
         if self._questions_left <= 0:
-            self._state = InferenceState(project, environment=environment, script_path=script_path)
+            self._known.clear()
             self._questions_left = STATE_QUESTIONS
         self._questions_left -= 1
-        self._state.project, self._state.script_path = project, script_path
-        self._state.inferred_element_counts.clear()
-        return self._state
+        if self._own_folders not in self._known:
+            state = InferenceState(project, environment=environment, script_path=script_path)
+            self._known[self._own_folders] = _Known(state, {})
+        state = self._known[self._own_folders].state
+        state.project, state.script_path = project, script_path
+        state.inferred_element_counts.clear()
+        return state
 
     def script(self, path: Path, text: str, epoch: int) -> jedi.Script:
         """A script for a buffer; the last one again when nothing changed."""
         if epoch != self._epoch:
             self._epoch, self._questions_left, self._script = epoch, 0, None
-            self._lists.clear()
         key = (str(path), text)
         if self._script is None or self._script[0] != key:
             sibling = path.with_name(f"_memberwise_{path.stem}.py")
@@ -84,13 +98,14 @@ class Session:
         """The members of values that other files define (a key says so), looked for where nobody listed them yet."""
         if key is None:
             return look()
-        if key not in self._lists:
+        lists = self._known[self._own_folders].lists
+        if key not in lists:
             kept = self._kept if self._are_standard(values) else None
             found = kept.get(key) if kept else None
-            self._lists[key] = found or look()
+            lists[key] = found or look()
             if kept and not found:
-                kept.keep(key, self._lists[key])
-        return self._lists[key]
+                kept.keep(key, lists[key])
+        return lists[key]
 
     def _are_standard(self, values: Iterable[Any]) -> bool:
         """Only the standard library defines them, and no module of the repository has the name of theirs."""
@@ -119,7 +134,8 @@ class Session:
 
     def repository_files(self) -> list[str]:
         """Files of the repository that the answers so far depend on."""
-        modules = [value for values in self._state.module_cache._name_cache.values() for value in values]
+        state = self._known[self._own_folders].state
+        modules = [value for values in state.module_cache._name_cache.values() for value in values]
         files = {str(value.py__file__()) for value in modules}
         return sorted(file for file in files if file.startswith(f"{self._root}{os.sep}"))
 

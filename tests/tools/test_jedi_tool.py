@@ -285,6 +285,16 @@ def test_changed_file_is_seen(tool: JediTool, root: Path) -> None:
     assert "extra" in names(answer)
 
 
+def test_modules_of_the_same_name_in_two_folders_are_two(tool: JediTool, root: Path) -> None:
+    members = {"one": "alpha", "two": "beta"}
+    for folder, member in members.items():
+        (root / folder).mkdir()
+        (root / folder / "util.py").write_text(f"class Helper:\n    def {member}(self): ...\n")
+    for folder in ("one", "two", "one"):
+        found = names(tool.suggest(query(root, "import util\nhelper = util.Helper()\nhelper.$0", f"{folder}/main.py")))
+        assert found & set(members.values()) == {members[folder]}
+
+
 def test_prefetch_answers_before_the_question(tool: JediTool, root: Path) -> None:
     start = BODY + "class A(Client):\n    def f(self, reply: wire.Reply):\n"
     tool.prefetch(query(root, start + "$0"))
