@@ -109,6 +109,8 @@ class Worker:
         assert self._process.stdout is not None and self._process.stdin is not None
         grown = False
         for line in self._process.stdout:
+            if not line.endswith(b"\n"):  # it was killed within an answer
+                break
             answer: Answer = json.loads(line)
             with self._lock:
                 future, timer = self._pending.pop(answer.pop("id"))
@@ -146,10 +148,12 @@ class Worker:
             pending, self._pending = list(self._pending.values()), {}
         for stream in (self._process.stdin, self._process.stdout):
             _close(stream)
-        self._on_end(self, retired)
-        for future, timer in pending:
-            timer.cancel()
-            future.set_result(self._crash())
+        try:
+            self._on_end(self, retired)
+        finally:  # where no other process can be started, nobody is left waiting either
+            for future, timer in pending:
+                timer.cancel()
+                future.set_result(self._crash())
 
 
 def _close(stream: Any) -> None:

@@ -158,6 +158,22 @@ def test_hung_worker_is_killed_and_replaced(start: Start, tmp_path: Path) -> Non
     assert first not in pool.pids
 
 
+def test_worker_that_is_killed_within_an_answer_is_replaced(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (
+        "import json, os, signal, sys\nfrom pathlib import Path\nbefore = Path(sys.argv[1], 'before')\n"
+        "for line in sys.stdin:\n    answer = json.dumps({'id': json.loads(line)['id'], 'names': []})\n"
+        "    if not before.exists():\n        before.touch()\n        os.write(1, answer[:5].encode())\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n    print(answer, flush=True)\n"
+    )
+    (tmp_path / "fake.py").write_text(words)
+    monkeypatch.setattr(worker_pool, "WORKER", tmp_path / "fake.py")
+    pool = start(ToolConfig(workers=1))
+    assert ask(pool, tmp_path)["error"].startswith("crash")
+    assert ask(pool, tmp_path) == {"names": []}
+
+
 def test_worker_that_always_crashes_is_given_up_for_a_while(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
