@@ -13,6 +13,7 @@ import textwrap
 from generation.source import parsing
 from generation.source.lexer import Scanner
 from generation.source.repetition import trim_repetition
+from generation.source.tolerant import split_lines
 
 _PLACES_TRIED = 40  # to close a statement at
 _FIRST_WORD = re.compile(r"(?m)^([ \t]*)(try:|\w+|[^\s\w#])")
@@ -121,7 +122,7 @@ def _open_tries(text: str) -> list[str]:
 
 def close_tries(text: str, indent: str) -> str:
     """A text that stops before the handler of a ``try``, with a handler that does nothing; "" if that is no block."""
-    lines = text[: text.rfind("\n") + 1].splitlines(keepends=True)
+    lines = split_lines(text[: text.rfind("\n") + 1])
     for count in range(len(lines), 0, -1):
         kept = "".join(lines[:count])
         handlers = "".join(f"{one}finally:\n{one}    pass\n" for one in reversed(_open_tries(kept)))
@@ -135,7 +136,7 @@ def complete_statements(text: str, indent: str) -> str:
 
     A last line without its line end may stop in the middle of a name, so it never counts.
     """
-    lines = text[: text.rfind("\n") + 1].splitlines(keepends=True)
+    lines = split_lines(text[: text.rfind("\n") + 1])
     for count in range(len(lines), 0, -1):
         kept = "".join(lines[:count])
         if is_block(kept, indent):
@@ -168,7 +169,7 @@ def clean(text: str, indent: str, after: str) -> str:
 
 def trim_blank_lines(text: str) -> str:
     """No blank lines around the block; one newline at its end. Whitespace alone is nothing."""
-    lines = text.rstrip().splitlines()
+    lines = text.rstrip().split("\n")
     while lines and not lines[0].strip():
         lines.pop(0)
     return "".join(line.rstrip() + "\n" for line in lines)
@@ -181,17 +182,18 @@ def drop_leading_docstring(text: str, indent: str) -> str:
         return text
     first, second = tree.body[0], tree.body[1]
     if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
-        return "".join(text.splitlines(keepends=True)[second.lineno - 2 :])
+        start = min(node.lineno for node in (second, *getattr(second, "decorator_list", ())))
+        return "".join(split_lines(text)[start - 2 :])
     return text
 
 
 def drop_what_stands_below(text: str, after: str) -> str:
-    """Lines at the end of the block that repeat the first lines below it are dropped."""
-    below = [line.strip() for line in after.splitlines() if line.strip()]
-    lines = text.rstrip().splitlines(keepends=True)
+    """Lines at the end of the block that repeat the first lines below it are dropped, if they are as deep."""
+    below = [line.rstrip() for line in split_lines(after) if line.strip()]
+    lines = split_lines(text.rstrip())
     for size in range(min(len(lines), len(below)), 0, -1):
-        repeated = [line.strip() for line in lines[-size:]] == below[:size]
-        if repeated and len("".join(below[:size])) > 3:  # a lone bracket is no repetition
+        repeated = [line.rstrip() for line in lines[-size:]] == below[:size]
+        if repeated and len("".join(below[:size]).strip()) > 3:  # a lone bracket is no repetition
             return "".join(lines[:-size])
     return text
 

@@ -67,16 +67,21 @@ def test_what_is_cut_off_ends_at_a_complete_statement(text: str, kept: str) -> N
 def test_what_stands_below_is_not_repeated() -> None:
     assert drop_what_stands_below("    a = 1\n    return a\n", "    return a\n\ndef g(): ...\n") == "    a = 1\n"
     assert drop_what_stands_below("    f(\n    )\n", "    )\n") == "    f(\n    )\n"
+    inner = "        value = f(a)\n        return value\n"
+    assert drop_what_stands_below(inner, "    return value\n") == inner, "the return of an inner block is its own"
 
 
 def test_a_second_docstring_goes() -> None:
     assert drop_leading_docstring('    """Doc."""\n    return 1\n', "    ") == "    return 1\n"
     assert drop_leading_docstring('    """Only."""\n', "    ") == '    """Only."""\n'
+    decorated = "    @wraps(f)\n    def inner(): ...\n"
+    assert drop_leading_docstring(f'    """Doc."""\n{decorated}', "    ") == decorated
 
 
 def test_blank_lines_around_a_block_go() -> None:
     assert trim_blank_lines("\n\n    a  \n\n") == "    a\n"
     assert trim_blank_lines("   \n\t\n") == ""
+    assert trim_blank_lines("    a = '\u2028'\n") == "    a = '\u2028'\n", "which ends no line in Python"
 
 
 def test_clean_leaves_good_text_alone() -> None:

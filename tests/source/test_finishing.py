@@ -106,7 +106,7 @@ def request(before: str, stem: str, after: str, prefix: str = "", extent: Extent
         (request("", "self.", "\n", "co"), "count\n", "count"),
         (request("", "    ", "\n    return x\n"), "return x\n", ""),  # stands below
         (request("    a = b\n", "    ", "\n"), "a = b\n", ""),  # stands above
-        (request("", "    ", "\ncall()\n", extent=Extent.BLOCK), "a\n    b\n    call()\n", "a\n    b"),
+        (request("", "    ", "\n    call()\n", extent=Extent.BLOCK), "a\n    b\n    call()\n", "a\n    b"),
         (request("", "    ", "\n", extent=Extent.BLOCK), "a = 1\n" + "    b()\n" * 4, "a = 1\n    b()"),
     ],
 )
