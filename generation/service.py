@@ -26,7 +26,7 @@ from generation.marks.typed_prompts import MOST_TYPED, TypedPrompts
 from generation.models.manifest import read_manifest
 from generation.source.files import SourceFile
 from generation.source.functions import FunctionSite, hole, replace_body
-from generation.source.imports import add_imports
+from generation.source.imports import add_imports, import_edits
 from generation.tools.checks import Problem, check
 from generation.tools.cursor import CursorSite
 from generation.tools.jedi_tool import JediTool
@@ -314,10 +314,13 @@ class Session:
 
     def problems(self, site: FunctionSite, file: SourceFile, finished: Finished) -> tuple[Problem, ...]:
         """What is wrong with a result in its file."""
-        text = apply(file, site, finished, self.first_party)
-        start = text.find(finished.text.rstrip(), max(0, site.header_end)) if finished.text.strip() else site.body_start
-        start = max(start, 0)
-        span = (start, start + len(finished.text))
+        text, span = file.text, (site.body_start, site.body_start)
+        if finished.text.strip():
+            text = replace_body(text, site, finished.text, file.newline)
+            added = import_edits(text, finished.imports, self.first_party)
+            moved = sum(edit.growth for edit in added if edit.start <= site.body_start)
+            end = len(text) - (len(file.text) - site.body_end)
+            text, span = add_imports(text, finished.imports, self.first_party), (site.body_start + moved, end + moved)
         return self.check(file.path.absolute(), text, span)
 
     def check(self, path: Path, text: str, span: tuple[int, int]) -> tuple[Problem, ...]:

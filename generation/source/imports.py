@@ -38,6 +38,11 @@ class TextEdit:
     end: int
     replacement: str
 
+    @property
+    def growth(self) -> int:
+        """By how much what stands behind it moves."""
+        return len(self.replacement) - (self.end - self.start)
+
 
 def add_imports(text: str, needed: Sequence[ImportNeeded], first_party: Collection[str] = ()) -> str:
     """``text`` with the imports it lacks; every other character stays.

@@ -154,6 +154,9 @@ async def _answer(
 
 def _record(snapshot: Snapshot, body: Body, edits: list[types.TextEdit]) -> Record:
     finished = body.finished
-    moved = sum(len(edit.new_text) for edit in edits[:-1])
-    start = snapshot.lines.offset(edits[-1].range.start) + moved + len(body.site.lead)
+    lines, (*imports, written) = snapshot.lines, edits
+    start = lines.offset(written.range.start) + len(body.site.lead)
+    for edit in imports:
+        if lines.offset(edit.range.start) <= lines.offset(written.range.start):
+            start += len(edit.new_text) - (lines.offset(edit.range.end) - lines.offset(edit.range.start))
     return Record("", snapshot.uri, finished.text.rstrip("\n"), 0, start, body.calls, (), finished.stats, cached=False)
