@@ -71,7 +71,7 @@ def _spelled(token_ids: Sequence[int]) -> bytes:
 
 
 @given(seed=st.integers(0, 1000), required=st.text("ab", min_size=1, max_size=4).map(str.encode))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_covers_are_the_distribution_of_a_model_without_tokens(seed: int, required: bytes) -> None:
     state = State(seed)
     found, _ = covers(state, Vocabulary(Tokenizer()), required, np.zeros(len(PIECES), np.bool_))  # type: ignore[arg-type]

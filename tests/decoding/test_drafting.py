@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from generation.decoding.drafts.drafting import Odds
@@ -48,7 +48,6 @@ def test_a_longer_match_in_another_text_wins_and_an_equal_one_does_not() -> None
     assert lookup(FREE, file).propose([8, 1, 2, 7, 9, 1, 2], 1) == [7]
 
 
-@settings(deadline=None)
 @given(st.lists(tokens, min_size=1, max_size=5), tokens)
 def test_an_index_that_was_rewritten_finds_the_longest_match(versions: list[list[int]], tail: list[int]) -> None:
     index = SuffixIndex(kernels())

@@ -332,7 +332,7 @@ class GarbageDrafter:
         return self.guesses[:limit]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 255), max_size=8), st.integers(0, 16))
 def test_greedy_text_does_not_depend_on_drafts(guesses: list[int], width: int) -> None:
     body = "    self.size = self.size + 1\n    self.size = self.size + 2\n    return self.size\n"

@@ -131,7 +131,7 @@ def test_trees_and_commits_agree_with_full_forwards(family: str) -> None:
         walk(NETWORKS[family], MODELS[family].start([3, 1, 4, 1, 5]), seed)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000))
 def test_any_tree_agrees_with_full_forwards(seed: int) -> None:
     walk(NETWORKS["llama"], MODELS["llama"].start([2, 7]), seed, rounds=3)

@@ -80,14 +80,14 @@ def _future_first(lines: list[str]) -> list[str]:
     return sorted(lines, key=lambda line: "__future__" not in line)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(sources(clean=True), st.sampled_from(NEEDED))
 def test_isort_has_nothing_to_change(text: str, needed: ImportNeeded) -> None:
     result = add_imports(text, [needed], FIRST_PARTY)
     assert result == text or isort.code(result, config=ISORT) == result
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     sources(clean=False),
     st.lists(st.sampled_from(NEEDED), max_size=4),

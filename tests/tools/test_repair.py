@@ -154,7 +154,7 @@ def test_odd_texts(text: str) -> None:
     assert 0 <= buffer.offset <= buffer.end == len(buffer.text)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(alphabet="ab.:()[]{}'\"\\#@,=*\n\t ifdn_€", max_size=60), st.text(alphabet='ab.:()\n "', max_size=20))
 def test_never_raises(before: str, after: str) -> None:
     buffer = repair(before, after)
@@ -196,7 +196,7 @@ def test_receiver(text: str, expected: str | None) -> None:
     assert receiver_of(text) == expected
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(alphabet="ab.()[]{}'\"\\ \n1", max_size=40))
 def test_receiver_never_raises(text: str) -> None:
     receiver = receiver_of(text + ".")

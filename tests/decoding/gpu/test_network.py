@@ -59,7 +59,7 @@ def test_it_agrees_with_our_own_kernels(family: str) -> None:
     close(*rows)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000))
 def test_any_tree_agrees_with_transformers(seed: int) -> None:
     source = random.Random(seed)

@@ -135,7 +135,7 @@ def test_threads_change_nothing(int8: bool) -> None:
         assert np.array_equal(alone.start(token_ids).next_logits, together.start(token_ids).next_logits)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000))
 def test_any_tree_agrees_with_transformers(seed: int) -> None:
     source = random.Random(seed)
