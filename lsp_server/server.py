@@ -135,25 +135,35 @@ class MemberwiseServer(LanguageServer):
         async with self._shown_loading(f"loading the model {settings.model}") as report:
             tell = partial(self.decode.call, self.warn)
             job = self.decode.submit(lambda _stop: self._load_model(configuration(settings), report, tell))
+            model, failure = None, ""
             try:
-                self.model = await job.result
+                model = await job.result
             except Exception as error:  # noqa: BLE001 - out of memory, damaged weights: the server stays and says so
-                self.failure = str(error) if isinstance(error, MemberwiseError) else f"{type(error).__name__}: {error}"
-                self.say(ServerStatus(busy=False, kind="error", message=self.failure))
-                self.warn(f"Memberwise has no model: {self.failure}")
+                failure = str(error) if isinstance(error, MemberwiseError) else f"{type(error).__name__}: {error}"
+            if _differ(settings, self.settings, _MODEL_FIELDS):
+                return  # who changed them loads again
+            self.model, self.failure = model, failure
+            if failure:
+                self.say(ServerStatus(busy=False, kind="error", message=failure))
+                self.warn(f"Memberwise has no model: {failure}")
 
     async def _read_folders(self, model: LanguageModel) -> None:
         for root in self.repositories.missing():
+            if self.model is not model:
+                return
             known = root in self.repositories.roots
             async with self._shown_loading(f"reading {root.name}" if known else "reading", silent=not known) as report:
                 await self._read_folder(root, model, report)
 
     async def _read_folder(self, root: Path, model: LanguageModel, report: ReportShare) -> None:
-        build = self.repositories.build
+        build, settings = self.repositories.build, self.settings
         try:
-            session: Session = await self.run_reading(build, root, self.settings, model, report)
+            session: Session = await self.run_reading(build, root, settings, model, report)
         except Exception as error:  # noqa: BLE001 - a folder that cannot be read must not take the others with it
             self.warn(f"Memberwise cannot read {root}: {error}")
+            return
+        if self.model is not model or _differ(settings, self.settings, _SESSION_FIELDS):
+            session.close()
             return
         self.repositories.add(root, session)
         for warning in session.warnings:

@@ -75,16 +75,19 @@ class Model(ScriptedModel):
 
 
 def make(config: GeneratorConfig, report: ReportShare) -> Model:
-    """The model; the name ``missing`` stands for one that cannot be loaded."""
+    """The model; the name ``missing`` stands for one that cannot be loaded; ``slow and ...`` takes its time."""
     from generation.errors import ModelLoadError
 
-    if config.model == "missing":
+    if config.model.startswith("slow and"):
+        time.sleep(1.5)
+    if config.model.endswith("missing"):
         raise ModelLoadError("there is no model called missing; see memberwise model list")
     if config.model == "slow to load":
         time.sleep(1.5)
         report(0.5)
         time.sleep(1.5)
     model = Model()
+    model.name = config.model if config.model.startswith("slow and") else model.name
     assert model.tokenizer.mark_id == MARK
     model.tokenizer.mark_id = None
     return model

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.server.client import Client, inline, position
 from tests.server.conftest import BASKET, place
 
@@ -184,6 +186,18 @@ def test_settings_change_while_the_server_runs(repository: Path, uri: str) -> No
         client.notify("workspace/didChangeConfiguration", {"settings": None})
         client.result("memberwise/status", None)
         client.wait_ready()
+
+
+@pytest.mark.parametrize("first", ["slow and there", "slow and missing"])
+def test_settings_that_change_while_a_model_is_loaded_are_followed(repository: Path, first: str) -> None:
+    with Client() as client:
+        client.initialize(repository, options={"model": first}, ready=False)
+        client.until(lambda: client.notifications("memberwise/didChangeStatus"), what="the start")
+        client.configuration = {"model": "another"}
+        client.notify("workspace/didChangeConfiguration", {"settings": None})
+        client.wait_ready()
+        status = client.result("memberwise/status", None)
+        assert (status["kind"], status["message"]) == ("ready", "scripted")
 
 
 def test_a_cursor_nobody_can_place_is_no_harm(shared: Client, uri: str) -> None:
