@@ -226,6 +226,12 @@ class Session:
         """End the tool's processes."""
         self.tool.close()
 
+    def reread(self) -> None:
+        """Take in what changed on disk since the repository was read; others may generate meanwhile."""
+        self.index = self.index.reread()
+        if self.tool.index is not None:
+            self.tool.index = self.index
+
     def stream(
         self,
         site: FunctionSite,

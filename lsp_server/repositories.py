@@ -72,6 +72,11 @@ class Repositories:
         else:
             self._sessions[root] = session
 
+    @property
+    def sessions(self) -> tuple[Session, ...]:
+        """Of all folders that have been read."""
+        return tuple(self._sessions.values())
+
     def root_of(self, path: Path | None) -> Path:
         """The folder a file belongs to, the innermost where several do."""
         around = [root for root in self._roots if path is not None and path.is_relative_to(root)]

@@ -38,6 +38,7 @@ _log = logging.getLogger(__name__)
 
 LoadModel = Callable[[GeneratorConfig, ReportShare, Tell], LanguageModel]
 _MODEL_FIELDS = ("model", "adapter", "threads", "trigger", "context_tokens")
+_REREAD_S = 1.0  # after the first of some changes on disk
 _SESSION_FIELDS = ("temperature", "python", "trusted", "body_tokens")
 
 
@@ -88,6 +89,7 @@ class MemberwiseServer(LanguageServer):
         self._worker = worker
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loading = asyncio.Lock()
+        self._will_reread = False
         self._warned: set[str] = set()
         self._decode: DecodeThread | None = None
         self._completions: Completions | None = None
@@ -168,6 +170,19 @@ class MemberwiseServer(LanguageServer):
         self.repositories.add(root, session)
         for warning in session.warnings:
             self.warn(warning)
+
+    def disk_changed(self) -> None:
+        """Files were written: soon what is known of the folders is brought up to date, once for many files."""
+        if not self._will_reread:
+            self._will_reread = True
+            self.start(self._reread())
+
+    async def _reread(self) -> None:
+        await asyncio.sleep(_REREAD_S)
+        async with self._loading:
+            self._will_reread = False
+            for session in self.repositories.sessions:
+                await self.run_reading(session.reread)
 
     @contextlib.asynccontextmanager
     async def _shown_loading(self, what: str, *, silent: bool = False) -> AsyncIterator[ReportShare]:

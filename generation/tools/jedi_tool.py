@@ -67,7 +67,7 @@ class JediTool:
     ) -> None:
         self._root = root.absolute()
         self._config = config
-        self._index = index
+        self.index = index
         self._repair = repair
         self.environment = discover(self._root, config, os.environ, client_python)
         for warning in self.environment.warnings:
@@ -136,7 +136,7 @@ class JediTool:
         pending = self._ask(position.key(receiver or position.head), position.question(NameKind.ATTRIBUTE))
         code = query.before + query.after
         assigned = function.attributes_of(receiver) if function else []
-        indexed = self._index.members(receiver, position.path, code, len(query.before)) if self._index else []
+        indexed = self.index.members(receiver, position.path, code, len(query.before)) if self.index else []
         answer, error = self._wait(pending, started_s)
         others = [] if answer.facts.starred else indexed
         suggestions = filtering.attribute_suggestions(answer.found, assigned, others, receiver, code)
@@ -155,7 +155,7 @@ class JediTool:
     def _name(self, position: Position, started_s: float) -> ToolAnswer:
         pending = self._ask(position.key(""), position.names_question())
         visible = position.function.visible if position.function else ()
-        importable = self._index.importable(position.path) if self._index else {}
+        importable = self.index.importable(position.path) if self.index else {}
         answer, error = self._wait(pending, started_s)
         suggestions = filtering.name_suggestions(visible, answer.found, position.indent is not None)
         later = position.function is None or position.function.nested

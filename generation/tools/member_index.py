@@ -2,7 +2,8 @@
 
 The index is a soft prior beside Jedi: names that are used on a receiver of the same name elsewhere in the repository.
 It never raises over a file it cannot read. How uses are found is in ``attribute_uses``, definitions in ``file_facts``,
-imports in ``importable``; what is kept on disk in ``index_cache``. One thread uses an index. Start at ``MemberIndex``.
+imports in ``importable``; what is kept on disk in ``index_cache``. Several threads may read an index that nobody
+refreshes; ``reread`` makes another one. Start at ``MemberIndex``.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from generation.types import Definition, Suggestion
 
 _MOST_BASES = 12
 _MOST_NAMESAKES = 4  # a name that more classes have says little
+_DERIVED = ("modules", "_bases", "_class_facts", "_classes_by_word", "_importables")  # from the entries, when asked for
 
 
 class MemberIndex:
@@ -203,16 +205,27 @@ class MemberIndex:
 
     def refresh_changed(self) -> int:
         """Read again whatever changed on disk; returns how many files that were."""
-        now = {stamp.path: stamp for stamp in python_files(self.root)}
-        before = {path: stamp for path, (stamp, _) in self._entries.items()}
-        changed = [path for path in now.keys() | before.keys() if now.get(path) != before.get(path)]
+        changed = self._changed()
         for path in changed:
             self.refresh(path)
         return len(changed)
 
-    def save(self, cache_dir: Path) -> None:
-        """Keep the present state on disk for the next ``build``."""
-        index_cache.save_entries(cache_dir, self.root, self._entries)
+    def reread(self) -> MemberIndex:
+        """An index of what is on disk now, with all that is derived; this one where nothing has changed."""
+        if not self._changed():
+            return self
+        fresh = MemberIndex(self.root, self._entries)
+        fresh.refresh_changed()
+        for name in _DERIVED:
+            getattr(fresh, name)
+        for path in tuple(self._importable):
+            fresh.importable(path)
+        return fresh
+
+    def _changed(self) -> list[Path]:
+        now = {stamp.path: stamp for stamp in python_files(self.root)}
+        before = {path: stamp for path, (stamp, _) in self._entries.items()}
+        return [path for path in now.keys() | before.keys() if now.get(path) != before.get(path)]
 
     def _absolute(self, path: Path) -> Path:
         return path if path.is_absolute() and path.is_relative_to(self.root) else (self.root / path).resolve()
@@ -232,7 +245,7 @@ class MemberIndex:
 
     def _forget(self) -> None:
         self._importable.clear()
-        for name in ("modules", "_bases", "_class_facts", "_classes_by_word", "_importables"):
+        for name in _DERIVED:
             self.__dict__.pop(name, None)
 
 

@@ -1,4 +1,4 @@
-"""Opening, changing and closing documents and notebooks."""
+"""Opening, changing, saving and closing documents and notebooks; files that others changed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ def register(server: MemberwiseServer) -> None:
         types.TEXT_DOCUMENT_DID_OPEN: did_open,
         types.TEXT_DOCUMENT_DID_CHANGE: did_change,
         types.TEXT_DOCUMENT_DID_CLOSE: did_close,
+        types.TEXT_DOCUMENT_DID_SAVE: disk_changed,
+        types.WORKSPACE_DID_CHANGE_WATCHED_FILES: disk_changed,
         types.NOTEBOOK_DOCUMENT_DID_OPEN: did_open_notebook,
         types.NOTEBOOK_DOCUMENT_DID_CHANGE: did_change_notebook,
         types.NOTEBOOK_DOCUMENT_DID_CLOSE: did_close_notebook,
@@ -40,6 +42,13 @@ def did_close(ls: MemberwiseServer, params: types.DidCloseTextDocumentParams) ->
     """``textDocument/didClose``."""
     _forget(ls, params.text_document.uri)
     ls.documents.close(params.text_document.uri)
+
+
+def disk_changed(
+    ls: MemberwiseServer, _params: types.DidSaveTextDocumentParams | types.DidChangeWatchedFilesParams
+) -> None:
+    """``textDocument/didSave`` and ``workspace/didChangeWatchedFiles``."""
+    ls.disk_changed()
 
 
 def did_open_notebook(ls: MemberwiseServer, params: types.DidOpenNotebookDocumentParams) -> None:

@@ -74,9 +74,15 @@ async def _read_settings(server: MemberwiseServer, pushed: object = None) -> Non
 
 async def _register_for_changes(server: MemberwiseServer) -> None:
     workspace = server.client_capabilities.workspace
-    changes = workspace.did_change_configuration if workspace else None
-    if not (changes and changes.dynamic_registration):
-        return
-    method = types.WORKSPACE_DID_CHANGE_CONFIGURATION
-    registration = types.Registration("memberwise-configuration", method, {"section": _SECTION})
-    server.client_register_capability(types.RegistrationParams([registration]))
+    settings = workspace.did_change_configuration if workspace else None
+    files = workspace.did_change_watched_files if workspace else None
+    wanted = []
+    if settings and settings.dynamic_registration:
+        method = types.WORKSPACE_DID_CHANGE_CONFIGURATION
+        wanted.append(types.Registration("memberwise-configuration", method, {"section": _SECTION}))
+    if files and files.dynamic_registration:
+        method = types.WORKSPACE_DID_CHANGE_WATCHED_FILES
+        watchers = {"watchers": [{"globPattern": "**/*.{py,pyi}"}]}
+        wanted.append(types.Registration("memberwise-files", method, watchers))
+    if wanted:
+        server.client_register_capability(types.RegistrationParams(wanted))

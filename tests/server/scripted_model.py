@@ -30,6 +30,7 @@ SCRIPTS = {
     "def long(self):\n": "".join(f"        value_{i} = {i}\n" for i in range(40)) + "        return value_1\n",
     "def broken(self):\n": "        boom\n",
     "def memory(self):\n": "        boom\n",
+    "def fresh(self):\n": "        return just_written()\n",
     "def decoded(self):\n": "        return json.loads(self.count)\n",
     "def pieces(self):\n": "        first = self.count\n        return first + 1\n",
     "def quoted(self):\n": '        return "a b"\n',

@@ -104,6 +104,25 @@ def test_an_import_that_is_needed_comes_in_the_same_edit(shared: Client, uri: st
     assert new.endswith("    def decoded(self):\n        return json.loads(self.count)\n")
 
 
+@pytest.mark.parametrize("event", ["textDocument/didSave", "workspace/didChangeWatchedFiles"])
+def test_a_file_that_was_just_written_can_be_imported_from(tmp_path: Path, event: str) -> None:
+    (tmp_path / "basket.py").write_text(text := STUBS + "\n    def fresh(self):\n        pass\n")
+    uri, new = (tmp_path / "basket.py").as_uri(), tmp_path / "new.py"
+    with Client() as client:
+        client.initialize(tmp_path)
+        client.open(uri, text)
+
+        def is_imported() -> bool:
+            (candidate,) = client.result(COMMAND, generate(uri, "fresh", apply=False))["candidates"]
+            return "from new import just_written\n" in edited(text, candidate["edit"])
+
+        assert not is_imported()
+        new.write_text("def just_written():\n    return 1\n")
+        changes = [{"uri": new.as_uri(), "type": 1}]
+        client.notify(event, {"textDocument": {"uri": new.as_uri()}} if "Save" in event else {"changes": changes})
+        client.until(is_imported, what="the import")
+
+
 def test_several_candidates_are_returned_and_not_applied(shared: Client, uri: str) -> None:
     shared.open(uri, STUBS)
     result = shared.result(COMMAND, generate(uri, "total", candidates=3))

@@ -323,6 +323,14 @@ def test_refresh_changed_finds_new_changed_and_deleted_files(
     assert index.refresh_changed() == 0
 
 
+def test_reread_makes_another_index(index: MemberIndex, root: Path, write: Callable[[str, str], Path]) -> None:
+    assert index.reread() is index
+    before = index.members("session", root / "x.py", "")
+    write("new.py", "session.created()\n")
+    assert "created" in index.reread().members("session", root / "x.py", "")
+    assert index.members("session", root / "x.py", "") == before
+
+
 def test_files_outside_the_repository(index: MemberIndex, tmp_path: Path) -> None:
     outside = tmp_path / "outside.py"
     outside.write_text("session.outside()\n", encoding="utf-8")
