@@ -165,7 +165,7 @@ class GenerationRequest:
         prompt: what the model reads, built by ``marks.prompt.build_prompt``; ends with ``before``, at a cursor with
             the stem.
         indent: the indentation of the block that is filled; generation ends when code leaves it.
-        max_tokens: upper bound on generated tokens, marks included.
+        max_tokens: upper bound on generated tokens, marks included; a name that has begun is written to its end.
         seed: of the sampler; ignored at temperature 0.
         extent: how much is written.
         stem: at a cursor, the statement up to the name that is being typed, its indentation included.

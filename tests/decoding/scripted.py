@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from generation.errors import StoppedError
+from generation.decoding.sequence import node_depths
+from generation.errors import CapacityError, StoppedError
 from generation.types import Draft
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class ScriptedState:
     def score(self, draft: Draft) -> Logits:
         assert not self.closed
         assert len(draft)
+        if max(node_depths(draft)) >= self.room_tokens:
+            raise CapacityError("deeper than there is room")
         self.model.forwards += 1
         self.model.widest = max(self.model.widest, len(draft))
         self.draft = draft
@@ -70,7 +73,9 @@ class ScriptedState:
         self.draft = None
         self.next_logits = self.model.logits(self.token_ids)
 
-    draft_room_tokens = 1 << 30
+    @property
+    def draft_room_tokens(self) -> int:
+        return self.room_tokens
 
     def remembered(self, token_ids: Sequence[int]) -> int | None:
         return None

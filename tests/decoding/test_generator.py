@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from generation.types import (
 )
 from tests.decoding.drafts import lookup
 from tests.decoding.generating import PROMPT, TableTool, calls, run, text_of
-from tests.decoding.scripted import ScriptedModel, writes
+from tests.decoding.scripted import ScriptedModel, ScriptedState, writes
 
 IMPORT_JSON = Suggestion("json", "module", SuggestionSource.IMPORT, ImportNeeded("json"))
 
@@ -297,6 +297,16 @@ def test_a_name_that_nothing_binds_here_is_not_new() -> None:
     assert text_of(run(bound, tool, unless_bound)[0]) == "    print(fresh for fresh in self)\n"
 
 
+def test_an_import_of_what_was_cut_off_is_not_needed() -> None:
+    found = Suggestion("re", "module", SuggestionSource.IMPORT, ImportNeeded("re"))
+    tool = TableTool(attributes=["compile"], names=["self", "result", "y"], importable={"re": found})
+    body = "    result = 1\n    y = re.compile(result)\n    return y\n"
+    for max_tokens, imports in ((28, ()), (100, (ImportNeeded("re"),))):
+        *_, last = run([(body, 1)], tool, max_tokens=max_tokens)[0]
+        assert isinstance(last, Finished)
+        assert last.imports == imports, last.text
+
+
 def test_cancel_and_deadline_end_with_what_is_there() -> None:
     model = ScriptedModel(writes(PROMPT, ("    print(1)\n    return 2\n", 1)))
     request = GenerationRequest(Path("/r"), Path("/r/m.py"), PROMPT, "", PROMPT, "    ")
@@ -313,6 +323,25 @@ def test_cancel_and_deadline_end_with_what_is_there() -> None:
     assert isinstance(late, Finished)
     assert late.reason is FinishReason.DEADLINE
     assert all(state.closed for state in model.states)
+
+
+def test_going_back_can_be_cancelled() -> None:
+    said = "    self.a()\n    print(self)\n"
+    cancel = threading.Event()
+
+    class Model(ScriptedModel):
+        def start(self, prompt_ids: Sequence[int], stop: Callable[[], bool] | None = None) -> ScriptedState:
+            if self.states:
+                cancel.set()
+            return super().start(prompt_ids, stop)
+
+    model = Model(writes(PROMPT, (said + 9 * "    print(self)\n", 1)))
+    request = GenerationRequest(Path("/r"), Path("/r/m.py"), PROMPT, "", PROMPT, "    ")
+    *_, last = Generator(model, None, None, PRESETS["off"], SamplingConfig()).stream(request, cancel)
+    assert isinstance(last, Finished)
+    assert (last.reason, last.text) == (FinishReason.CANCELLED, said)
+    assert len(model.states) == 1
+    assert model.states[0].closed
 
 
 def test_closing_the_stream_closes_the_state() -> None:
@@ -344,6 +373,40 @@ def test_greedy_text_does_not_depend_on_drafts(guesses: list[int], width: int) -
         assert text_of(drafted) == text_of(plain) == body
 
 
+class Knowing:
+    """Guesses what is written."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def propose(self, token_ids: Sequence[int], limit: int) -> Sequence[int]:
+        return list(self.text.encode())[len(token_ids) :][:limit]
+
+
+@pytest.mark.parametrize("preset", ["off", "dot"])
+def test_the_end_of_the_context_ends_the_text_at_the_same_token_whatever_is_drafted(preset: str) -> None:
+    body = "    the_long_variable_name = self.another_long_name\n    c = '0123456789'\n    return self\n"
+    request = GenerationRequest(Path("/r"), Path("/r/m.py"), PROMPT, "", PROMPT, "    ")
+
+    def written(context_tokens: int, drafter: Knowing | None) -> Finished:
+        model = ScriptedModel(writes(PROMPT, (body, 1)))
+        model.context_tokens = context_tokens
+        tool = TableTool(attributes=["another_long_name", "x" * 200])
+        *_, last = Generator(model, tool, drafter, PRESETS[preset], SamplingConfig()).stream(request)
+        assert isinstance(last, Finished)
+        return last
+
+    texts = set()
+    for context_tokens in range(len(PROMPT) + 50, len(PROMPT) + len(body) + 60):
+        plain, drafted = written(context_tokens, None), written(context_tokens, Knowing(PROMPT + body))
+        assert (plain.text, plain.reason, plain.stats.generated_tokens) == (
+            drafted.text, drafted.reason, drafted.stats.generated_tokens,
+        )  # fmt: skip
+        texts.add(plain.text)
+    assert body in texts
+    assert len(texts) > 2
+
+
 def test_drafts_save_forwards() -> None:
     body = "    x = 'one two three, one two three, one two three, one two three'\n"
     _, plain = run([(body, 1)])
@@ -367,3 +430,16 @@ def test_sampling_repeats_by_seed_and_draws_by_weight() -> None:
     again = [text_of(run(texts, tool, sampling=sampling, seed=seed)[0]) for seed in range(30)]
     assert drawn == again
     assert {"    self.one()\n", "    self.two()\n"} <= set(drawn)
+
+
+@pytest.mark.parametrize(
+    ("short", "long"), [("    pass\n", "    pass_x = 1\n"), ("    total = 1\n", "    total_x = 1\n")]
+)
+def test_the_tool_leaves_what_is_valid_its_probability(short: str, long: str) -> None:
+    def drawn(preset: str) -> int:
+        texts, sampling = [(short, 0.5), (long, 0.5)], SamplingConfig(temperature=1.0)
+        found = [run(texts, config=PRESETS[preset], sampling=sampling, seed=seed)[0] for seed in range(200)]
+        return sum(text_of(events) == short for events in found)
+
+    assert abs(drawn("off") - 100) < 30  # four standard deviations
+    assert abs(drawn("dot") - 100) < 30

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from generation.decoding.loop.suggestion_trie import ROOT, SuggestionTrie
+from generation.decoding.tokens.detokenize import Detokenizer
 from generation.decoding.tokens.logits import softmax
 from generation.decoding.tokens.sampling import Sampler
 from generation.decoding.tokens.vocabulary import Vocabulary
@@ -31,7 +32,7 @@ from generation.types import Candidate, Draft, Suggestion
 if TYPE_CHECKING:
     from generation.interfaces import Barred, Logits
 
-_LONGEST_FREE_TOKENS = 16
+LONGEST_FREE_TOKENS = 16
 _HALF = math.log(0.5)
 _NEGLIGIBLE = math.log(1e-4)  # a name less likely than this is not looked for
 
@@ -76,6 +77,7 @@ class IdentifierSearch:
         self._tree_tokens = tree_tokens
         self._boundary = boundary
         self._guess = guess
+        self._room = state.room_tokens
         self.trie = SuggestionTrie()
         self.forwards = 0
         self._logits: dict[int, Logits] = {ROOT: state.next_logits}
@@ -99,7 +101,7 @@ class IdentifierSearch:
         """
         tokens = list(chosen)
         node = self.trie.insert(tokens)
-        while len(tokens) < _LONGEST_FREE_TOKENS:
+        while len(tokens) < LONGEST_FREE_TOKENS:
             written = self._text(tokens)[len(glue) :]
             if written and not written.isidentifier():
                 break  # the token goes on behind the identifier
@@ -118,13 +120,21 @@ class IdentifierSearch:
             self._followed[node] = self._sampler.choose(self._logits[node], self._barred)
         return self._followed[node]
 
+    def ends(self, node: int) -> bool:
+        """Whether the model was seen to end the word there. What is chosen next must not go on with it.
+
+        Else a sample that is drawn once more would have another distribution: a name that could also be longer would
+        end only where it was drawn to do so twice.
+        """
+        return node in self._followed and not self._vocabulary.continues_identifier[self._followed[node]]
+
     def look_ahead(self, node: int, limit: int, enough: Callable[[str], bool] = bool) -> str:
         """What the model would write after ``node``: at most ``limit`` tokens, no more when they are ``enough``."""
-        text = ""
+        text, detokenizer = "", Detokenizer()
         for _ in range(limit):
             token_id = self.following(node)
-            piece = self._vocabulary.bytes_of(token_id).decode("utf-8", errors="replace")
-            text += piece
+            piece = self._vocabulary.bytes_of(token_id)
+            text += detokenizer.feed(piece)
             if not piece or enough(text):
                 break
             node = self.trie.insert([*self._tokens(node), token_id])
@@ -134,7 +144,8 @@ class IdentifierSearch:
         return [self.trie.nodes[member].token_id for member in self.trie.path(node)]
 
     def _text(self, tokens: Sequence[int]) -> str:
-        return b"".join(map(self._vocabulary.bytes_of, tokens)).decode("utf-8", errors="replace")
+        """Without a character of which only some bytes are there."""
+        return Detokenizer().feed(b"".join(map(self._vocabulary.bytes_of, tokens)))
 
     # ------------------------------------------------------------------------------------------ the suggestions
 
@@ -160,6 +171,7 @@ class IdentifierSearch:
 
     def _likely(self, suggestions: Sequence[Suggestion], glue: str) -> list[Suggestion]:
         """Those whose first token is not negligible: of long lists a few. What the others have counts for ``mass``."""
+        suggestions = [one for one in suggestions if len(self._vocabulary.encode(glue + one.name)) <= self._room]
         first = [self._vocabulary.encode(glue + suggestion.name)[0] for suggestion in suggestions]
         ids = list(set(first).difference(self.trie.children(ROOT)))
         steps = self._logits[ROOT][ids] - self._sums_of(ROOT).total

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -66,5 +67,6 @@ def written(run: Run, reason: FinishReason, prompt_tokens: int, started: float) 
         total_ms=(time.perf_counter() - started) * 1000,
         logprob=run.logprob,
     )
-    imports = tuple(i for i in dict.fromkeys(run.imports) if i.bound_name in text)
+    used = set(re.findall(r"\w+", text))
+    imports = tuple(needed for needed in dict.fromkeys(run.imports) if needed.bound_name in used)
     return Finished(reason, text, imports, stats)

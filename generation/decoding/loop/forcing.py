@@ -39,10 +39,10 @@ def next_name(generator: Generator, request: GenerationRequest, written: str) ->
     """
     tokenizer = generator.model.tokenizer
     ids, missing = generator.vocabulary.encode_stem(request.prompt + written, "return")
+    bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
     asker = Asker(generator.tool)
-    state = generator.model.start([*([] if tokenizer.bos_id is None else [tokenizer.bos_id]), *ids])
+    run = Run(generator, request, generator.model.start([*bos, *ids]), b"", asker)
     try:
-        run = Run(generator, request, state, b"", asker)
         run.block = BlockReader(request.indent)
         run.block.feed(written.encode()[: len(written.encode()) - len(missing)].decode(errors="ignore"))
         run.missing = missing
@@ -54,6 +54,6 @@ def next_name(generator: Generator, request: GenerationRequest, written: str) ->
                 break
         name = leading_identifier(run.block.text[len(written) :])
     finally:
-        state.close()
+        run.state.close()
         asker.close()
     return NextName(name, next((call for call in calls if call.offset == len(written)), None))

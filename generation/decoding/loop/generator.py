@@ -16,6 +16,7 @@ from generation.config import DecodingConfig, SamplingConfig, Trigger
 from generation.decoding.loop.asking import Asker, first_question
 from generation.decoding.loop.events import must_stop, unwritten, written
 from generation.decoding.loop.run import Run
+from generation.decoding.loop.taking_back import rewind
 from generation.decoding.tokens.vocabulary import vocabulary_of
 from generation.errors import StoppedError
 from generation.interfaces import CompletionTool, Drafter, LanguageModel
@@ -81,15 +82,16 @@ class Generator:
             yield Started(len(prompt_ids))
             yield unwritten(must(), len(prompt_ids), started)
             return
-        run = Run(self, request, state, missing, asker)
+        run = Run(self, request, state, missing, asker, must)
         try:
             run.prefill_ms = (time.perf_counter() - started) * 1000
             yield Started(len(prompt_ids), state.reused_tokens)
-            reason = run.stop_reason(must)
-            while reason is None or (reason is FinishReason.REPETITION and run.rewind()):
-                yield from run.step()
-                reason = run.stop_reason(must)
-            yield written(run, reason, len(prompt_ids), started)
+            try:
+                while (reason := run.stop_reason()) is None or (reason is FinishReason.REPETITION and rewind(run)):
+                    yield from run.step()
+            except StoppedError:  # while it went back
+                reason = must()
+            yield written(run, reason or FinishReason.CANCELLED, len(prompt_ids), started)
         finally:
             run.state.close()
 

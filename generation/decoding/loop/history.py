@@ -13,9 +13,13 @@ class History:
 
     Args:
         start: length of the text before the first.
+
+    Attributes:
+        rewinds, retreats: how often text was taken back (``taking_back``).
     """
 
     def __init__(self, start: int) -> None:
+        self.rewinds = self.retreats = 0
         self._start = start
         self._behind: list[tuple[int, float]] = []  # length of the text behind each token, and log-probability so far
         self._refused: dict[int, list[int]] = {}  # by length of the sequence
@@ -46,7 +50,8 @@ class History:
         return self._behind[-1] if count else (self._start, 0.0)
 
     def refuse(self, place: int, token_id: int) -> None:
-        """A token must not be written again where the sequence is so long."""
+        """A token must not be written again where the sequence is so long; what was refused behind it is other text."""
+        self._refused = {earlier: ids for earlier, ids in self._refused.items() if earlier <= place}
         self._refused.setdefault(place, []).append(token_id)
 
     def refused_at(self, place: int) -> list[int]:

@@ -16,7 +16,7 @@ from generation.decoding.loop.triggers import TriggerPoint, binds, is_decided
 from generation.types import ImportNeeded, NameKind, Suggestion, ToolAnswer
 
 NEVER_ASKED = frozenset(keyword.kwlist)
-_LOOK_AHEAD_TOKENS = 24
+LOOK_AHEAD_TOKENS = 24
 _STRING_PREFIXES = frozenset({"r", "u", "b", "f", "br", "rb", "fr", "rf"})
 
 
@@ -99,7 +99,7 @@ def _may_be_new(search: IdentifierSearch, answer: ToolAnswer, point: TriggerPoin
     if not point.expected.may_bind:
         return False
     decided = partial(is_decided, point.expected)
-    return binds(free.name, point.expected, search.look_ahead(free.node, _LOOK_AHEAD_TOKENS, decided))
+    return binds(free.name, point.expected, search.look_ahead(free.node, LOOK_AHEAD_TOKENS, decided))
 
 
 def _needing_import(search: IdentifierSearch, answer: ToolAnswer, free: FreePath, config: DecodingConfig) -> Decision:

@@ -16,11 +16,12 @@ import numpy as np
 
 from generation.config import Trigger
 from generation.decoding.loop.asking import Asker, first_question
-from generation.decoding.loop.choice import IdentifierSearch
+from generation.decoding.loop.choice import LONGEST_FREE_TOKENS, IdentifierSearch
 from generation.decoding.loop.events import called
 from generation.decoding.loop.history import History
-from generation.decoding.loop.naming import NEVER_ASKED, FreePath, decide, is_no_name
+from generation.decoding.loop.naming import LOOK_AHEAD_TOKENS, NEVER_ASKED, FreePath, decide, is_no_name
 from generation.decoding.loop.published import NEVER_MARKED, write_walked
+from generation.decoding.loop.taking_back import retreat
 from generation.decoding.loop.triggers import (
     TriggerPoint,
     find_trigger,
@@ -55,9 +56,8 @@ if TYPE_CHECKING:
     from generation.interfaces import Barred, Logits
 
 _SHOWN_CANDIDATES = 5
-_MOST_REWINDS = 3
-_MOST_RETREATS = 3
 _MOST_COMMENT_LINES = 6  # at the start of a body
+_DEEPEST_TOKENS = LONGEST_FREE_TOKENS + LOOK_AHEAD_TOKENS + 8  # what is scored behind the sequence at most, and a token
 
 
 class Run:
@@ -70,6 +70,7 @@ class Run:
         state: DecodingState,
         missing: bytes,
         asker: Asker,
+        must: Callable[[], FinishReason | None] = lambda: None,
     ) -> None:
         self.generator = generator
         self.config = generator.config
@@ -92,59 +93,38 @@ class Run:
         self.imports: list[ImportNeeded] = []
         self.forwards = self.tool_calls = 0
         self.tool_ms = self.prefill_ms = self.logprob = 0.0
-        self._history = History(self.start)
-        self._rewinds = self._retreats = 0
+        self.history = History(self.start)
         self.asker = asker
+        self._must = must  # why the caller wants it to end now, if so
         self._mark_id = generator.model.tokenizer.mark_id
         self._no_mark = self.vocabulary.barred()
         self._mark_share = self.config.mark_share if self.sampler.greedy else None
 
     # ------------------------------------------------------------------------------------------ the loop
 
-    def stop_reason(self, must: Callable[[], FinishReason | None]) -> FinishReason | None:
-        """Why the generation must end now, if it must; ``must`` says what the caller thinks."""
+    def stop_reason(self) -> FinishReason | None:
+        """Why the generation must end now, if it must."""
         if self.ended:
             return FinishReason.END
         if self._repeats:
             return FinishReason.REPETITION
-        if (reason := must()) is not None:
-            return reason
-        room = min(self.request.max_tokens - self.written_tokens, self.state.room_tokens - self.config.tree_tokens)
-        return FinishReason.LIMIT if room <= 0 else None
+        return self._must() or (FinishReason.LIMIT if self._room_tokens <= 0 else None)
 
-    def rewind(self) -> bool:
-        """Go back to where the text began to repeat itself, and refuse the token that began it; False if that fails."""
-        start = repetition_start(self.block.text)
-        if start is None or self._rewinds == _MOST_REWINDS:
-            return False
-        self._rewinds += 1
-        if self.block.in_docstring:  # one that repeats itself is done without: nothing of it was shown
-            start = len(self.block.text) - len(self.block.text.lstrip())
-        return self._go_back(self._history.up_to(start, self.shown))
+    @property
+    def _room_tokens(self) -> int:
+        """How many more can be written, whatever is drafted."""
+        return min(self.request.max_tokens - self.written_tokens, self.state.room_tokens - _DEEPEST_TOKENS)
 
-    def _retreat(self, point: TriggerPoint, first_token: int) -> bool:
-        """Do without a dot that nothing can stand behind of what the model wants; False if that fails."""
-        if point.expected.kind is not NameKind.ATTRIBUTE or self._retreats == _MOST_RETREATS:
-            return False
-        self._retreats += 1
-        if "." in point.glue:
-            self._history.refuse(len(self.state.token_ids), first_token)
-            return True
-        if not self._go_back(self._history.before(len(self.block.text.rstrip()) - 1)):
-            return False
-        self.at_boundary = self.config.boundary
-        return True
-
-    def _go_back(self, kept: int) -> bool:
+    def go_back(self, kept: int) -> bool:
         """Keep so many of the written tokens and refuse the one behind them; False if somebody has seen it."""
-        if kept == len(self._history) or self._history.lengths[kept] < self.shown:
+        if kept == len(self.history) or self.history.lengths[kept] < self.shown:
             return False
         sequence = list(self.state.token_ids)
-        place = len(sequence) - len(self._history) + kept
-        self._history.refuse(place, sequence[place])
+        place = len(sequence) - len(self.history) + kept
+        self.history.refuse(place, sequence[place])
         self.state.close()
-        self.state = self.generator.model.start(sequence[:place])
-        length, self.logprob = self._history.keep(kept)
+        self.state = self.generator.model.start(sequence[:place], lambda: self._must() is not None)
+        length, self.logprob = self.history.keep(kept)
         block = self._new_block()
         block.feed(self.block.text[len(block.text) : length if kept else len(block.text)])
         self.block, self.detokenizer = block, Detokenizer()
@@ -199,9 +179,8 @@ class Run:
         confidence = float(softmax(self.state.next_logits)[mark_id])
         self._scored_mark(mark_id)
         self.state.commit([0])
-        self.forwards += 1
         self.written_tokens += 1
-        self._history.add(len(self.block.text), self.logprob)
+        self.history.add(len(self.block.text), self.logprob)
         self.after_mark = True
         if not self.block.scanner.in_code or confidence < self.config.mark_confidence:
             return
@@ -248,7 +227,7 @@ class Run:
 
     def _unrefused(self, logits: Logits, ahead: int = 0) -> Logits:
         """Without what was refused where the sequence is so many tokens longer."""
-        refused = self._history.refused_at(len(self.state.token_ids) + ahead)
+        refused = self.history.refused_at(len(self.state.token_ids) + ahead)
         if not refused:
             return logits
         left = logits.copy()
@@ -282,15 +261,17 @@ class Run:
             return True
         return self.block.left_by(self.detokenizer.preview(self.vocabulary.bytes_of(token_id)))
 
-    def _trigger_point(self, token_id: int, next_id: int | None = None) -> TriggerPoint | None:
-        """Where a name starts in a token; ``next_id`` is what probably follows, which may make a name of a keyword."""
+    def _trigger_point(self, token_id: int) -> TriggerPoint | None:
+        """Where a name starts in a token, or a keyword, which may still become one: `is` starts `is_open`."""
         begun = bool(self.missing and self.request.prefix)  # inside a name nobody can wait for a mark
         unmarked = self.config.trigger is Trigger.MARK and (begun or self.config.ask_unfamiliar)
         if self.config.trigger is not Trigger.DOT and not unmarked:
             return None
-        point = find_trigger(self.block.scanner, self.detokenizer.preview(self.vocabulary.bytes_of(token_id)))
+        piece = self.vocabulary.bytes_of(token_id)
+        begun_letter = "_" if self.detokenizer.leaves_unfinished(piece) else ""
+        point = find_trigger(self.block.scanner, self.detokenizer.preview(piece) + begun_letter)
         published = not self.config.abstain  # which asks only where a mark could have been learned
-        if point is None or (point.word in NEVER_ASKED and not self._may_be_name(point, next_id)):
+        if point is None or (published and point.word in NEVER_ASKED):
             return None
         if unmarked and not point.word and not begun:
             return None  # behind the dot a mark may still come
@@ -298,11 +279,16 @@ class Run:
         skipped = published and (imports or point.expected.may_bind or point.word in NEVER_MARKED)
         return None if skipped else point
 
-    def _may_be_name(self, point: TriggerPoint, next_id: int | None) -> bool:
-        """Whether a keyword stands where only members do, or may still become a longer word: `is` starts `is_open`."""
-        published = not self.config.abstain
-        goes_on = next_id is None or bool(self.vocabulary.continues_identifier[next_id])
-        return not published and (goes_on or point.expected.kind is NameKind.ATTRIBUTE)
+    def _is_keyword(self, point: TriggerPoint, behind: Logits) -> bool:
+        """Whether a keyword of a draft is one, as the free path would find: the model ends the word there.
+
+        Args:
+            point: where it stands.
+            behind: logits (V,) behind it. A sample is drawn where the free path is followed, not here.
+        """
+        if point.word not in NEVER_ASKED or point.expected.kind is NameKind.ATTRIBUTE or not self.sampler.greedy:
+            return False
+        return not self.vocabulary.continues_identifier[self.sampler.choose(behind, self._no_mark)]
 
     # ------------------------------------------------------------------------------------------ writing
 
@@ -323,15 +309,17 @@ class Run:
         self._count(self.state.next_logits, token_id)
         self.feed(token_id)
         accepted = 1
-        barred = self._barred()
         while accepted < len(chain) and not self._repeats:
-            found = self._unrefused(logits[accepted - 1], accepted)
+            found, barred = self._unrefused(logits[accepted - 1], accepted), self._barred()
             self.next_id = or_mark(self.sampler.choose(found, barred), found, barred, self._mark_id, self._mark_share)
-            expected_id = chain[accepted + 1] if accepted + 1 < len(chain) else None
-            if self.next_id != chain[accepted] or self._is_special(self.next_id, expected_id):
+            if self.next_id != chain[accepted] or self._is_special(self.next_id):
+                break
+            point = self._trigger_point(self.next_id)
+            if point is not None and not self._is_keyword(point, logits[accepted]):
                 break
             self._count(logits[accepted - 1], self.next_id)
             self.feed(self.next_id)
+            self.at_boundary = self.config.boundary and point is not None
             self.next_id = None
             accepted += 1
         self.state.commit(range(accepted))
@@ -340,7 +328,7 @@ class Run:
 
     def _guess(self, token_ids: Sequence[int]) -> Sequence[int]:
         """What may follow the sequence and some more tokens. The drafter sees text, so no marks."""
-        left = min(self.request.max_tokens - self.written_tokens, self.state.draft_room_tokens)
+        left = min(self._room_tokens, self.state.draft_room_tokens)
         limit = min(self.config.draft_tokens, left - len(token_ids))
         if self.generator.drafter is None or limit <= 0 or self.missing or not self.block.has_statement:
             return ()
@@ -349,14 +337,14 @@ class Run:
             visible = [one for one in visible if one != self._mark_id]
         return self.generator.drafter.propose(visible, limit)
 
-    def _is_special(self, token_id: int, next_id: int | None) -> bool:
-        if token_id == self._mark_id or self._ends(token_id) or self._is_refused(token_id):
-            return True
-        return self._trigger_point(token_id, next_id) is not None
+    def _is_special(self, token_id: int) -> bool:
+        return token_id == self._mark_id or self._ends(token_id) or self._is_refused(token_id)
 
     def _scored_mark(self, mark_id: int, rival: int | None = None) -> Logits:
         """Logits behind a mark first. Where they are remembered, what may come next is scored with it."""
-        if self.state.remembered([mark_id]) == 0:
+        known = self.state.remembered([mark_id])
+        self.forwards += not known
+        if known == 0:
             return score_mark(self.state, mark_id, self._guess([mark_id]), rival)
         return score_mark(self.state, mark_id)
 
@@ -369,7 +357,7 @@ class Run:
         self.missing = self.missing[len(piece) :]
         self.block.feed(self.detokenizer.feed(piece))
         self.written_tokens += 1
-        self._history.add(len(self.block.text), self.logprob)
+        self.history.add(len(self.block.text), self.logprob)
         self.at_boundary = self.after_mark = self._weighed = False
 
     def _new_text(self) -> Iterator[TextDelta]:
@@ -400,6 +388,7 @@ class Run:
         self._cover = []
         if is_no_name(search, free, name, point) or (unmarked and self._is_familiar(name, point)):
             self._commit_found(search, free)
+            self.at_boundary = self.config.boundary and search.ends(free)
             return
         if name and names_argument(point.expected, search.look_ahead(free, 1)):
             point, name = replace(point, expected=replace(point.expected, kind=NameKind.ARGUMENT)), f"{name}="
@@ -413,13 +402,13 @@ class Run:
             yield from self._step_at_mark(self._mark_id)
             return
         best = tuple(candidate for candidate, _ in search.best(_SHOWN_CANDIDATES))
-        if decision.is_invented and self._retreat(point, first_token):
+        if decision.is_invented and retreat(self, point, first_token):
             self.forwards += search.forwards
             yield called(offset - self.start, point, answer, best, None, name)
             return
         self._commit_found(search, decision.node)
         self.imports += decision.imports
-        self.at_boundary = self.config.boundary and decision.ends_here
+        self.at_boundary = self.config.boundary and (decision.ends_here or search.ends(decision.node))
         yield called(offset - self.start, point, answer, best, decision.chosen, name)
 
     def _is_familiar(self, name: str, point: TriggerPoint) -> bool:

@@ -36,11 +36,6 @@ class TriggerPoint:
     word: str
     expected: ExpectedName
 
-    @property
-    def may_be_argument(self) -> bool:
-        """Whether the name of a keyword argument can stand here."""
-        return self.expected.kind is NameKind.NAME and self.expected.bracket == "("
-
 
 def find_trigger(scanner: Scanner, piece: str) -> TriggerPoint | None:
     """The first place in ``piece`` where a name starts; the end of ``piece`` counts when a dot stands there."""

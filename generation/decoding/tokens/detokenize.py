@@ -21,3 +21,13 @@ class Detokenizer:
         text = self._decoder.decode(piece)
         self._decoder.setstate(state)
         return text
+
+    def leaves_unfinished(self, piece: bytes) -> bool:
+        """Whether a character would lack bytes behind it."""
+        if piece[-1:] < b"\x80":
+            return False
+        state = self._decoder.getstate()
+        self._decoder.decode(piece)
+        unfinished = bool(self._decoder.getstate()[0])
+        self._decoder.setstate(state)
+        return unfinished

@@ -1,0 +1,51 @@
+"""When written text is taken back: where it repeats itself, and at a dot that nothing can stand behind.
+
+What is taken back is refused there, three times at most for each reason. Start reading at ``rewind``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from generation.decoding.loop.triggers import TriggerPoint
+from generation.source.repetition import repetition_start
+from generation.types import NameKind
+
+if TYPE_CHECKING:
+    from generation.decoding.loop.run import Run
+
+_MOST_REWINDS = 3
+_MOST_RETREATS = 3
+
+
+def rewind(run: Run) -> bool:
+    """Go back to where the text began to repeat itself, and refuse the token that began it; False if that fails.
+
+    Raises:
+        StoppedError: the caller wants the generation to end, and what is kept was not read again to its end.
+    """
+    start = repetition_start(run.block.text)
+    if start is None or run.history.rewinds == _MOST_REWINDS:
+        return False
+    run.history.rewinds += 1
+    if run.block.in_docstring:  # one that repeats itself is done without: nothing of it was shown
+        start = len(run.block.text) - len(run.block.text.lstrip())
+    return run.go_back(run.history.up_to(start, run.shown))
+
+
+def retreat(run: Run, point: TriggerPoint, first_token: int) -> bool:
+    """Do without a dot that nothing can stand behind of what the model wants; False if that fails.
+
+    Raises:
+        StoppedError: as for ``rewind``.
+    """
+    if point.expected.kind is not NameKind.ATTRIBUTE or run.history.retreats == _MOST_RETREATS:
+        return False
+    run.history.retreats += 1
+    if "." in point.glue:
+        run.history.refuse(len(run.state.token_ids), first_token)
+        return True
+    if not run.go_back(run.history.before(len(run.block.text.rstrip()) - 1)):
+        return False
+    run.at_boundary = run.config.boundary
+    return True
