@@ -23,6 +23,9 @@ _DEFAULT_INDENT = "    "
 
 _FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 _INDENTED_BLOCK = re.compile(r"^[^\s#].*:[ \t]*(?:#.*)?[\r\n]+([ \t]+)[^\s#]", re.MULTILINE)
+_COMMENT_BEHIND = re.compile(
+    r"[ \t;]*(#(?!\s*(?:noqa|pragma|type:|nosec|mypy|pylint|pyright|ruff|isort|fmt))[^\r\n]*)"
+)  # but for what is said to a checker of the statement
 _BLANK_OR_COMMENT = re.compile(r"[ \t\f]*(?:#[^\r\n]*)?(?:\r\n|\r|\n|\Z)")
 
 
@@ -232,6 +235,8 @@ def _site(text: str, parsed: TolerantTree, place: _Place) -> FunctionSite:
     start, lead = _body_start(text, header_end, docstring, indent)
     if is_stub and not lead:
         start, lead = _after_comments(text, start, indent)
+    if is_stub and statements and (comment := _COMMENT_BEHIND.match(text, parsed.offset(*_end(statements[-1])))):
+        lead += f"{indent}{comment[1]}\n"  # which says what to write, too
     return FunctionSite(
         qualname=place.qualname,
         name=node.name,
