@@ -214,17 +214,27 @@ def arguments(script: jedi.Script, position: tuple[int, int]) -> Members:
 
 
 def imports(script: jedi.Script, position: tuple[int, int]) -> Members:
-    """Modules, or what the module of a ``from`` has, where an import statement names them."""
+    """Modules, or what the module of a ``from`` has, where an import statement names them.
+
+    The kinds are those of what stands before a dot: only a ``package`` has modules.
+    """
     completions = script.complete(*position)
     leaf = script._module_node.get_leaf_for_position(position, include_prefixes=True)
     statement = leaf and leaf.search_ancestor("import_from")
     module = statement.get_from_names()[-1:] if statement else []
-    values = [value for name in module for found in script.infer(*name.start_pos) for value in found._name.infer()]
+    values = _meant(script, module)
+    outer = _before_dot(script, position) if script._code_lines[position[0] - 1][: position[1]].endswith(".") else None
     return _names(completions), {
-        "kinds": [],
+        "kinds": ["package" if value.is_package() else "module" for value in _meant(script, [outer] if outer else [])],
         "dynamic": any(_is_dynamic(completion) for completion in completions),
-        "unresolved": any(value.is_module() and _unresolved_stars(value) for value in values),
+        "unresolved": any(map(_unresolved_stars, values)),
     }
+
+
+def _meant(script: jedi.Script, names: Iterable[Any]) -> list[Any]:
+    """The modules that names of an import statement stand for."""
+    values = (value for name in names for found in script.infer(*name.start_pos) for value in found._name.infer())
+    return [value for value in values if value.is_module()]
 
 
 def file_names(script: jedi.Script, position: tuple[int, int]) -> list[tuple[str, str]]:

@@ -188,7 +188,8 @@ class JediTool:
         pending = self._ask(position.key(statement), position.question(NameKind.IMPORT))
         answer, error = self._wait(pending, started_s)
         suggestions = filtering.import_suggestions(answer.found)
-        known = bool(suggestions) and not answer.facts.dynamic and not answer.facts.unresolved
+        in_no_package = not suggestions and set(answer.facts.kinds) == {"module"}  # which has no modules
+        known = in_no_package or (bool(suggestions) and not answer.facts.dynamic and not answer.facts.unresolved)
         trusted = known and not filtering.names_top_module(statement)
         return ToolAnswer(suggestions, trusted, cached=_is_known(pending), error=error)
 

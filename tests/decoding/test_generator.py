@@ -22,6 +22,8 @@ from generation.types import (
     Suggestion,
     SuggestionSource,
     TextDelta,
+    ToolAnswer,
+    ToolQuery,
 )
 from tests.decoding.drafts import lookup
 from tests.decoding.generating import PROMPT, TableTool, calls, run, text_of
@@ -192,6 +194,18 @@ def test_a_dot_is_taken_back_where_nothing_behind_it_is_meant() -> None:
     assert text_of(run(texts, TableTool(attributes=["zap"], trusted=False))[0]) == "    return self.gone\n"
     only, _ = run([("    return self.gone\n", 1)], TableTool(attributes=["zap"]))
     assert text_of(only)  # nothing else can be written, and something is better than nothing
+
+
+def test_a_module_that_is_no_package_has_no_modules() -> None:
+    texts = [("    from self.gone import print\n", 0.9), ("    from self import print\n", 0.1)]
+
+    class Tool(TableTool):
+        def suggest(self, query: ToolQuery) -> ToolAnswer:
+            self.lists[NameKind.IMPORT] = [] if query.before.endswith(".") else ["self", "print"]
+            return super().suggest(query)
+
+    assert text_of(run(texts, Tool())[0]) == "    from self import print\n"
+    assert text_of(run(texts, Tool(trusted=False))[0]) == "    from self.gone import print\n"
 
 
 def test_a_bracket_that_nothing_opened_is_not_closed() -> None:

@@ -182,6 +182,9 @@ def test_jedi_is_asked_once_for_the_arguments_of_a_call(shared: JediTool, shared
         ("from ", {"pkg", "json"}, {"Session", "from"}, False),
         ("import json, ", {"pkg"}, {"Session"}, False),
         ("from missing import ", set(), set(), False),
+        ("from missing.", set(), set(), False),
+        ("from pkg.wire.", set(), set(), True),
+        ("import os.path.", set(), set(), True),
     ],
 )
 def test_imports(

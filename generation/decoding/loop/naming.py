@@ -64,6 +64,8 @@ def decide(
 ) -> Decision:
     """The node to commit, and why (rule 4)."""
     if not answer.suggestions:
+        if answer.trusted and point.expected.kind is NameKind.IMPORT:
+            return Decision(free.node, is_invented=True)
         return _needing_import(search, answer, free, config)
     listed = next((suggestion for suggestion in answer.suggestions if suggestion.name == free.name), None)
     if listed is not None and search.settles(listed, point.glue, free.node):

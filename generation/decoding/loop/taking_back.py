@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from generation.decoding.loop.triggers import TriggerPoint
 from generation.source.repetition import repetition_start
-from generation.types import NameKind
 
 if TYPE_CHECKING:
     from generation.decoding.loop.run import Run
@@ -39,7 +38,7 @@ def retreat(run: Run, point: TriggerPoint, first_token: int) -> bool:
     Raises:
         StoppedError: as for ``rewind``.
     """
-    if point.expected.kind is not NameKind.ATTRIBUTE or run.history.retreats == _MOST_RETREATS:
+    if not f"{run.block.text}{point.glue}".rstrip().endswith(".") or run.history.retreats == _MOST_RETREATS:
         return False
     run.history.retreats += 1
     if "." in point.glue:
