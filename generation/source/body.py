@@ -97,8 +97,8 @@ class BlockReader:
 
     @property
     def may_end(self) -> bool:
-        """Whether the block can be left here: it says something, and no ``try`` in it still needs its handler."""
-        if not self.has_statement or self.needs_block:
+        """Whether the block can be left here: it says something whole, and no ``try`` in it still needs its handler."""
+        if not self.has_statement or self.needs_block or self.scanner.depth:
             return False
         return not (_open_tries(self.text) and not is_block(self.text[: self.end].rstrip(" \t"), self._indent))
 
@@ -181,7 +181,7 @@ def drop_leading_docstring(text: str, indent: str) -> str:
     if tree is None or len(tree.body) < 2:
         return text
     first, second = tree.body[0], tree.body[1]
-    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+    if _is_string(first):
         start = min(node.lineno for node in (second, *getattr(second, "decorator_list", ())))
         return "".join(split_lines(text)[start - 2 :])
     return text
@@ -210,6 +210,17 @@ def _parse(text: str, indent: str) -> ast.Module | None:
     if len(tree.body) != 1 or not isinstance(block, ast.AsyncFunctionDef | ast.If):
         return None
     return ast.Module(body=block.body, type_ignores=[])
+
+
+def says_nothing(text: str, indent: str) -> bool:
+    """Whether there is no statement in a block, or only a string."""
+    tree = _parse(text, indent)
+    return not text.strip() or (tree is not None and len(tree.body) == 1 and _is_string(tree.body[0]))
+
+
+def _is_string(statement: ast.stmt) -> bool:
+    value = statement.value if isinstance(statement, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
 
 
 def is_block(text: str, indent: str) -> bool:

@@ -14,8 +14,9 @@ from generation.source.body import (
     complete_statements,
     drop_what_stands_below,
     is_block,
+    says_nothing,
 )
-from generation.source.lexer import Scanner
+from generation.source.lexer import OpenString, Scanner
 from generation.source.repetition import repetition_start, trim_repetition
 from generation.types import Extent, GenerationRequest
 
@@ -49,7 +50,7 @@ def finish(text: str, request: GenerationRequest, *, complete: bool) -> str:
 
 def _finish_body(text: str, request: GenerationRequest, *, complete: bool) -> str:
     kept = text if complete and is_block(text, request.indent) else complete_statements(text, request.indent)
-    if not kept.strip():  # something is better than nothing
+    if says_nothing(kept, request.indent):  # something is better than that
         start = text[: repetition_start(text)]
         closed = close_tries(start, request.indent) or close_statement(start, request.indent)
         kept = closed or (text if complete else "")
@@ -61,18 +62,40 @@ def _says_something(text: str) -> bool:
 
 
 def drop_unfinished(text: str, stem: str) -> str:
-    """Whole statements where there are some behind the stem, else whole lines, else whole words."""
+    """Whole statements where there are some behind the stem, else whole lines, else whole arguments or operands.
+
+    The header of a block is no statement without it.
+    """
     scanner = Scanner(stem)
     statement = line = len(stem)
+    needs_block = False
     for position, char in enumerate(text[len(stem) :], len(stem)):
         scanner.feed(char)
+        if char == ":" and scanner.at_statement_start:
+            needs_block = True
+        elif not char.isspace() and not scanner.in_comment:
+            needs_block = False
         if char == "\n":
             line = position
-            statement = position if scanner.at_statement_start else statement
+            statement = position if scanner.at_statement_start and not needs_block else statement
     for end in (statement, line):
-        if text[len(stem) : end].strip():
+        if text[len(stem) : end].strip() and not (end == line and needs_block):
             return text[:end]
-    return text[: len(text) - len(scanner.word)]
+    return _whole_operands(text, stem)
+
+
+def _whole_operands(text: str, stem: str) -> str:
+    """The start of a line up to a whole name or value, or with its brackets closed behind a whole argument."""
+    scanner = Scanner(stem)
+    depth, kept = scanner.depth, stem
+    for position, char in enumerate(text[len(stem) :], len(stem)):
+        opened = scanner.depth - depth
+        if char == "," and opened > 0 and scanner.in_code:
+            kept = text[:position] + scanner.closers[:opened]
+        elif opened <= 0 and scanner.in_code and not (char == "_" or char.isalnum()):
+            kept = text[:position] if scanner.word or text[position - 1] in ")]}\"'" else kept
+        scanner.feed(char)
+    return kept
 
 
 def stay_inside(text: str, stem: str, rest: str) -> str:
@@ -82,9 +105,11 @@ def stay_inside(text: str, stem: str, rest: str) -> str:
     if not closed:
         return text
     for position, char in enumerate(text[len(stem) :], len(stem)):
+        last_open = scanner.frames[closed - 1 : closed]
         scanner.feed(char)
         if scanner.depth < closed:
-            return text[:position]
+            quotes = len(last_open[0].quote) if last_open and isinstance(last_open[0], OpenString) else 1
+            return text[: position + 1 - quotes]
     return text
 
 
@@ -93,14 +118,15 @@ def _lowest_depth(scanner: Scanner, text: str) -> int:
 
 
 def drop_rest_of_line(text: str, stem: str, rest: str) -> str:
-    """Cut the end of the text where the rest of the line repeats it."""
+    """Cut the end of the text where the rest of the line repeats it, if no bracket lacks its closer then."""
     rest = rest.strip()
     end = len(text.rstrip())
-    if rest and text[len(stem) : end].endswith(rest):
-        return text[: end - len(rest)]
-    for size in range(min(len(rest), end - len(stem)), _SHORTEST_OVERLAP - 1, -1):
-        if text[:end].endswith(rest[:size]):
-            return text[: end - size]
+    for size in range(min(len(rest), end - len(stem)), 0, -1):
+        says_much = size == len(rest) or size >= _SHORTEST_OVERLAP
+        if says_much and text[:end].endswith(rest[:size]):
+            kept = text[: end - size]
+            if Scanner(kept + rest).depth <= Scanner(text[:end] + rest).depth:
+                return kept
     return text
 
 

@@ -45,6 +45,8 @@ def marked(case: str) -> Marked:
         ('x = "$[word"$]"', "word"),
         ('x = f"{$[a}"$]}"', "a"),
         ("f($[a, b)$]", "a, b)"),
+        ('"""Return $[a value."""$]"""', "a value."),
+        ('f("$[a")$]")', "a"),
         ("x = $[f(a)$]  # note", "f(a)"),
     ],
 )
@@ -62,6 +64,8 @@ def test_a_bracket_is_not_closed_twice(case: str, kept: str) -> None:
         ("x = $[abc$]c", "ab"),
         ("x = $[a  # note$]  # note", "a  "),
         ("x = $[f(a, beta$]beta, c)", "f(a, "),
+        ("print($[len(x)$])", "len(x)"),
+        ("x = [$[[1], [2]$]]", "[1], [2]"),
     ],
 )
 def test_the_rest_of_the_line_is_not_said_twice(case: str, kept: str) -> None:
@@ -74,7 +78,12 @@ def test_the_rest_of_the_line_is_not_said_twice(case: str, kept: str) -> None:
     [
         ("$[a = 1\nb = 2\nc = fo$]", "a = 1\nb = 2"),
         ("x = f($[a,\n b,\n c$]", "a,\n b,"),
-        ("x = $[alpha + bet$]", "alpha + "),
+        ("x = $[alpha + bet$]", "alpha"),
+        ("x = a($[b.c(d(e.$]", "b.c"),
+        ("x = a($[b.c(d(e), f, g.$]", "b.c(d(e), f)"),
+        ("$[return 1\n    if x:\n        $]", "return 1"),
+        ("$[if x:  # why\n    y = 1\n    z$]", "if x:  # why\n    y = 1"),
+        ("$[if x:\n    $]", "if x"),
         ("x = $[alpha$]", ""),
     ],
 )
@@ -101,6 +110,7 @@ def request(before: str, stem: str, after: str, prefix: str = "", extent: Extent
     [
         (request("", "x = ", "\n"), "f(a)\n", "f(a)"),
         (request("", "f(", ")\ny = 1\n"), "a)\n", "a"),
+        (request("", "f(", ")\ny = 1\n"), "g(a))\n", "g(a)"),
         (request("", "x = ", "\n"), "  \n", ""),
         (request("", "self.", "\n", "co"), "co", ""),  # the model adds nothing to the name
         (request("", "self.", "\n", "co"), "count\n", "count"),
@@ -118,3 +128,6 @@ def test_a_body_goes_through_its_own_filters() -> None:
     wanted = GenerationRequest(Path("/r"), Path("/r/a.py"), "def f():\n", "", "def f():\n", "    ")
     assert finish("    a = 1\n    b = (", wanted, complete=False) == "    a = 1\n"
     assert finish("    a = 1\n\n", wanted, complete=True) == "    a = 1\n"
+    docstring = '    """A sum."""\n'
+    assert finish(docstring + "    return [\n        a\n", wanted, complete=True) == "    return [\n        a]\n"
+    assert finish(docstring, wanted, complete=False) == "", "which is there already, or was not wanted"

@@ -245,7 +245,8 @@ class Run:
 
         Code is due first at a cursor, and behind some lines of comment in a body.
         """
-        if not (self.request.may_be_empty or self.block.may_end) and self._ends(token_id):
+        may_end = self.block.may_end or (self.request.may_be_empty and not self._lacks_block)
+        if not may_end and self._ends(token_id):
             return True
         piece = self.detokenizer.preview(self.vocabulary.bytes_of(token_id))
         body = self.request.extent is Extent.BODY
@@ -254,6 +255,10 @@ class Run:
         due = not self.block.has_statement and self.block.scanner.in_code
         late = not body or self.block.text.count("\n") >= _MOST_COMMENT_LINES
         return due and late and piece.lstrip().startswith("#")
+
+    @property
+    def _lacks_block(self) -> bool:
+        return self.block.needs_block and self.request.extent is not Extent.LINE
 
     def _ends(self, token_id: int) -> bool:
         """Whether this token ends the text or leaves the block."""
