@@ -8,19 +8,7 @@ goes before the space, because tokenizers join a space to the word behind it: ``
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-
-from generation.types import NameKind
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A mark, and the name it is for. ``offset`` is where the name starts, in code points."""
-
-    offset: int
-    name: str
-    kind: NameKind
 
 
 def mark_offset(text: str, name_offset: int) -> int:

@@ -182,7 +182,7 @@ def enclosing_class(tree: ast.Module, line: int) -> ClassOutline | None:
     body: Sequence[ast.stmt] = tree.body
     while inner := next((node for node in body if _spans(node, line)), None):
         found = inner if isinstance(inner, ast.ClassDef) else found
-        body = getattr(inner, "body", ())
+        body = [child for block in blocks_of(inner) for child in block]
     return _class_outline(found) if found else None
 
 

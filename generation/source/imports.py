@@ -176,17 +176,30 @@ def _plain_imports(body: Sequence[ast.stmt]) -> Iterator[ast.alias]:
 
 
 def _bound_names(body: Sequence[ast.stmt]) -> Iterator[str]:
-    """Names that statements at the top level bind; ``import a.b`` binds ``a``."""
+    """Names that statements at the top level bind; ``import a.b`` binds ``a``, a mere annotation nothing."""
     for statement in _top_level(body):
         match statement:
             case ast.Import() | ast.ImportFrom():
                 yield from (alias.asname or alias.name.partition(".")[0] for alias in statement.names)
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 yield statement.name
-            case ast.Assign() | ast.AnnAssign(value=ast.expr()):
-                targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-                nodes = (node for target in targets for node in ast.walk(target))
-                yield from (node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+            case ast.AnnAssign(value=None):
+                pass
+            case _:
+                yield from _bound_by(statement)
+
+
+def _bound_by(node: ast.AST) -> Iterator[str]:
+    """Names that a statement itself binds, without its blocks."""
+    for child in ast.iter_child_nodes(node):
+        match child:
+            case ast.stmt() | ast.Lambda() | ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+                continue  # its names are its own
+            case ast.Name(id=str(name), ctx=ast.Store()):
+                yield name
+            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                yield name
+        yield from _bound_by(child)
 
 
 def _top_level(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
@@ -195,11 +208,10 @@ def _top_level(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
         yield statement
         if isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.unparse(statement.test):
             yield from _top_level(statement.orelse)
-        elif isinstance(statement, ast.If | ast.Try | ast.With):
-            for block in ("body", "orelse", "finalbody"):
-                yield from _top_level(getattr(statement, block, []))
-            for handler in getattr(statement, "handlers", []):
-                yield from _top_level(handler.body)
+        elif not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            for branch in (statement, *getattr(statement, "handlers", ()), *getattr(statement, "cases", ())):
+                for block in ("body", "orelse", "finalbody"):
+                    yield from _top_level(getattr(branch, block, ()))
 
 
 # ------------------------------------------------------------------------------------------------- joining a statement

@@ -46,7 +46,6 @@ class OpenString:
 
     quote: str  # the one or three characters that end it
     formatted: bool  # an f-string: `{` opens code
-    raw: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +159,6 @@ class Scanner:
         return text[len(self._pending_quotes) :] if self.string is not None else text
 
     @property
-    def ends_expression(self) -> bool:
-        """The last token can be the end of an expression, so an operator, a dot or a call may follow."""
-        return len(self._pending_quotes) == 2 or _ends_expression(self.word or self.previous)
-
-    @property
     def at_statement_start(self) -> bool:
         """A new statement would start here."""
         return self.in_code and not self.frames and not self.word and not self._pending_quotes and not self.previous
@@ -258,7 +252,7 @@ class Scanner:
 
     def _open_string(self, quote: str) -> None:
         prefix = self._take_prefix()
-        self.frames.append(OpenString(quote, "f" in prefix, "r" in prefix))
+        self.frames.append(OpenString(quote, "f" in prefix))
 
     def _take_prefix(self) -> str:
         prefix = self.word.lower() if self.word.lower() in _STRING_PREFIXES else ""

@@ -43,3 +43,17 @@ def _uncollected() -> Iterator[None]:
 def reaches_into(node: ast.stmt, lines: range) -> bool:
     """Whether any of a statement stands in these 1-based lines."""
     return node.lineno < lines.stop and (node.end_lineno or node.lineno) >= lines.start
+
+
+def unguarded(node: ast.AST, error: str) -> Iterator[ast.AST]:
+    """The children of a node, without what stands in a ``try`` that catches ``error``."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Try | ast.TryStar) and any(_catches(handler, error) for handler in child.handlers):
+            yield from (*child.handlers, *child.orelse, *child.finalbody)
+        else:
+            yield child
+
+
+def _catches(handler: ast.ExceptHandler, error: str) -> bool:
+    caught = ast.unparse(handler.type) if handler.type else "Exception"
+    return any(name in caught for name in (error, "Exception", "BaseException"))

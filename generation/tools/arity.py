@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from generation.source import parsing
-from generation.source.parsing import reaches_into
+from generation.source.parsing import reaches_into, unguarded
 from generation.tools.file_facts import DefinitionFact
 from generation.tools.repository_modules import Module, RepositoryModules
+from generation.tools.scope import bound_names, dotted_path
 
 _KINDS = inspect.Parameter
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -31,7 +32,10 @@ class CallSite:
 
 
 def call_sites(tree: ast.Module, lines: range) -> Iterator[CallSite]:
-    """Every call that stands in a function, in statements that reach into these 1-based lines."""
+    """Every call that stands in a function, in statements that reach into these 1-based lines.
+
+    Where somebody is ready to catch a ``TypeError``, it may be meant.
+    """
     yield from _sites(tree, lines, (), "")
 
 
@@ -59,13 +63,13 @@ def _sites(node: ast.AST, lines: range, functions: tuple[_Function, ...], owner:
     elif isinstance(node, ast.ClassDef):
         owner = f"{owner}.{node.name}" if owner else node.name
         owner = "?" if functions else owner  # a class in a function is nobody's business
-    for child in ast.iter_child_nodes(node):
+    for child in unguarded(node, "TypeError"):
         if not isinstance(child, ast.stmt) or reaches_into(child, lines):
             yield from _sites(child, lines, functions, owner)
 
 
 def _callee(site: CallSite, module: Module, modules: RepositoryModules) -> inspect.Signature | None:
-    dotted = _dotted(site.call.func)
+    dotted = dotted_path(site.call.func)
     head, _, name = dotted.partition(".")
     if head == "self":
         return _method(site, name, module, modules) if name and "." not in name else None
@@ -173,41 +177,18 @@ def _parameters(arguments: ast.arguments) -> Iterator[inspect.Parameter]:
         yield _KINDS(arguments.kwarg.arg, _KINDS.VAR_KEYWORD)
 
 
-def _dotted(node: ast.expr) -> str:
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        head = _dotted(node.value)
-        return f"{head}.{node.attr}" if head else ""
-    return ""
-
-
 def _bound_in(function: _Function) -> set[str]:
     """Every name that a function or anything inside it binds."""
-    bound: set[str] = set()
-    for node in ast.walk(function):
-        match node:
-            case ast.arg():
-                bound.add(node.arg)
-            case ast.Name(ctx=ast.Store() | ast.Del()):
-                bound.add(node.id)
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() if node is not function:
-                bound.add(node.name)
-            case ast.alias():
-                bound.add(node.asname or node.name.partition(".")[0])
-            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
-                bound.add(name)
-    return bound
+    return {name for node in ast.walk(function) if node is not function for name in bound_names(node)}
 
 
 def _rebinds_self(functions: Sequence[_Function]) -> bool:
-    """``self`` is not the first parameter of the outermost function, or some function inside has its own."""
-    method, *inner = functions
+    """``self`` is not the first parameter of the outermost function, or is bound once more in it."""
+    method = functions[0]
     first = [*method.args.posonlyargs, *method.args.args][:1]
     if [argument.arg for argument in first] != ["self"] or _is_static(method):
         return True
-    arguments = (node for function in inner for node in ast.walk(function.args))
-    return any(isinstance(node, ast.arg) and node.arg == "self" for node in arguments)
+    return any("self" in bound_names(node) for statement in method.body for node in ast.walk(statement))
 
 
 def _is_static(method: _Function) -> bool:

@@ -31,21 +31,18 @@ class Environment:
     warnings: tuple[str, ...] = ()
 
 
-def discover(
-    root: Path, config: ToolConfig, environ: Mapping[str, str], client_python: Path | None = None
-) -> Environment:
+def discover(root: Path, config: ToolConfig, environ: Mapping[str, str]) -> Environment:
     """Choose an interpreter.
 
     Args:
         root: the repository.
         config: holds the setting, and whether the workspace is trusted.
         environ: environment variables; only ``VIRTUAL_ENV`` is read.
-        client_python: what the editor has selected.
     """
     if not config.trusted:
         return Environment(None, "own: the workspace is not trusted")
     warnings: list[str] = []
-    for source, path in _named(root, config, environ, client_python):
+    for source, path in _named(root, config, environ):
         python = _executable(path)
         problem = _problem(python)
         if problem is None:
@@ -73,14 +70,11 @@ def folders_of_jedi(root: Path, trusted: bool) -> list[str]:
     return list(dict.fromkeys(str(Path(spec.origin).absolute().parents[1]) for spec in specs if spec and spec.origin))
 
 
-def _named(
-    root: Path, config: ToolConfig, environ: Mapping[str, str], client_python: Path | None
-) -> list[tuple[str, Path]]:
+def _named(root: Path, config: ToolConfig, environ: Mapping[str, str]) -> list[tuple[str, Path]]:
     """Interpreters and environments that somebody names, best first; ``.venv`` counts only when it is there."""
     virtual_env = environ.get("VIRTUAL_ENV")
     named = [
         ("setting", config.python),
-        ("client", client_python),
         ("VIRTUAL_ENV", Path(virtual_env) if virtual_env else None),
         (".venv", root / ".venv" if (root / ".venv").is_dir() else None),
     ]

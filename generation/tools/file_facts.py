@@ -208,8 +208,16 @@ def _bound_name(target: ast.expr, function: str) -> str:
 
 
 def _exported(body: list[ast.stmt]) -> list[str] | None:
+    """What ``__all__`` holds; None where there is none, or not all of it is written there."""
+    found: list[str] | None = None
     for node in body:
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
-            items = node.value.elts if isinstance(node.value, ast.List | ast.Tuple) else []
-            return [item.value for item in items if isinstance(item, ast.Constant) and isinstance(item.value, str)]
-    return None
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if not any(isinstance(target, ast.Name) and target.id == "__all__" for target in targets):
+            continue
+        value = getattr(node, "value", None)
+        items = value.elts if isinstance(value, ast.List | ast.Tuple) else [None]
+        if not all(isinstance(item, ast.Constant) and isinstance(item.value, str) for item in items):
+            return None
+        names = [item.value for item in items if isinstance(item, ast.Constant)]
+        found = [*(found or ()), *names] if isinstance(node, ast.AugAssign) else names
+    return found

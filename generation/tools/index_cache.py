@@ -19,7 +19,7 @@ from typing import Any
 from generation.tools.file_facts import DefinitionFact, FileFacts, ImportFact
 from generation.tools.repository_files import FileStamp
 
-_FORMAT = f"memberwise index 2, python {sys.version_info.major}.{sys.version_info.minor}"
+_FORMAT = f"memberwise index 3, python {sys.version_info.major}.{sys.version_info.minor}"
 
 Entries = Mapping[Path, tuple[FileStamp, FileFacts]]
 

@@ -11,6 +11,7 @@ Runs in Jedi's process only (``worker``). Knows nothing of processes and message
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,10 @@ from jedi.inference.value.klass import ClassName
 STATE_QUESTIONS = 1000  # memory grows with every question a state has answered
 
 _STANDARD = os.path.join(jedi.__path__[0], "third_party", "typeshed", "stdlib") + os.sep  # noqa: PTH118
+_METACLASS = re.compile(r"\bmetaclass\s*=(?!\s*(?:abc\.)?ABCMeta\b)")
+_SETS_ANY = re.compile(
+    r"\bsetattr\(\s*self\s*,|\bself\.__dict__\s*(?:\.\s*update\(|\[[^]\n]*\]\s*=(?!=))|\bvars\(self\)\.update\("
+)
 _NO_EXPRESSION = frozenset(
     {"import_name", "import_from", "import_as_name", "import_as_names", "dotted_name", "dotted_as_name",
      "dotted_as_names", "funcdef", "classdef", "param", "global_stmt", "nonlocal_stmt", "parameters"}
@@ -337,7 +342,7 @@ def receiver_facts(values: list[Any], completions: list[Any]) -> dict[str, Any]:
     """What Jedi found the expression before the dot to be, and what could make its list incomplete."""
     return {
         "kinds": sorted({str(value.api_type) for value in values}),
-        "dynamic": any(_is_dynamic(completion) for completion in completions),
+        "dynamic": any(map(_is_dynamic, completions)) or any(map(_is_open, values)),
         "unresolved": any(_has_unresolved_base(value) for value in values),
         "starred": bool(values) and all(map(_is_starred, values)),
     }
@@ -358,15 +363,28 @@ def _has_unresolved_base(value: Any) -> bool:
     """Some base of the class (of the instance) could not be inferred, or the module has a star import of that sort."""
     if value.is_module():
         return not value.is_compiled() and _unresolved_stars(value)
+    return any(not lazy.infer() for cls in _classes(value) for lazy in cls.py__bases__())
+
+
+def _classes(value: Any) -> list[Any]:
+    """The class of a value and its bases, those of which there is source."""
     cls = value if value.is_class() else value.py__class__() if value.is_instance() else None
-    if cls is None:
-        return False
-    return any(
-        not lazy.infer()
-        for base in cls.py__mro__()
-        if not base.is_compiled() and hasattr(base, "tree_node") and hasattr(base, "py__bases__")
-        for lazy in base.py__bases__()
-    )
+    bases = cls.py__mro__() if cls is not None else ()
+    return [one for one in bases if not one.is_compiled() and hasattr(one, "tree_node") and hasattr(one, "py__bases__")]
+
+
+def _is_open(value: Any) -> bool:
+    """A value has members that no class names: those of a metaclass, or what methods set by a variable."""
+    for cls in _classes(value):
+        node, module = cls.tree_node, cls.get_root_context()
+        if node is None or node.type != "classdef" or str(module.py__file__()).startswith(_STANDARD):
+            continue
+        arguments = node.get_super_arglist()
+        if value.is_class() and arguments is not None and _METACLASS.search(arguments.get_code()):
+            return True
+        if _SETS_ANY.search("".join(module.code_lines[node.start_pos[0] - 1 : node.end_pos[0]])):
+            return True
+    return False
 
 
 def module_facts(script: jedi.Script) -> dict[str, Any]:

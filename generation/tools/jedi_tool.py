@@ -53,7 +53,6 @@ class JediTool:
         index: second source of members and source of importable names; None asks Jedi alone.
         repair: False shows Jedi the text before the cursor and nothing else, as the published method does; no answer
             is then reused.
-        client_python: the interpreter the editor has selected.
     """
 
     def __init__(
@@ -63,13 +62,12 @@ class JediTool:
         *,
         index: Index | None = None,
         repair: bool = True,
-        client_python: Path | None = None,
     ) -> None:
         self._root = root.absolute()
         self._config = config
         self.index = index
         self._repair = repair
-        self.environment = discover(self._root, config, os.environ, client_python)
+        self.environment = discover(self._root, config, os.environ)
         for warning in self.environment.warnings:
             _log.warning(warning)
         self._pool = WorkerPool(self._root, self.environment.python, config)

@@ -32,7 +32,7 @@ class KeptLists:
     @cached_property
     def _lists(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        with suppress(OSError), self._path.open(encoding="utf-8") as lines:
+        with suppress(OSError), self._path.open(encoding="utf-8", errors="replace") as lines:
             for line in lines:
                 with suppress(ValueError, TypeError):
                     key, value = json.loads(line)

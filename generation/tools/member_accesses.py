@@ -11,7 +11,7 @@ import ast
 from collections import Counter
 from collections.abc import Iterator
 
-from generation.source.parsing import reaches_into
+from generation.source.parsing import reaches_into, unguarded
 
 _FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 _NARROWING = ("isinstance", "issubclass", "hasattr", "callable", "setattr", "type")
@@ -55,19 +55,10 @@ def _outermost_functions(node: ast.AST, lines: range) -> Iterator[ast.AST]:
 
 def _reads(node: ast.AST) -> Iterator[ast.Attribute]:
     """Attributes that are read where no one is ready to catch their absence."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.Try) and any(_catches_attribute_error(handler) for handler in child.handlers):
-            for statement in [*child.handlers, *child.orelse, *child.finalbody]:
-                yield from _reads(statement)
-            continue
+    for child in unguarded(node, "AttributeError"):
         if isinstance(child, ast.Attribute) and isinstance(child.ctx, ast.Load):
             yield child
         yield from _reads(child)
-
-
-def _catches_attribute_error(handler: ast.ExceptHandler) -> bool:
-    caught = ast.unparse(handler.type) if handler.type else "Exception"
-    return any(name in caught for name in ("AttributeError", "Exception", "BaseException"))
 
 
 def _receivers(node: ast.expr) -> Iterator[ast.expr]:

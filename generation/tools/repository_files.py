@@ -19,9 +19,8 @@ MAX_FILE_BYTES = 500_000
 _SKIPPED = {"node_modules", "__pycache__", "site-packages", "venv", "env"}
 _BUILT = {"build", "dist"}  # folders of build products, unless they are packages
 _PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
-_NOT_FOR_IMPORT = re.compile(
-    r"(^|/)(tests?|docs?|examples?|benchmarks?|scripts|\.[^/]*)/|(^|/)(test_[^/]*|[^/]*_test|conftest|setup|conf|__main__)\.pyi?$"
-)
+_NOT_FOR_IMPORT = re.compile(r"(^|/)(tests?|\.[^/]*)/|(^|/)(test_[^/]*|[^/]*_test|conftest|setup|__main__)\.pyi?$")
+_BESIDE_PACKAGES = re.compile(r"docs?|examples?|benchmarks?|scripts|conf\.pyi?")  # inside of one they are part of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,10 @@ def read_source(path: Path) -> str | None:
 
 def is_for_import(root: Path, path: Path) -> bool:
     """Other modules may import from this file: it is no test, script, example or piece of documentation."""
-    return not _NOT_FOR_IMPORT.search(path.relative_to(root).as_posix())
+    if _NOT_FOR_IMPORT.search(path.relative_to(root).as_posix()):
+        return False
+    inside = [path, *path.parents][: len(path.relative_to(root).parts)]
+    return all(is_package(one.parent) for one in inside if _BESIDE_PACKAGES.fullmatch(one.name))
 
 
 def module_name(root: Path, path: Path) -> str:

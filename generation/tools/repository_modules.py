@@ -150,4 +150,5 @@ class RepositoryModules:
             return {}
         listed = self.by_name[module_name].facts.exported
         exports = self.exports(module_name)
-        return {name: exports[name] for name in exports if (name in listed if listed else not name.startswith("_"))}
+        public = {name for name in exports if not name.startswith("_")} if listed is None else set(listed)
+        return {name: origin for name, origin in exports.items() if name in public}

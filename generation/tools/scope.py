@@ -151,7 +151,7 @@ def _all_bindings(tree: ast.AST) -> Iterator[Binding]:
 def _narrowed(call: ast.Call) -> Iterator[Binding]:
     """``isinstance`` changes what is known of its first argument."""
     if isinstance(call.func, ast.Name) and call.func.id == "isinstance" and call.args:
-        path = _path(call.args[0])
+        path = dotted_path(call.args[0])
         if path:
             yield Binding(path, call.lineno - 2)
 
@@ -162,9 +162,9 @@ def bound_names(node: ast.AST) -> list[str]:
         return []  # most of a tree, which the patterns would take longer to tell
     match node:
         case ast.Attribute(ctx=ast.Store() | ast.Del()):
-            return [_path(node)]
+            return [dotted_path(node)]
         case ast.Subscript(value=value, ctx=ast.Store() | ast.Del()):
-            return [_path(value)]
+            return [dotted_path(value)]
         case ast.alias(name=name, asname=other):
             return [other or name.partition(".")[0]]
         case (
@@ -182,12 +182,12 @@ def bound_names(node: ast.AST) -> list[str]:
     return []
 
 
-def _path(node: ast.AST) -> str:
+def dotted_path(node: ast.AST) -> str:
     """The dotted path of a chain of names, or ""."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute):
-        base = _path(node.value)
+        base = dotted_path(node.value)
         return f"{base}.{node.attr}" if base else ""
     return ""
 

@@ -79,6 +79,13 @@ def test_the_innermost_class_encloses() -> None:
     assert outline_at("class A:\n    a = 1\n    class B:\n        $0b = 2\n    c = 3\n") == ["b = 2"]
 
 
+def test_a_class_in_another_branch_encloses() -> None:
+    text = "try:\n    a = 1\nexcept ImportError:\n    class Late:\n        b = 1\n"
+    found = enclosing_class(parse(text), 4)
+    assert found is not None
+    assert found.name == "Late"
+
+
 def test_a_function_below_a_class_is_in_no_class() -> None:
     assert enclosing_class(parse("class A:\n    a = 1\n\ndef f(): ...\n"), 3) is None
 

@@ -195,6 +195,12 @@ def test_comments_above_an_import_stay_with_it() -> None:
         "def json(): ...\n",
         "json = 1\n",
         "(json, other) = 1, 2\n",
+        "for json in range(3):\n    pass\n",
+        "while json := 0:\n    pass\n",
+        "match 1:\n    case json:\n        pass\n",
+        "with open('a') as json:\n    pass\n",
+        "for a in range(3):\n    json = a\n",
+        "try:\n    pass\nexcept* OSError as json:\n    pass\n",
     ],
 )
 def test_a_name_that_is_bound_is_left_alone(text: str) -> None:
@@ -209,6 +215,7 @@ def test_a_name_that_is_bound_is_left_alone(text: str) -> None:
         "def f():\n    import json\n",
         "json: object\n",
         "import json.decoder as decoder\n",
+        "a = [json for json in range(3)]\n",
     ],
 )
 def test_a_name_that_is_not_bound_at_run_time_is_imported(text: str) -> None:

@@ -203,6 +203,20 @@ def test_calls_that_fit_or_are_not_certain(root: Path, index: MemberIndex, expre
     assert problems(root, call(expression), index=index) == ()
 
 
+def test_a_call_that_may_fail_is_meant(root: Path, index: MemberIndex) -> None:
+    for caught, count in (("TypeError", 0), ("ValueError", 1)):
+        case = f"from library import plain\n\ndef f(items):\n<<    try:\n        plain()\n    except {caught}:\n        pass\n>>"
+        assert len(problems(root, case, index=index)) == count
+
+
+@pytest.mark.parametrize("before", ["self = other.parent\n        ", "g = lambda self: "])
+def test_another_self_is_no_object_of_the_class(root: Path, index: MemberIndex, before: str) -> None:
+    case = (
+        f"from library import Child\n\nclass Mine(Child):\n    def own(self, other):\n<<        {before}self.grow()\n>>"
+    )
+    assert problems(root, case, index=index) == ()
+
+
 @pytest.mark.parametrize("before", ["    plain = items\n", "    from os import plain\n", "    def plain(): ...\n"])
 def test_a_local_name_hides_the_definition(root: Path, index: MemberIndex, before: str) -> None:
     assert problems(root, call("plain()", before=before), index=index) == ()

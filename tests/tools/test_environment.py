@@ -26,12 +26,11 @@ def interpreter(path: Path, *, leaves: Path | None = None, works: bool = True) -
 
 
 def test_order(tmp_path: Path) -> None:
-    setting, client = interpreter(tmp_path / "s/python"), interpreter(tmp_path / "c/python")
+    setting = interpreter(tmp_path / "s/python")
     variable = interpreter(tmp_path / "v/bin/python")
     local = interpreter(tmp_path / "repo/.venv/bin/python")
     root, environ = tmp_path / "repo", {"VIRTUAL_ENV": str(tmp_path / "v")}
-    assert discover(root, ToolConfig(python=setting), environ, client).python == setting
-    assert discover(root, ToolConfig(), environ, client).python == client
+    assert discover(root, ToolConfig(python=setting), environ).python == setting
     assert discover(root, ToolConfig(), environ).python == variable
     assert discover(root, ToolConfig(), {}).python == local
     assert discover(tmp_path, ToolConfig(), {}).python is None

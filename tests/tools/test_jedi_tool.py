@@ -227,6 +227,10 @@ def test_empty_file(shared: JediTool, shared_root: Path) -> None:
         ("class A(Missing):\n    def f(self):\n        x = self.$0", False),
         ("class A(Client):\n    def f(self):\n        x = self.$0", True),
         ("class A(Client):\n    def f(self):\n        self.$0", False),  # may be a new attribute
+        ("class A:\n    def g(self, k):\n        setattr(self, k, 1)\n    def f(self):\n        x = self.$0", False),
+        ("class A(Client):\n    def g(self, k):\n        self.__dict__.update(k)\ndef f(a: A):\n    x = a.$0", False),
+        ("class M(type): ...\nclass A(metaclass=M):\n    b = 1\ndef f():\n    x = A.$0", False),
+        ("class M(type): ...\nclass A(metaclass=M):\n    b = 1\ndef f():\n    x = A().$0", True),
         ("def f(x):\n    x.$0", False),
         ("def f(x):\n    return $0", True),
         ("def f(x):\n    $0", False),

@@ -22,7 +22,8 @@ def test_another_process_finds_what_was_kept(tmp_path: Path) -> None:
 def test_a_broken_line_loses_itself_only(tmp_path: Path) -> None:
     KeptLists(tmp_path, "").keep("a", [1])
     (path,) = tmp_path.iterdir()
-    path.write_text('["half\n7\nnull\n["one"]\n[["list"], 2]\n' + path.read_text() + '["b", [2]]\n["c", [3')
+    kept = path.read_bytes()
+    path.write_bytes(b'["half\n7\nnull\n\xff\n["one"]\n[["list"], 2]\n' + kept + b'["b", [2]]\n["c", [3')
     found = KeptLists(tmp_path, "")
     assert (found.get("a"), found.get("b"), found.get("c")) == ([1], [2], None)
 

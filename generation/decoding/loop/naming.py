@@ -7,7 +7,7 @@ nobody. Start reading at ``decide``.
 from __future__ import annotations
 
 import keyword
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from generation.config import DecodingConfig
@@ -64,9 +64,8 @@ def decide(
 ) -> Decision:
     """The node to commit, and why (rule 4)."""
     if not answer.suggestions:
-        if answer.trusted and point.expected.kind is NameKind.IMPORT:
-            return Decision(free.node, is_invented=True)
-        return _needing_import(search, answer, free, config)
+        in_no_package = answer.trusted and point.expected.kind is NameKind.IMPORT
+        return replace(_needing_import(search, answer, free, config), is_invented=in_no_package)
     listed = next((suggestion for suggestion in answer.suggestions if suggestion.name == free.name), None)
     if listed is not None and search.settles(listed, point.glue, free.node):
         return Decision(free.node, listed)
