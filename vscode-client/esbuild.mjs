@@ -8,7 +8,7 @@ const common = { bundle: true, platform: "node", target: "node20", format: "cjs"
 async function bundleTests() {
     rmSync("build/test", { recursive: true, force: true });
     const entryPoints = readdirSync("test").filter((name) => name.endsWith(".test.ts")).map((name) => `test/${name}`);
-    await build({ ...common, entryPoints, outdir: "build/test" });
+    await build({ ...common, entryPoints, outdir: "build/test", alias: { vscode: "./test/vscode.cjs" } });
 }
 
 async function bundleExtension(minify) {

@@ -26,3 +26,10 @@ vim.api.nvim_create_autocmd('LspAttach', {
     end
   end,
 })
+
+vim.api.nvim_create_autocmd('LspDetach', {
+  group = group,
+  callback = function()
+    require('memberwise.body').look_after_server()
+  end,
+})

@@ -171,6 +171,24 @@ step('accepts a word', function()
   end)
 end)
 
+step('writes no carriage return into a file from DOS', function()
+  local text = HEAD .. 'def finish(context: Context) -> None:\n    """Close the context and print the help."""\n'
+  open('nvim_dos.py', (text:gsub('\n', '\r\n')))
+  assert(lua('return vim.bo.fileformat') == 'dos')
+  local before = #lines() + 1
+  keys('o')
+  local shown = wait('a block', function()
+    local block = ghost()
+    return block:find('\n') and block
+  end)
+  assert(not shown:find('^M', 1, true), shown)
+  keys('<Tab>')
+  wait('the block', function()
+    return #lines() > before
+  end)
+  assert(not table.concat(lines()):find('\r'), table.concat(lines(), '\n'))
+end)
+
 step('brings the import a name needs, and one undo takes both back', function()
   open('nvim_load.py', '"""Demo."""\n\n\ndef load(text: str) -> dict:\n    """Parse JSON text."""\n')
   keys('oreturn js')

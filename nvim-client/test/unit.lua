@@ -1,4 +1,4 @@
--- What can be tested without a server: `nvim --headless -u NONE -l test/unit.lua`.
+-- What can be tested without a server: `nvim --headless -u NONE -l test/unit.lua [EDITOR]`.
 vim.opt.runtimepath:prepend(vim.fs.dirname(vim.fs.dirname(vim.fs.abspath(arg[0]))))
 
 local parts = require('memberwise.parts')
@@ -47,10 +47,12 @@ same('something else', parts.rest('get()', 'gu'), nil)
 same('all', parts.first('_usage(x)\n    y'), '_usage(x)\n    y')
 same('a word', parts.first('_usage(x)', 'word'), '_usage')
 same('a bracket is a word', parts.first('(x)', 'word'), '(')
+same('only the bracket', parts.first('(_x)', 'word'), '(')
 same('the space before a word', parts.first('  and z', 'word'), '  and')
 same('a word after a line break', parts.first('\n    return x', 'word'), '\n    return')
 same('a word of other letters', parts.first('größe + 1', 'word'), 'größe')
 same('a line', parts.first('a(b)\n    c', 'line'), 'a(b)')
+same('line ends of a file', parts.lines_of_a_buffer('a\r\n\r\nb\rc\n'), 'a\n\nb\nc\n')
 same('the next line', parts.first('\n    c\n    d', 'line'), '\n    c')
 
 -- where a preview is shown
@@ -73,6 +75,11 @@ local text = table.concat(lines, '\n')
 for _, wanted in ipairs({ '**count** of `self`', '63 names offered (may lack some)', '(remembered)', 'best: count 0.50', 'the model alone: `size`', '`import json`' }) do
   same(wanted, text:find(wanted, 1, true) ~= nil, true)
 end
+local several = explain.lines({
+  text = 'x', reason = 'it failed:\nso', imports = {}, statistics = { totalMs = 1, toolMs = 0, generatedTokens = 1 },
+  calls = { vim.tbl_extend('force', call, { receiver = 'open(\n    name\n)' }) },
+})
+vim.api.nvim_buf_set_lines(vim.api.nvim_create_buf(false, true), 0, -1, true, several) -- takes no line that is two
 local declined = explain.lines({
   text = 'x', reason = 'the model has nothing to add here', imports = {}, statistics = { totalMs = 1, toolMs = 0, generatedTokens = 1 },
   calls = { vim.tbl_extend('force', call, { chosen = vim.NIL, source = vim.NIL, modelChoice = vim.NIL, receiver = vim.NIL, best = {} }) },
@@ -99,5 +106,8 @@ for _, name in ipairs(commands.complete('')) do
   same('help for ' .. name, help:find(':Memberwise ' .. name, 1, true) ~= nil, true)
 end
 same('completion', commands.complete('re'), { 'restart', 'resume' })
+
+-- what needs an editor with somebody who types
+dofile(vim.fs.dirname(vim.fs.abspath(arg[0])) .. '/editing.lua')(same)
 
 print(('%d checks'):format(count))

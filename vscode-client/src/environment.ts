@@ -1,5 +1,5 @@
 /** The Python environments VS Code knows of, and Memberwise's own: finding the server, and setting it up. */
-import { readdirSync, rmSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import * as vscode from "vscode";
@@ -7,7 +7,7 @@ import { candidates, firstThatWorks, interpreterOf, type Found, type Missing } f
 import { askVersion, pythonVersion, run } from "./processes";
 
 const WINDOWS = process.platform === "win32";
-const COMPLETE = "complete"; // a file in the own environment, written last
+const COMPLETE = "complete"; // a file in the own environment, written last; without it another window may be at work there
 const OLDEST = [3, 11];
 const PYTHONS = ["python3", "python", "python3.14", "python3.13", "python3.12", "python3.11"];
 
@@ -20,10 +20,14 @@ interface PythonExtension {
     };
 }
 
+/** That extension, where it is there and works. */
 async function pythonExtension(): Promise<PythonExtension | undefined> {
-    const extension = vscode.extensions.getExtension<PythonExtension>("ms-python.python");
-    const api = await extension?.activate();
-    return api?.environments ? api : undefined;
+    try {
+        const api = await vscode.extensions.getExtension<PythonExtension>("ms-python.python")?.activate();
+        return api?.environments ? api : undefined;
+    } catch {
+        return undefined;
+    }
 }
 
 /** Calls `changed` when another environment is selected. */
@@ -39,7 +43,7 @@ export async function selectedInterpreter(): Promise<string | undefined> {
     }
     const folder = vscode.workspace.workspaceFolders?.[0]?.uri;
     const api = await pythonExtension();
-    const environment = api && (await api.environments.resolveEnvironment(api.environments.getActiveEnvironmentPath(folder)));
+    const environment = await api?.environments.resolveEnvironment(api.environments.getActiveEnvironmentPath(folder)).catch(() => undefined);
     return environment?.executable.uri?.fsPath;
 }
 
@@ -54,25 +58,33 @@ async function interpreters(): Promise<string[]> {
     return [...(selected ? [selected] : []), ...inside.filter((interpreter) => existsSync(interpreter))];
 }
 
-export function ownEnvironment(context: vscode.ExtensionContext): string {
+function ownEnvironment(context: vscode.ExtensionContext): string {
     return path.join(context.globalStorageUri.fsPath, "environment");
 }
 
 /** The server's command, or what was tried. */
 export async function findServer(context: vscode.ExtensionContext): Promise<Found | Missing> {
     const configured = vscode.workspace.getConfiguration("memberwise").get<string>("server.path", "").trim();
+    const own = ownEnvironment(context);
     const places = {
         configured,
         interpreters: await interpreters(),
-        own: ownEnvironment(context),
+        own: existsSync(path.join(own, COMPLETE)) ? own : "",
         home: os.homedir(),
         windows: WINDOWS,
     };
     return firstThatWorks(candidates(places), askVersion);
 }
 
+let settingUp: Promise<boolean> | undefined;
+
 /** Make Memberwise's own environment, from the wheel that comes with this extension. True when it is there. */
-export async function setUp(context: vscode.ExtensionContext, log: vscode.LogOutputChannel): Promise<boolean> {
+export function setUp(context: vscode.ExtensionContext, log: vscode.LogOutputChannel): Promise<boolean> {
+    settingUp ??= makeEnvironment(context, log).finally(() => (settingUp = undefined));
+    return settingUp;
+}
+
+async function makeEnvironment(context: vscode.ExtensionContext, log: vscode.LogOutputChannel): Promise<boolean> {
     const python = await usablePython();
     if (!python) {
         const wanted = OLDEST.join(".");
@@ -127,14 +139,6 @@ async function usablePython(): Promise<string | undefined> {
         }
     }
     return undefined;
-}
-
-/** Remove what an interrupted set-up left: an environment without its last file. */
-export function removeUnfinished(context: vscode.ExtensionContext): void {
-    const folder = ownEnvironment(context);
-    if (existsSync(folder) && !existsSync(path.join(folder, COMPLETE))) {
-        rmSync(folder, { recursive: true, force: true });
-    }
 }
 
 /** Fetch a model with the server's own command. True when it is there. */

@@ -1,7 +1,7 @@
 /** Puts the parts together: the server, what is shown of it, and the commands. Start reading at `activate`. */
 import * as vscode from "vscode";
 import type { Middleware } from "vscode-languageclient/node";
-import { pullModel, removeUnfinished, setUp, watchEnvironment } from "./environment";
+import { pullModel, setUp, watchEnvironment } from "./environment";
 import { showExplanation } from "./explainView";
 import { generateBody, type BodyArgument } from "./generateBody";
 import { showMenu } from "./menu";
@@ -23,7 +23,6 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
             command === "memberwise.generateBody" ? body(review, args[0] as BodyArgument) : next(command, args),
     };
     const started = (server = new Server(context, log, middleware));
-    removeUnfinished(context);
     context.subscriptions.push(log, review, started, statusBar(started), ...commands(context, started, review, log));
     context.subscriptions.push(
         started.onDidChange(() => offerHelp(started, log)),

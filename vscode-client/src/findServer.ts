@@ -17,7 +17,7 @@ export interface Places {
     readonly configured: string;
     /** Interpreters of the selected environment and of the folders, best first. */
     readonly interpreters: readonly string[];
-    /** The folder of Memberwise's own environment. */
+    /** The folder of Memberwise's own environment; empty while there is none. */
     readonly own: string;
     readonly home: string;
     readonly windows: boolean;
@@ -56,7 +56,7 @@ export function candidates(places: Places): Candidate[] {
     const beside = places.interpreters.map((interpreter) => scriptBeside(interpreter, places.windows));
     return [
         ...[...new Set(beside)].map((command): Candidate => ({ command, origin: "python" })),
-        { command: scriptBeside(interpreterOf(places.own, places.windows), places.windows), origin: "own" },
+        ...(places.own ? [{ command: scriptBeside(interpreterOf(places.own, places.windows), places.windows), origin: "own" as const }] : []),
         { command: "memberwise", origin: "path" },
     ];
 }

@@ -52,9 +52,9 @@ export function run(command: string, args: readonly string[], onLine: (line: str
         };
         child.stdout.setEncoding("utf8").on("data", read);
         child.stderr.setEncoding("utf8").on("data", read);
-        child.on("error", reject);
+        child.on("error", (error) => (last = error.message)); // and it closes, when it has ended
         child.on("close", (code) => {
-            if (code === 0) {
+            if (code === 0 && !signal.aborted) {
                 resolve();
             } else {
                 reject(new Error(last || `${command} ended with code ${code}`));

@@ -13,6 +13,7 @@ import type { Phase, ServerStatus } from "./status";
 
 const STARTING: ServerStatus = { busy: true, kind: "loading", message: "starting", command: null, percent: null };
 const SECTION = "memberwise";
+const START_MS = 60_000; // a server that has not answered by then never will
 const STOP_MS = 3000;
 const SELECTOR = [
     { language: "python", scheme: "file" },
@@ -30,6 +31,9 @@ export class Server implements vscode.Disposable {
     lastError = "";
 
     private client: LanguageClient | undefined;
+    private child: ChildProcess | undefined;
+    /** Ends when everything that was to start or stop has: a client that is starting cannot be stopped. */
+    private turn: Promise<void> = Promise.resolve();
     private interpreter: string | undefined;
     private pausedUntil = 0;
     private resuming: NodeJS.Timeout | undefined;
@@ -52,7 +56,27 @@ export class Server implements vscode.Disposable {
     }
 
     /** Find the server and start it. */
-    async start(): Promise<void> {
+    start(): Promise<void> {
+        return this.inTurn(() => this.begin());
+    }
+
+    restart(): Promise<void> {
+        return this.inTurn(async () => {
+            await this.end();
+            await this.begin();
+        });
+    }
+
+    stop(): Promise<void> {
+        return this.inTurn(() => this.end());
+    }
+
+    private inTurn(work: () => Promise<void>): Promise<void> {
+        this.turn = this.turn.then(work, work);
+        return this.turn;
+    }
+
+    private async begin(): Promise<void> {
         this.become("starting", STARTING);
         const found = await findServer(this.context);
         if ("tried" in found) {
@@ -73,18 +97,29 @@ export class Server implements vscode.Disposable {
         this.client = client;
         client.onDidChangeState(({ newState }) => this.clientBecame(client, newState));
         client.onNotification("memberwise/didChangeStatus", (status: ServerStatus) => this.become(this.phase, status));
+        const late = setTimeout(() => this.child?.kill("SIGKILL"), START_MS);
         try {
             await client.start();
             this.become("running", await client.sendRequest<ServerStatus>("memberwise/status", {}));
         } catch (error) {
             this.log.error(`the server did not start: ${this.lastError || String(error)}`);
             this.become("stopped", STARTING);
+        } finally {
+            clearTimeout(late);
         }
+    }
+
+    private async end(): Promise<void> {
+        const client = this.client;
+        this.client = undefined;
+        await client?.dispose(STOP_MS).catch(() => this.child?.kill("SIGKILL")); // it hangs, or has not started
+        this.become("stopped", STARTING);
     }
 
     private async spawned(command: string): Promise<ChildProcess> {
         const share = vscode.workspace.getConfiguration(SECTION).get<boolean>("server.share", false);
         const child = spawn(command, ["serve", ...(share ? ["--share"] : [])], { windowsHide: true });
+        this.child = child;
         this.lastError = "";
         child.stderr.setEncoding("utf8").on("data", (text: string) => {
             this.lastError = /memberwise: error: (.+)/.exec(text)?.[1] ?? this.lastError;
@@ -163,18 +198,6 @@ export class Server implements vscode.Disposable {
 
     async resume(): Promise<void> {
         await this.pause(0);
-    }
-
-    async restart(): Promise<void> {
-        await this.stop();
-        await this.start();
-    }
-
-    async stop(): Promise<void> {
-        const client = this.client;
-        this.client = undefined;
-        await client?.dispose(STOP_MS).catch(() => undefined);
-        this.become("stopped", STARTING);
     }
 
     dispose(): void {

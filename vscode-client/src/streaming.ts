@@ -30,7 +30,7 @@ export class Streaming {
         next: Next,
     ): Promise<Answer | null | undefined> {
         const place = placeOf(document, position);
-        if (this.finished?.place === place) {
+        if (this.finished?.place === place && !context.selectedCompletionInfo) {
             return this.finished.items;
         }
         const client = this.client();

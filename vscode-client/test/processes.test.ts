@@ -20,10 +20,17 @@ test("a failure says the last line", async () => {
     await assert.rejects(failing, /no space left/);
 });
 
-test("a cancel ends the process", async () => {
+test("a cancel ends the process, and it has ended then", async () => {
     const stop = new AbortController();
-    const long = run(NODE, ["-e", "console.log('on'); setTimeout(() => {}, 60000)"], () => stop.abort(), stop.signal);
+    let pid = 0;
+    const slow = "process.on('SIGTERM', () => setTimeout(process.exit, 300)); console.log(process.pid); setTimeout(() => {}, 60000)";
+    const long = run(NODE, ["-e", slow], (line) => { pid = Number(line); stop.abort(); }, stop.signal);
     await assert.rejects(long);
+    assert.throws(() => process.kill(pid, 0));
+});
+
+test("a program that is not there is a failure", async () => {
+    await assert.rejects(run("/nowhere/python", [], () => undefined, new AbortController().signal), /ENOENT/);
 });
 
 test("what is no Python has no version", async () => {

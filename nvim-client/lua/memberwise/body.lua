@@ -2,6 +2,7 @@
 local M = {}
 local namespace = vim.api.nvim_create_namespace('memberwise.body')
 local CANCELLED, MODIFIED = -32800, -32801
+local TOKENS = 'memberwise-body-'
 
 ---@type { client: vim.lsp.Client, id: integer, buffer: integer, token: string, mark: integer }?
 local running
@@ -10,7 +11,7 @@ local tokens = 0
 --- Show the text so far below the mark.
 ---@param text string
 local function preview(text)
-  if not running then
+  if not running or not vim.api.nvim_buf_is_valid(running.buffer) then
     return
   end
   local row = vim.api.nvim_buf_get_extmark_by_id(running.buffer, namespace, running.mark, {})[1]
@@ -21,9 +22,18 @@ local function preview(text)
 end
 
 local function finish()
-  if running then
-    vim.api.nvim_buf_clear_namespace(running.buffer, namespace, 0, -1)
-    running = nil
+  local done = running
+  running = nil
+  if done and vim.api.nvim_buf_is_valid(done.buffer) then
+    vim.api.nvim_buf_clear_namespace(done.buffer, namespace, 0, -1)
+  end
+end
+
+--- A server may have ended; what it was writing does not come any more.
+function M.look_after_server()
+  if running and running.client:is_stopped() then
+    finish()
+    vim.notify('memberwise: the server has ended, nothing was changed', vim.log.levels.WARN)
   end
 end
 
@@ -48,10 +58,10 @@ function M.last_line(lines, line)
   return last
 end
 
+--- Say what came of it.
 ---@param err? lsp.ResponseError
 ---@param answer? { applied: boolean, candidates: table[] }
-local function answered(err, answer)
-  finish()
+local function tell(err, answer)
   if err and err.code == CANCELLED then
     vim.notify('memberwise: cancelled, nothing was changed')
   elseif err then
@@ -59,6 +69,8 @@ local function answered(err, answer)
     vim.notify('memberwise: ' .. err.message .. again, vim.log.levels.WARN)
   elseif answer and not answer.candidates[1] then
     vim.notify('memberwise: the model wrote nothing that fits here')
+  elseif answer and not answer.applied then
+    vim.notify('memberwise: Neovim did not apply the body', vim.log.levels.WARN)
   elseif answer then
     local problems = answer.candidates[1].problems
     local doubt = problems[1] and (' Look at: ' .. problems[1].message .. '.') or ''
@@ -68,6 +80,7 @@ end
 
 --- Write the body of the function around the cursor.
 function M.generate()
+  M.look_after_server()
   local client = require('memberwise').client()
   if not client or running then
     vim.notify('memberwise: ' .. (running and 'a body is being generated' or 'no server runs here'), vim.log.levels.WARN)
@@ -75,12 +88,17 @@ function M.generate()
   end
   local buffer, line = vim.api.nvim_get_current_buf(), vim.api.nvim_win_get_cursor(0)[1] - 1
   tokens = tokens + 1
-  local token = 'memberwise-body-' .. tokens
+  local token = TOKENS .. tokens
   local argument = { uri = vim.uri_from_bufnr(buffer), line = line, partialResultToken = token }
   local params = { command = 'memberwise.generateBody', arguments = { argument } }
   local below = M.last_line(vim.api.nvim_buf_get_lines(buffer, 0, -1, false), line)
   local mark = vim.api.nvim_buf_set_extmark(buffer, namespace, below, 0, {})
-  local ok, id = client:request('workspace/executeCommand', params, answered, buffer)
+  local ok, id = client:request('workspace/executeCommand', params, function(err, answer)
+    if running and running.token == token then
+      finish()
+    end
+    tell(err, answer)
+  end, buffer)
   if ok and id then
     running = { client = client, id = id, buffer = buffer, token = token, mark = mark }
   end
@@ -90,19 +108,20 @@ end
 function M.cancel()
   if running then
     running.client:cancel_request(running.id)
-    answered({ code = CANCELLED, message = 'cancelled' }) -- Neovim drops the server's answer to what was cancelled
+    finish()
+    tell({ code = CANCELLED, message = 'cancelled' }) -- Neovim drops the server's answer to what was cancelled
   end
 end
 
---- A partial result has come. True when it was ours.
+--- A partial result has come. True when it was ours, also of a body that was cancelled.
 ---@param token string|integer
----@param value { text?: string }
+---@param value { text: string }
+---@return boolean
 function M.progressed(token, value)
-  if running and token == running.token and value.text then
+  if running and token == running.token then
     preview(value.text)
-    return true
   end
-  return false
+  return vim.startswith(tostring(token), TOKENS)
 end
 
 return M

@@ -53,7 +53,7 @@ function M.lines(explanation)
   end
   local cost = explanation.statistics
   vim.list_extend(lines, { '', ('%.0f ms in all, %.0f ms of them Jedi; %d tokens'):format(cost.totalMs, cost.toolMs, cost.generatedTokens) })
-  return lines
+  return vim.split(table.concat(lines, '\n'), '\n', { plain = true }) -- a receiver or a reason may be of several lines
 end
 
 --- Ask, and show the answer.

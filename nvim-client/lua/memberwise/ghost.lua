@@ -6,6 +6,7 @@ local parts = require('memberwise.parts')
 
 local M = {}
 local namespace = vim.api.nvim_create_namespace('memberwise.ghost')
+local places = vim.api.nvim_create_namespace('memberwise.places')
 
 ---@class memberwise.Item
 ---@field id string
@@ -22,8 +23,10 @@ local namespace = vim.api.nvim_create_namespace('memberwise.ghost')
 
 ---@type memberwise.Shown?
 local shown
----@type { client: vim.lsp.Client, id: integer }?
+---@type { client: vim.lsp.Client, id: integer }? the question whose answer counts
 local asked
+---@type { shown: memberwise.Shown, rest: string, text: string, place: fun(): integer, integer }? accepted, and not there yet
+local coming
 
 --- What is typed of the shown item, or nil when the cursor has left it.
 ---@return string?
@@ -51,14 +54,17 @@ local function clear()
   end
 end
 
---- Take away what is shown and stop asking.
+--- Take away what is shown and stop asking; false when nothing is shown.
+---@return boolean
 function M.dismiss()
+  local any = rest() ~= nil
   clear()
   shown = nil
   if asked then
     asked.client:cancel_request(asked.id)
     asked = nil
   end
+  return any
 end
 
 --- Show the rest at the cursor; false when nothing is left.
@@ -89,6 +95,7 @@ end
 ---@param item memberwise.Item
 local function show(client, buffer, item)
   clear()
+  item.insertText = parts.lines_of_a_buffer(item.insertText)
   local start = item.range.start
   local line = vim.api.nvim_buf_get_lines(buffer, start.line, start.line + 1, false)[1] or ''
   local column = vim.str_byteindex(line, client.offset_encoding, start.character, false)
@@ -108,12 +115,13 @@ local function ask(client, buffer)
   local params = vim.lsp.util.make_position_params(0, client.offset_encoding)
   ---@diagnostic disable-next-line: inject-field
   params.context = { triggerKind = 2 }
+  local question = { client = client }
   local ok, id = client:request('memberwise/streamInlineCompletion', params, function(err, answer)
-    if err then
+    if asked ~= question then
       return -- overtaken: what is shown stays, until it is wrong
     end
     asked = nil
-    if vim.api.nvim_get_mode().mode ~= 'i' or vim.api.nvim_get_current_buf() ~= buffer then
+    if err or not vim.startswith(vim.api.nvim_get_mode().mode, 'i') or vim.api.nvim_get_current_buf() ~= buffer then
       return
     end
     if answer.items[1] then
@@ -122,36 +130,64 @@ local function ask(client, buffer)
       M.dismiss()
     end
   end, buffer)
-  asked = ok and id and { client = client, id = id } or nil
+  question.id = id
+  asked = ok and id and question or nil
 end
 
 --- Ask once more, though nothing was typed.
 M.again = ask
 
---- Put the text, or a part of it, into the buffer; false when nothing is shown.
+--- Mark where the cursor is.
+---@param moves boolean whether what comes in there moves the mark
+---@return fun(): integer, integer takes the mark away and says where it was, 0-based
+local function mark_cursor(moves)
+  local row, column = unpack(vim.api.nvim_win_get_cursor(0))
+  local mark = vim.api.nvim_buf_set_extmark(0, places, row - 1, column, { right_gravity = moves })
+  return function()
+    local place = vim.api.nvim_buf_get_extmark_by_id(0, places, mark, {})
+    vim.api.nvim_buf_del_extmark(0, places, mark)
+    return unpack(place)
+  end
+end
+
+--- Put what was accepted where the cursor was; keys that came since stay behind it.
+local function insert()
+  local now = assert(coming)
+  local current = now.shown
+  coming = nil
+  if vim.api.nvim_get_current_buf() ~= current.buffer then
+    return
+  end
+  local row, column = now.place()
+  local cursor = mark_cursor(true)
+  vim.api.nvim_buf_set_text(current.buffer, row, column, row, column, vim.split(now.text, '\n', { plain = true }))
+  row, column = cursor()
+  vim.api.nvim_win_set_cursor(0, { row + 1, column })
+  if now.text ~= now.rest then
+    local length = vim.str_utfindex(now.text, current.client.offset_encoding)
+    current.client:notify('memberwise/didPartiallyAcceptCompletion', { id = current.item.id, acceptedLength = length })
+    draw()
+    return
+  end
+  M.dismiss()
+  vim.lsp.util.apply_text_edits(current.item.additionalTextEdits, current.buffer, current.client.offset_encoding)
+  current.client:notify('memberwise/didAcceptCompletion', { id = current.item.id })
+end
+
+--- Accept the text, or a part of it; false when nothing is shown.
 ---@param part? 'word'|'line'
 ---@return boolean
 function M.accept(part)
   local text = rest()
-  if not shown or not text then
+  if not shown or not text or (coming and (coming.rest ~= text or coming.text == text)) then
     return false
   end
-  local current, some = shown, parts.first(text, part)
-  vim.schedule(function() -- an expression mapping may not change the buffer
-    local row, column = unpack(vim.api.nvim_win_get_cursor(0))
-    local lines = vim.split(some, '\n', { plain = true })
-    vim.api.nvim_buf_set_text(current.buffer, row - 1, column, row - 1, column, lines)
-    local last = #lines[#lines] + (#lines == 1 and column or 0)
-    vim.api.nvim_win_set_cursor(0, { row + #lines - 1, last })
-    if #some < #text then
-      current.client:notify('memberwise/didPartiallyAcceptCompletion', { id = current.item.id, acceptedLength = #some })
-      draw()
-      return
-    end
-    M.dismiss()
-    vim.lsp.util.apply_text_edits(current.item.additionalTextEdits, current.buffer, current.client.offset_encoding)
-    current.client:notify('memberwise/didAcceptCompletion', { id = current.item.id })
-  end)
+  if coming then
+    coming.text = coming.text .. parts.first(text:sub(#coming.text + 1), part)
+    return true
+  end
+  coming = { shown = shown, rest = text, text = parts.first(text, part), place = mark_cursor(false) }
+  vim.schedule(insert) -- an expression mapping may not change the buffer
   return true
 end
 
@@ -175,7 +211,11 @@ function M.attach(client, buffer)
       end
     end,
   }))
-  vim.api.nvim_create_autocmd({ 'InsertLeave', 'BufLeave' }, vim.tbl_extend('force', events, { callback = M.dismiss }))
+  vim.api.nvim_create_autocmd({ 'InsertLeave', 'BufLeave' }, vim.tbl_extend('force', events, {
+    callback = function()
+      M.dismiss()
+    end,
+  }))
 end
 
 return M

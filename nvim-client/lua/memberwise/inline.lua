@@ -14,17 +14,24 @@ function M.accept(part)
   return shower().accept(part)
 end
 
+--- Give a key an action, where there is nothing to do the meaning that it has in other buffers.
 ---@param buffer integer
----@param name string
+---@param key string
 ---@param does string
 ---@param action fun(): boolean
-local function map(buffer, name, does, action)
-  local key = require('memberwise').keys[name]
-  if key then
-    vim.keymap.set('i', key, function()
-      return action() and '' or key
-    end, { buffer = buffer, expr = true, replace_keycodes = true, desc = 'Memberwise: ' .. does })
-  end
+local function map(buffer, key, does, action)
+  vim.keymap.set('i', key, function()
+    if not action() then
+      vim.keymap.del('i', key, { buffer = buffer }) -- until the key was read again: it may be mapped to anything
+      vim.api.nvim_feedkeys(vim.keycode(key), 'im', false)
+      vim.schedule(function()
+        if vim.api.nvim_buf_is_valid(buffer) then
+          map(buffer, key, does, action)
+        end
+      end)
+    end
+    return ''
+  end, { buffer = buffer, expr = true, desc = 'Memberwise: ' .. does })
 end
 
 --- What is typed while the server gets ready is asked for when it is, not with the next key.
@@ -47,6 +54,9 @@ local function ask_when_ready(client, buffer)
     group = group,
     pattern = 'MemberwiseStatus',
     callback = function()
+      if not vim.api.nvim_buf_is_valid(buffer) then
+        return true -- and is not called again
+      end
       if not waiting or loading() then
         return
       end
@@ -65,19 +75,18 @@ end
 function M.attach(client, buffer)
   shower().attach(client, buffer)
   ask_when_ready(client, buffer)
-  map(buffer, 'accept', 'accept the text', function()
-    return M.accept()
-  end)
-  map(buffer, 'accept_word', 'accept a word', function()
-    return M.accept('word')
-  end)
-  map(buffer, 'accept_line', 'accept a line', function()
-    return M.accept('line')
-  end)
-  map(buffer, 'dismiss', 'dismiss the text', function()
-    vim.schedule(shower().dismiss)
-    return true
-  end)
+  local actions = {
+    accept = { 'accept the text', M.accept },
+    accept_word = { 'accept a word', function() return M.accept('word') end },
+    accept_line = { 'accept a line', function() return M.accept('line') end },
+    dismiss = { 'dismiss the text', shower().dismiss },
+  }
+  for name, action in pairs(actions) do
+    local key = require('memberwise').keys[name]
+    if key then
+      map(buffer, key, unpack(action))
+    end
+  end
 end
 
 return M

@@ -1,12 +1,34 @@
---- Inline completions by Neovim itself, from 0.12 on; here is only what it has no word for: accepting a part, and
---- asking again.
+--- Inline completions by Neovim itself, from 0.12 on; here is only what it has no word for: accepting a part, asking
+--- again, and files with line ends from DOS.
 local parts = require('memberwise.parts')
 
 local M = {}
+local METHOD = 'textDocument/inlineCompletion'
+local known = {} ---@type table<integer, true> clients whose answers come with the line ends of a buffer
+
+--- Neovim shows and inserts the text as it comes, with carriage returns where the file has them.
+---@param client vim.lsp.Client
+local function without_carriage_returns(client)
+  local request = client.request
+  ---@diagnostic disable-next-line: duplicate-set-field
+  function client:request(method, params, handler, ...)
+    local plain = method == METHOD and handler and function(err, answer, ...)
+      for _, item in ipairs(answer and answer.items or {}) do
+        item.insertText = parts.lines_of_a_buffer(item.insertText)
+      end
+      handler(err, answer, ...)
+    end
+    return request(self, method, params, plain or handler, ...)
+  end
+end
 
 ---@param client vim.lsp.Client
 ---@param _ integer
 function M.attach(client, _)
+  if not known[client.id] then
+    known[client.id] = true
+    without_carriage_returns(client)
+  end
   vim.lsp.inline_completion.enable(true, { client_id = client.id })
 end
 
@@ -51,13 +73,10 @@ function M.accept(part)
   })
 end
 
---- Take away what is shown, until the next key.
+--- Take away what is shown, until the next key; false when nothing is.
+---@return boolean
 function M.dismiss()
-  local client = require('memberwise').client()
-  if client then
-    vim.lsp.inline_completion.enable(false, { client_id = client.id })
-    vim.lsp.inline_completion.enable(true, { client_id = client.id })
-  end
+  return vim.lsp.inline_completion.get({ on_accept = function() end })
 end
 
 return M

@@ -1,6 +1,13 @@
 --- How much of a text a key accepts, and what of it is still to come. Plain strings in, plain strings out.
 local M = {}
 
+--- A text with the line ends that a buffer has, whatever its file has.
+---@param text string
+---@return string
+function M.lines_of_a_buffer(text)
+  return (text:gsub('\r\n?', '\n'))
+end
+
 --- The rest of `insert` after what stands between its start and the cursor; nil when that is something else.
 ---@param insert string
 ---@param typed string
@@ -17,7 +24,7 @@ end
 ---@return string
 function M.first(text, part)
   if part == 'word' then
-    return text:match('^%s*[%w_\128-\255]+') or text:match('^%s*[^%w%s]+') or text
+    return text:match('^%s*[%w_\128-\255]+') or text:match('^%s*[^%w_%s\128-\255]+') or text
   elseif part == 'line' then
     return text:match('^\n?[^\n]*')
   end
