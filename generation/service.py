@@ -26,7 +26,7 @@ from generation.marks.typed_prompts import MOST_TYPED, TypedPrompts
 from generation.models.manifest import read_manifest
 from generation.source.files import SourceFile
 from generation.source.functions import FunctionSite, hole, replace_body
-from generation.source.imports import add_imports, import_edits
+from generation.source.imports import add_imports, moved_by
 from generation.tools.checks import Problem, check
 from generation.tools.cursor import CursorSite
 from generation.tools.jedi_tool import JediTool
@@ -191,7 +191,7 @@ def fit_to_model(decoding: DecodingConfig, model: LanguageModel) -> DecodingConf
 
 
 class Session:
-    """A repository, its tool, its index and a model: generates functions. A context manager; one thread at a time."""
+    """A repository, its tool, its index and a model: generates functions, in several threads if the model is shared."""
 
     def __init__(
         self,
@@ -209,7 +209,8 @@ class Session:
         self.tool = JediTool(
             self.root, config.tool, index=self.index if decoding.index else None, repair=decoding.repair
         )
-        self.warnings: tuple[str, ...] = self.tool.environment.warnings
+        notice: str = getattr(model, "notice", "")
+        self.warnings: tuple[str, ...] = (*self.tool.environment.warnings, *filter(None, (notice,)))
         self._typed_prompts = TypedPrompts()
         self._odds: Odds | None = None  # of drafts, learned from one request to the next
         _keep_for_good()
@@ -295,8 +296,7 @@ class Session:
             found.append(self.candidate(site, file, number))
             if report is not None:
                 report(number + 1)
-        distinct = {candidate.finished.text: candidate for candidate in reversed(found)}
-        return sorted(distinct.values(), key=_rank)
+        return sorted(found, key=_rank)
 
     def candidate(
         self, site: FunctionSite, file: SourceFile, number: int, deadline_s: float | None = None
@@ -320,14 +320,12 @@ class Session:
 
     def problems(self, site: FunctionSite, file: SourceFile, finished: Finished) -> tuple[Problem, ...]:
         """What is wrong with a result in its file."""
-        text, span = file.text, (site.body_start, site.body_start)
-        if finished.text.strip():
-            text = replace_body(text, site, finished.text, file.newline)
-            added = import_edits(text, finished.imports, self.first_party)
-            moved = sum(edit.growth for edit in added if edit.start <= site.body_start)
-            end = len(text) - (len(file.text) - site.body_end)
-            text, span = add_imports(text, finished.imports, self.first_party), (site.body_start + moved, end + moved)
-        return self.check(file.path.absolute(), text, span)
+        if not finished.text.strip():
+            return ()
+        filled = replace_body(file.text, site, finished.text, file.newline)
+        moved = moved_by(filled, finished.imports, self.first_party, site.body_start)
+        span = (site.body_start + moved, len(filled) - (len(file.text) - site.body_end) + moved)
+        return self.check(file.path.absolute(), apply(file, site, finished, self.first_party), span)
 
     def check(self, path: Path, text: str, span: tuple[int, int]) -> tuple[Problem, ...]:
         """What is wrong with a part of a file's text; needs no model."""
@@ -447,7 +445,6 @@ def apply(file: SourceFile, site: FunctionSite, finished: Finished, first_party:
 
 
 def _rank(candidate: RankedCandidate) -> tuple[int, float]:
-    stats = candidate.finished.stats
-    if not candidate.finished.text.strip():
-        return len(candidate.problems) + 1, math.inf
-    return len(candidate.problems), -stats.logprob / max(1, stats.generated_tokens)
+    stats, is_empty = candidate.finished.stats, not candidate.finished.text.strip()
+    doubt = -stats.logprob / max(1, stats.generated_tokens)
+    return len(candidate.problems) + is_empty, math.inf if is_empty else doubt

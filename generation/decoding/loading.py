@@ -48,6 +48,7 @@ class Engine:
         shape: sizes of the network, where our own kernels or a GPU run it; None for transformers.
         reason: in words.
         device: as torch calls it.
+        notice: what the user has to know; "" where all is as it should be.
     """
 
     dtype: str
@@ -55,6 +56,7 @@ class Engine:
     shape: LlamaShape | None
     reason: str
     device: str = "cpu"
+    notice: str = ""
 
 
 def load_model(
@@ -104,7 +106,7 @@ def load_model(
     costs_key = f"{path.resolve().name} {engine.dtype} {engine.reason} {count} {version} {processor()}"
     _require_length(engine, context_tokens, selection)
     if engine.shape is None:
-        return _transformers_model(path, engine.dtype, added, costs_key)
+        return _transformers_model(path, engine, added, costs_key)
     start = select_from(engine.shape, selection, context_tokens)
     if engine.kernels is None:
         try:
@@ -206,7 +208,9 @@ def choose_engine(path: Path, dtype: str = "auto", use_gpu: bool = True) -> Engi
     if dtype == "int8":
         raise ModelLoadError(f"int8 needs our own kernels: {kernels.reason}. Use another dtype")
     fallback = cpu_dtype() if dtype == "auto" else dtype  # asks torch, which only this needs
-    return Engine(fallback, None, None, f"transformers, because {kernels.reason}")
+    slow = f"the model is many times slower than with our own kernels, but {kernels.reason}"
+    notice = slow if shape and dtype == "auto" else ""
+    return Engine(fallback, None, None, f"transformers, because {kernels.reason}", notice=notice)
 
 
 def gpu_name() -> str | None:
@@ -273,14 +277,14 @@ def pack_weights(path: Path, dtype: str, adapter: Path | None, report: ReportSha
     load_packed(path, shape, dtype, adapter, report)
 
 
-def _transformers_model(path: Path, dtype: str, added: _Added | None, costs_key: str) -> LanguageModel:
+def _transformers_model(path: Path, engine: Engine, added: _Added | None, costs_key: str) -> LanguageModel:
     from generation.decoding.through_transformers.transformers_model import TransformersModel
     from generation.decoding.tokens.tokenizer import load_tokenizer
 
-    network = load_network(path, dtype, added.folder if added else None)
+    network = load_network(path, engine.dtype, added.folder if added else None)
     rows = network.get_output_embeddings().weight.shape[0]
     tokenizer = load_tokenizer(path, rows, added.mark_id if added else None)
-    return TransformersModel(network, tokenizer, _name(path, added), costs_key)
+    return TransformersModel(network, tokenizer, _name(path, added), costs_key, engine.notice)
 
 
 def _gpu_model(

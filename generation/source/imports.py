@@ -38,11 +38,6 @@ class TextEdit:
     end: int
     replacement: str
 
-    @property
-    def growth(self) -> int:
-        """By how much what stands behind it moves."""
-        return len(self.replacement) - (self.end - self.start)
-
 
 def add_imports(text: str, needed: Sequence[ImportNeeded], first_party: Collection[str] = ()) -> str:
     """``text`` with the imports it lacks; every other character stays.
@@ -73,6 +68,12 @@ def import_edits(text: str, needed: Sequence[ImportNeeded], first_party: Collect
             replaced = "".join(old[start:end])
             edits.append(TextEdit(offset, offset + len(replaced), "".join(new[new_start:new_end])))
     return tuple(edits)
+
+
+def moved_by(text: str, needed: Sequence[ImportNeeded], first_party: Collection[str], offset: int) -> int:
+    """By how many characters the imports move what stands at an offset of ``text``."""
+    edits = import_edits(text, needed, first_party)
+    return sum(len(edit.replacement) - (edit.end - edit.start) for edit in edits if edit.start <= offset)
 
 
 class _Top:

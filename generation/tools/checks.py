@@ -1,7 +1,8 @@
 """What is certainly wrong with generated code in its file: syntax, undefined names, unknown members, wrong arguments.
 
-A false alarm costs a good candidate its place, so whatever is not certain is not reported. The text may be broken
-outside the generated part; that is not the fault of the part. Runs nothing of the text. Start at ``check``.
+So is a body that does nothing, or calls itself before anything else. A false alarm costs a good candidate its place, so
+whatever is not certain is not reported. The text may be broken outside the generated part; that is not the fault of
+the part. Runs nothing of the text. Start at ``check``.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from pyflakes.messages import UndefinedLocal, UndefinedName
 
 from generation.errors import TargetError
 from generation.interfaces import CompletionTool
-from generation.source.parsing import PARSING, reaches_into
+from generation.source.parsing import PARSING, reaches_into, unguarded
 from generation.source.tolerant import TolerantTree, parse_tolerant
 from generation.tools.arity import call_sites, misfit
 from generation.tools.file_facts import read_facts
+from generation.tools.futile import futile_bodies
 from generation.tools.member_accesses import certain_accesses
 from generation.tools.member_index import MemberIndex
 from generation.tools.repository_modules import Module, RepositoryModules
@@ -34,6 +36,7 @@ Node = TypeVar("Node", bound=ast.AST)
 _BLOCKS = ("body", "orelse", "handlers", "finalbody", "cases")
 
 SYNTAX, UNDEFINED, MEMBER, ARGUMENTS = "syntax", "undefined-name", "no-member", "arguments"
+IDLE, ENDLESS = "does-nothing", "calls-itself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class Problem:
     """One thing that is wrong.
 
     Attributes:
-        kind: ``syntax``, ``undefined-name``, ``no-member`` or ``arguments``.
+        kind: ``syntax``, ``undefined-name``, ``no-member``, ``arguments``, ``does-nothing`` or ``calls-itself``.
         line: 0-based, in the text that was checked.
         name: the name at fault; empty for a syntax error.
         message: for people.
@@ -103,9 +106,10 @@ def check(
         part = _Part(text, start, end, parse_tolerant(text))
     except TargetError:
         return ()  # the file is beyond repair elsewhere
-    found = [*_undefined(part, path), *_arguments(part, path, index)]
+    found = [*_undefined(part, path), *_arguments(part, path, index), *_bodies(part)]
     if tool:
         found += _members(part, ToolQuery(root, path, "", "", NameKind.ATTRIBUTE), tool)
+        found += _imports(part, ToolQuery(root, path, "", "", NameKind.IMPORT), tool)
     return tuple(sorted(found, key=lambda problem: problem.line))
 
 
@@ -185,6 +189,15 @@ def _arguments(part: _Part, path: Path, index: MemberIndex | None) -> Iterator[P
                 yield Problem(ARGUMENTS, part.line_of(site.call.lineno), called, f"call of {called}: {reason}")
 
 
+def _bodies(part: _Part) -> Iterator[Problem]:
+    for function, calls_itself in futile_bodies(part.tolerant.tree, part.lines):
+        line = part.line_of(function.body[-1].lineno)
+        if calls_itself:
+            yield Problem(ENDLESS, line, function.name, f"{function.name} calls itself before anything else")
+        else:
+            yield Problem(IDLE, line, function.name, f"{function.name} does nothing")
+
+
 def _members(part: _Part, query: ToolQuery, tool: CompletionTool) -> Iterator[Problem]:
     asked: dict[tuple[str, str], bool] = {}
     for node in certain_accesses(part.tolerant.tree, part.lines):
@@ -200,7 +213,31 @@ def _members(part: _Part, query: ToolQuery, tool: CompletionTool) -> Iterator[Pr
             yield Problem(MEMBER, part.line_of(line), node.attr, f"{receiver} has no member {node.attr!r}")
 
 
+def _imports(part: _Part, query: ToolQuery, tool: CompletionTool) -> Iterator[Problem]:
+    for node in _unguarded_imports(part.tolerant.tree, part.lines):
+        for alias in node.names:
+            start = part.tolerant.offset(alias.lineno, alias.col_offset)
+            end = start + len(alias.name)
+            special = alias.name == "*" or (alias.name.startswith("__") and alias.name.endswith("__"))
+            if special or not part.start <= start < end <= part.end:
+                continue
+            if _is_unknown(alias.name, start, end, part.text, query, tool):
+                module = "." * node.level + (node.module or "")
+                message = f"{module} has no {alias.name!r} to import"
+                yield Problem(MEMBER, part.line_of(alias.lineno), alias.name, message)
+
+
+def _unguarded_imports(node: ast.AST, lines: range) -> Iterator[ast.ImportFrom]:
+    """Imports of names in statements that reach into these 1-based lines, where nobody is ready for their absence."""
+    for child in unguarded(node, "ImportError"):
+        if not isinstance(child, ast.stmt) or not reaches_into(child, lines):
+            continue
+        if isinstance(child, ast.ImportFrom):
+            yield child
+        yield from _unguarded_imports(child, lines)
+
+
 def _is_unknown(name: str, start: int, end: int, text: str, query: ToolQuery, tool: CompletionTool) -> bool:
-    question = ToolQuery(query.root, query.path, text[:start], text[end:], NameKind.ATTRIBUTE)
+    question = ToolQuery(query.root, query.path, text[:start], text[end:], query.kind)
     answer = tool.suggest(question)
     return answer.trusted and all(suggestion.name != name for suggestion in answer.suggestions)

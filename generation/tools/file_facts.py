@@ -216,8 +216,8 @@ def _exported(body: list[ast.stmt]) -> list[str] | None:
             continue
         value = getattr(node, "value", None)
         items = value.elts if isinstance(value, ast.List | ast.Tuple) else [None]
-        if not all(isinstance(item, ast.Constant) and isinstance(item.value, str) for item in items):
+        names = [item.value for item in items if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+        if len(names) < len(items):
             return None
-        names = [item.value for item in items if isinstance(item, ast.Constant)]
         found = [*(found or ()), *names] if isinstance(node, ast.AugAssign) else names
     return found

@@ -242,7 +242,8 @@ def test_a_local_name_hides_the_definition(root: Path, index: MemberIndex, befor
     ],
 )
 def test_methods_of_self(root: Path, index: MemberIndex, expression: str, fits: bool) -> None:
-    case = f"from library import Child\n\nclass Mine(Child):\n    def own(self):\n<<        {expression}\n>>"
+    head = "from library import Child\n\nclass Mine(Child):\n    def own(self): ...\n    def use(self):\n"
+    case = f"{head}<<        {expression}\n>>"
     assert [item.kind for item in problems(root, case, index=index)] == ([] if fits else [checks.ARGUMENTS])
 
 
@@ -290,6 +291,57 @@ def test_unknown_members(root: Path, tool: JediTool) -> None:
 )
 def test_members_that_may_exist(root: Path, tool: JediTool, body: str) -> None:
     assert problems(root, f"import json\n\ndef unknown(x): ...\n\ndef f(x):\n<<{body}>>", tool) == ()
+
+
+def test_names_that_no_module_has(root: Path, tool: JediTool) -> None:
+    body = (
+        "    from json import dumps, loadz\n    from library import Base, Bass\n    return dumps, Base, loadz, Bass\n"
+    )
+    found = problems(root, f"def f():\n<<{body}>>", tool)
+    assert [(problem.kind, problem.line, problem.name) for problem in found] == [
+        (checks.MEMBER, 1, "loadz"),
+        (checks.MEMBER, 2, "Bass"),
+    ]
+    ready = (
+        "    try:\n        from json import loadz\n    except ImportError:\n        loadz = None\n    return loadz\n"
+    )
+    assert problems(root, f"def f():\n<<{ready}>>", tool) == ()
+    assert problems(root, "def f():\n<<    from missing import loadz\n    return loadz\n>>", tool) == ()
+
+
+# ------------------------------------------------------------------------------------------------- what cannot be meant
+
+
+@pytest.mark.parametrize(
+    "body", ["    pass\n", "    ...\n", "    import json\n", "    'Doc.'\n    from json import dumps\n"]
+)
+def test_bodies_that_do_nothing(root: Path, body: str) -> None:
+    (problem,) = problems(root, f"def f():\n<<{body}>>")
+    assert (problem.kind, problem.name) == (checks.IDLE, "f")
+
+
+@pytest.mark.parametrize(
+    ("function", "endless"),
+    [
+        ("def f(a):\n<<    return f(a)\n>>", True),
+        ("def f(a):\n<<    if f(a):\n        return 1\n>>", True),
+        ("def f(a):\n<<    x = [b for b in f(a) or ()]\n    return x\n>>", True),
+        ("class A:\n    def f(self):\n<<        self.f()\n>>", True),
+        ("class A:\n    async def f(this):\n<<        return await this.f()\n>>", True),
+        ("class A:\n    @property\n    def f(self):\n<<        return [self.f]\n>>", True),
+        ("def f(a):\n<<    return a and f(a - 1)\n>>", False),
+        ("def f(a):\n<<    if a:\n        return f(a - 1)\n    return 0\n>>", False),
+        ("def f(a):\n<<    return 0 if a else f(1)\n>>", False),
+        ("def f(a):\n<<    return lambda: f(a)\n>>", False),
+        ("def f(a, f):\n<<    return f(a)\n>>", False),
+        ("class A:\n    def f(self):\n<<        return super().f()\n>>", False),
+        ("def f(): ...\nclass A:\n    def f(self):\n<<        return f()\n>>", False),
+        ("class A:\n    @overridden\n    def f(self):\n<<        return self.f()\n>>", False),
+    ],
+)
+def test_functions_that_call_themselves_first(root: Path, function: str, endless: bool) -> None:
+    case = f"def overridden(x): ...\n{function}"
+    assert [problem.kind for problem in problems(root, case)] == [checks.ENDLESS] * endless
 
 
 # ------------------------------------------------------------------------------------------------- real code

@@ -107,10 +107,12 @@ def find_kernels(build: Build = "native") -> Kernels | NoKernels:
             that the kernels do not know.
     """
     compiler = next(filter(None, map(shutil.which, [os.environ.get("CXX", ""), *_COMPILERS])), None)
-    if compiler is None:
-        return NoKernels("there is no C++ compiler (looked for $CXX, " + ", ".join(_COMPILERS) + ")")
-    failure = ""
+    failure = "there is no C++ compiler (looked for $CXX, " + ", ".join(_COMPILERS) + ")"
     for flags in _flag_sets(build):
+        if compiler is None:
+            if made := next(_folder().glob(f"{_key(flags)}-*.so"), None):  # by a compiler that is gone
+                return _loaded(made)
+            continue
         try:
             return _loaded(_compiled(compiler, flags))
         except subprocess.CalledProcessError as error:
@@ -129,9 +131,14 @@ def _flag_sets(build: Build) -> list[Sequence[str]]:
     return [(*_FLAGS, native, *less), (*_FLAGS, *less)]
 
 
+def _folder() -> Path:
+    return cache_root() / "kernels"
+
+
 def _compiled(compiler: str, flags: Sequence[str]) -> Path:
-    folder = cache_root() / "kernels"
-    target = folder / f"{_key(compiler, flags)}.so"
+    folder = _folder()
+    by = hashlib.sha256(str(Path(compiler).resolve()).encode()).hexdigest()[:8]
+    target = folder / f"{_key(flags)}-{by}.so"
     if not target.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -142,9 +149,9 @@ def _compiled(compiler: str, flags: Sequence[str]) -> Path:
     return target
 
 
-def _key(compiler: str, flags: Sequence[str]) -> str:
-    """Of everything that decides what the library is: a home folder may be shared by several machines."""
-    digest = hashlib.sha256(repr((Path(compiler).resolve(), flags, platform.machine(), processor())).encode())
+def _key(flags: Sequence[str]) -> str:
+    """Of what decides what the library is, but the compiler: a home folder may be shared by several machines."""
+    digest = hashlib.sha256(repr((flags, platform.machine(), processor())).encode())
     for source in sorted(SOURCES.glob("*.*")):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:24]

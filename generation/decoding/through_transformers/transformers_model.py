@@ -29,9 +29,13 @@ class TransformersModel:
         tokenizer: the tokenizer it was trained with.
         name: how reports call it.
         costs_key: tells weights, processor and threads apart, for what was measured of them; None measures nothing.
+        notice: what the user has to know of it.
     """
 
-    def __init__(self, network: Any, tokenizer: Tokenizer, name: str, costs_key: str | None = None) -> None:
+    def __init__(
+        self, network: Any, tokenizer: Tokenizer, name: str, costs_key: str | None = None, notice: str = ""
+    ) -> None:
+        self.notice = notice
         self._new_scorer = fitting_scorer(network.eval())
         self._tokenizer = tokenizer
         self._name = name

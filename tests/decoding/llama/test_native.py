@@ -31,7 +31,21 @@ def test_kernels_are_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert library.stat().st_mtime_ns == written
 
 
-def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_compiler_made_that_is_gone_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "cache_root", lambda: tmp_path)
+    monkeypatch.setattr(native, "_FLAGS", (*native._FLAGS, "-O0"))
+    made = find_kernels("portable")
+    assert isinstance(made, Kernels)
+    find_kernels.cache_clear()
+    monkeypatch.setattr(native, "_COMPILERS", ("no-such-compiler",))
+    monkeypatch.delenv("CXX", raising=False)
+    found = find_kernels("portable")
+    assert isinstance(found, Kernels)
+    assert found.key == made.key
+
+
+def test_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "cache_root", lambda: tmp_path)
     monkeypatch.setattr(native, "_COMPILERS", ("no-such-compiler",))
     monkeypatch.delenv("CXX", raising=False)
     found = find_kernels()
