@@ -99,11 +99,12 @@ class SequenceState:
         """
         self._check(draft)
         scorer = self._open_scorer()
-        self._draft = draft
+        self._draft = None  # where the scorer fails, there is nothing to commit
         if not draft:
             self._draft_logits = np.empty((0, len(self._next_logits)), np.float32)
         else:
             self._draft_logits = scorer.score(draft)
+        self._draft = draft
         return self._draft_logits
 
     def remembered(self, token_ids: Sequence[int]) -> int | None:
@@ -164,6 +165,15 @@ def check_stop(stop: Stop | None) -> None:
     """
     if stop is not None and stop():
         raise StoppedError("stopped while a prompt was read")
+
+
+def common_start(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many tokens two sequences start with in common; quick where they are lists and one starts with the other."""
+    shorter = min(len(first), len(second))
+    if first[:shorter] == second[:shorter]:
+        return shorter
+    different = (i for i, (one, other) in enumerate(zip(first, second, strict=False)) if one != other)
+    return next(different, shorter)
 
 
 def node_depths(draft: Draft) -> list[int]:

@@ -1,23 +1,25 @@
 """A model that a server runs, for the repositories of this machine; the tool is asked here.
 
-When the connection is lost, the local model writes the text again: greedy or seed by seed it is the same, so what was
-shown already is passed over, and it is said. Start reading at ``RemoteModel``.
+When the connection is lost, or a text refused, the local model writes the text again: greedy or seed by seed it is the
+same, so what was shown already is passed over, and it is said. Start reading at ``RemoteModel``.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import http.client
 import json
 import logging
 import os
 import ssl
+import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ from generation.remote.wire import (
     ImportAsked,
     ImportFound,
     Question,
+    decode,
     pack,
     unpack,
 )
@@ -65,6 +68,10 @@ class LostError(Exception):
     """The server cannot be reached, or not any more."""
 
 
+class RefusedError(Exception):
+    """The server can be reached, but does not write this text."""
+
+
 @dataclass(frozen=True, slots=True)
 class _About:
     """What the server says of its model."""
@@ -74,6 +81,17 @@ class _About:
     context_tokens: int
     vocabulary: int
     mark_id: int | None
+
+    @classmethod
+    def read(cls, text: str) -> _About:
+        """From a server's answer; what a newer server says besides is passed over.
+
+        Raises:
+            ValueError, TypeError: it is no such answer.
+        """
+        known = {field.name for field in fields(cls)}
+        about: _About = decode(cls, {name: value for name, value in dict(json.loads(text)).items() if name in known})
+        return about
 
 
 class RemoteModel:
@@ -85,6 +103,10 @@ class RemoteModel:
         load_local: the model to fall back to.
         local_weights: hash of that model's weights; another one does not write the same text.
         tell: is told when the local model is used instead.
+
+    Raises:
+        ConfigError: it is no address, or the server does not let us in.
+        ModelLoadError: something else than Memberwise answers there.
     """
 
     def __init__(
@@ -102,13 +124,18 @@ class RemoteModel:
         self.tell = tell or _log.warning
         self._loading = threading.Lock()
         self._local: LanguageModel | None = None
-        self._lost_s = -_RETRY_S
+        self._lost_s = self._refused_s = -_RETRY_S
         self._tokenizer: Tokenizer | None = None
         try:
-            self._about = _About(**json.loads(self._get("/v1/model")))
+            self._about = _About.read(self._get("/v1/model"))
             self._tokenizer = load_tokenizer(self._tokenizer_folder(), self._about.vocabulary, self._about.mark_id)
         except LostError as error:
             self.lost(str(error))
+        except (ValueError, TypeError) as error:
+            raise ModelLoadError(
+                f"what answers at {self.url} is no Memberwise server, or one of another version ({error}); "
+                "name the address that `memberwise serve-model` shows"
+            ) from error
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -148,10 +175,19 @@ class RemoteModel:
     def lost(self, why: str) -> None:
         """Use the local model for a while, and say so."""
         if not self.is_lost or self._tokenizer is None:
-            same = self._tokenizer is None or self._local_weights() == self._about.weights
-            other = "" if same else "; its weights are not those of the server, so text may differ"
-            self.tell(f"the model at {self.url} cannot be reached ({why}); the local model is used{other}")
+            self._say(f"cannot be reached ({why}); the local model is used")
         self._lost_s = time.monotonic()
+
+    def refused(self, why: str) -> None:
+        """Say that the local model writes a text instead, though not of each that the server refuses."""
+        if time.monotonic() - self._refused_s >= _RETRY_S:
+            self._say(f"refused a text ({why}); the local model writes it")
+            self._refused_s = time.monotonic()
+
+    def _say(self, what: str) -> None:
+        same = self._tokenizer is None or self._local_weights() == self._about.weights
+        other = "" if same else "; its weights are not those of the server, so text may differ"
+        self.tell(f"the model at {self.url} {what}{other}")
 
     def connect(self) -> Any:
         """A connection for one generation.
@@ -173,14 +209,17 @@ class RemoteModel:
 
     def _tokenizer_folder(self) -> Path:
         """A copy of the server's tokenizer, kept by its content."""
-        files: dict[str, str] = json.loads(self._get("/v1/tokenizer"))
+        files: dict[str, str] = decode(Mapping[str, str], json.loads(self._get("/v1/tokenizer")))
         digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:24]
         folder = cache_root() / "remote" / digest
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            if Path(name).name != name or not name.endswith(".json"):
-                raise ModelLoadError(f"{self.url} sent a file called {name!r}; it is no tokenizer")
-            (folder / name).write_text(text, encoding="utf-8")
+        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as scratch:
+            for name, text in files.items():
+                if Path(name).name != name or not name.endswith(".json"):
+                    raise ModelLoadError(f"{self.url} sent a file called {name!r}; it is no tokenizer")
+                written = Path(scratch) / name
+                written.write_text(text, encoding="utf-8")
+                written.replace(folder / name)  # another process may be reading the one before
         return folder
 
     def _get(self, path: str) -> str:
@@ -193,8 +232,8 @@ class RemoteModel:
             if error.code in {401, 403}:
                 raise _refused(self.url) from error
             raise LostError(f"HTTP {error.code}") from error
-        except (OSError, ssl.SSLError) as error:
-            raise LostError(str(error)) from error
+        except (OSError, ssl.SSLError, http.client.HTTPException) as error:
+            raise LostError(str(error) or type(error).__name__) from error
 
 
 class RemoteGenerator:
@@ -230,6 +269,8 @@ class RemoteGenerator:
                 yield from shown.noted(self._remote(request, cancel, deadline_s))
             except LostError as error:
                 self._model.lost(str(error))
+            except RefusedError as error:
+                self._model.refused(str(error))
             else:
                 return
         yield from shown.unseen(self._local().stream(request, cancel, deadline_s))
@@ -255,7 +296,7 @@ class RemoteGenerator:
                 if isinstance(message, ImportAsked):
                     reply = ImportFound(message.name, importable.get(message.name))
                 else:
-                    before = request.before + message.text
+                    before = message.imports + request.before + message.text
                     query = ToolQuery(request.root, request.path, before, request.after, message.kind)
                     answer = self._tool.suggest(query)
                     importable = answer.importable if message.kind is NameKind.NAME else importable
@@ -304,7 +345,7 @@ def _received(connection: Any, cancel: threading.Event | None) -> GenerationEven
         except (_websockets().ConnectionClosed, OSError, ValueError) as error:
             raise LostError(str(error)) from error
         if isinstance(message, Failed):
-            raise LostError(message.message)
+            raise RefusedError(message.message) if message.refused else LostError(message.message)
         if isinstance(message, Asked | Answered | ImportFound):
             raise LostError("the server speaks another protocol")
         return message

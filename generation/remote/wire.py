@@ -43,11 +43,15 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question to the tool: ``text`` is what stands between the request's ``before`` and the name."""
+    """A question to the tool: ``text`` is what stands between the request's ``before`` and the name.
+
+    ``imports`` stand in front of ``before``: lines that names chosen so far will bring.
+    """
 
     number: int
     text: str
     kind: NameKind
+    imports: str = ""
 
 
 @dataclass(frozen=True, slots=True)

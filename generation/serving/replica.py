@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from generation import models, service
+from generation.errors import ConfigError
 from generation.remote.wire import Answered, Asked, Failed, ImportFound, Message, pack, unpack
 from generation.serving.session import WireTool, generate
 from generation.types import Finished
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from generation.serving.app import Service
 
 BUSY, BAD, TOKEN = 1013, 1003, 1008  # WebSocket close codes
+_REQUEST_S = 10.0  # so long a connection keeps a place without saying what it wants
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "config.json", "generation_config.json")
 
 
@@ -73,12 +75,21 @@ class Replica:
 
     async def _serve(self, socket: Any) -> None:
         try:
-            asked = unpack(await socket.receive_text())
+            asked = unpack(await asyncio.wait_for(socket.receive_text(), _REQUEST_S))
+        except TimeoutError:
+            await end(socket, Failed(f"nothing was asked for in {_REQUEST_S:g} s"), BAD)
+            return
         except ValueError as error:
             await end(socket, Failed(f"not understood: {error}"), BAD)
             return
         if not isinstance(asked, Asked):
             await end(socket, Failed("a connection starts with what is wanted"), BAD)
+            return
+        try:
+            self._served.limits.check(asked)
+        except ConfigError as error:
+            self.count(refused_total=1)
+            await end(socket, Failed(str(error)), BAD)
             return
         loop, gone = asyncio.get_running_loop(), threading.Event()
 

@@ -22,11 +22,12 @@ from generation.types import Finished, NameKind, Suggestion, ToolAnswer, ToolQue
 Reply = TypeVar("Reply")
 
 _ANSWER_S = 90.0  # longer than any client waits for its tool
+_MOST_TREE_TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may ask for.
+    """What one request may ask for, beside ranges that are the same on every server.
 
     Attributes:
         max_tokens: most that are written.
@@ -41,19 +42,22 @@ class Limits:
     deadline_s: float = 600.0
 
     def check(self, asked: Asked) -> None:
-        """Refuse what is too large.
+        """Refuse what is too large, or out of any range.
 
         Raises:
             ConfigError: it is.
         """
-        request = asked.request
-        for name, size, most in (
-            ("max_tokens", request.max_tokens, self.max_tokens),
-            ("the prompt", len(request.prompt), self.prompt_characters),
-            ("the file", len(request.before) + len(request.after), self.file_characters),
+        request, decoding, sampling = asked.request, asked.decoding, asked.sampling
+        for name, value, least, most in (
+            ("max_tokens", request.max_tokens, 0, self.max_tokens),
+            ("characters of the prompt", len(request.prompt), 0, self.prompt_characters),
+            ("characters of the file", len(request.before) + len(request.after), 0, self.file_characters),
+            ("temperature", sampling.temperature, 0.0, 5.0),
+            ("top_p", sampling.top_p, 0.001, 1.0),
+            ("tree_tokens", decoding.tree_tokens, 1, _MOST_TREE_TOKENS),
         ):
-            if size > most:
-                raise ConfigError(f"{name} has {size}; this server takes at most {most}")
+            if not least <= value <= most:  # nor is NaN
+                raise ConfigError(f"{name}: {value}; this server takes from {least} to {most}")
 
 
 class WireTool:
@@ -85,12 +89,18 @@ class WireTool:
         """See ``CompletionTool``; a client that has gone has no answer."""
         number = next(self._numbers)
         self.asked += 1
-        self._send(Question(number, query.before.removeprefix(self._before), query.kind))
+        imports, text = self._around_before(query.before)
+        self._send(Question(number, text, query.kind, imports))
         answered = self._wait(self._answers, lambda one: one.number == number)
         if answered is None:
             return ToolAnswer(error="the client did not answer")
         answer = answered.answer
         return replace(answer, importable=_Imports(self)) if query.kind is NameKind.NAME else answer
+
+    def _around_before(self, text: str) -> tuple[str, str]:
+        """What a question says in front of the request's ``before`` and behind it; the client has that."""
+        start = text.index(self._before)
+        return text[:start], text[start + len(self._before) :]
 
     def look_up(self, name: str) -> Suggestion | None:
         """What an import would make of a name in the client's file."""
@@ -142,11 +152,11 @@ def generate(
     send: Callable[[Message], None],
     gone: threading.Event,
 ) -> Finished | None:
-    """Write one text, sending its events; the last of them, or None where it was refused or failed.
+    """Write one text, sending its events; the last of them, or None where it failed.
 
     Args:
         model: may be shared by several threads.
-        asked: what the client wants.
+        asked: what the client wants, which ``limits`` allow.
         limits: of the server.
         tool: the client's.
         send: to the client.
@@ -156,12 +166,11 @@ def generate(
     from generation.decoding.loop.generator import Generator
 
     try:
-        limits.check(asked)
         decoding = fit_to_model(asked.decoding, model)
         request = replace(asked.request, root=Path("/"))
         drafter = drafter_for_request(model, request) if decoding.draft_tokens else None
         generator = Generator(model, tool, drafter, decoding, asked.sampling)
-        deadline_s = min(asked.deadline_s or limits.deadline_s, limits.deadline_s)
+        deadline_s = min(limits.deadline_s, asked.deadline_s or limits.deadline_s)  # ours where theirs is NaN
         for event in generator.stream(request, gone, deadline_s):
             send(event)
             if isinstance(event, Finished):

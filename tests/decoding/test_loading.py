@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -181,15 +183,20 @@ def test_weights_are_packed_once_and_again_when_they_change(folder: Path, own_ca
     assert np.array_equal(load_model(folder, dtype="int8", threads=1).start([1]).next_logits, doubled.next_logits)
 
 
-def test_auto_picks_a_dtype_and_threads(folder: Path) -> None:
-    state = load_model(folder).start([1])
-    assert state.score(Draft((1,), (-1,))).shape == (1, 260)
-    assert torch.get_num_threads() >= 1
+def test_auto_picks_a_dtype_and_threads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical: 3)
+    monkeypatch.setattr(os, "cpu_count", lambda: 10)
+    model = load_model(folder)
+    assert model.start([1]).score(Draft((1,), (-1,))).shape == (1, 260)
+    assert model.network._threads == 3  # type: ignore[attr-defined]
+    load_model(folder, "bfloat16")
+    assert torch.get_num_threads() == 5
 
 
 def test_threads_are_set(folder: Path) -> None:
-    load_model(folder, threads=1)
-    assert torch.get_num_threads() == 1
+    assert load_model(folder, threads=2).network._threads == 2  # type: ignore[attr-defined]
+    load_model(folder, "bfloat16", threads=2)
+    assert torch.get_num_threads() == 2
 
 
 def test_nothing_is_printed(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from generation.decoding.tokens.tokenizer import FastTokenizer, load_tokenizer
+from generation.decoding.tokens.vocabulary import encode_stem
 from generation.errors import ModelLoadError
 
 CORPUS = ["def total(self, items):\n    return sum(item.price for item in items)\n", "für 人 🎉 naïve"]
@@ -44,6 +45,17 @@ BYTE_LEVEL = FastTokenizer(byte_level())
 SENTENCEPIECE = FastTokenizer(sentencepiece_like())
 
 
+def metaspace(scheme: str) -> FastTokenizer:
+    """The space in front is what newer files call a scheme."""
+    tokenizer = sentencepiece_like()
+    tokenizer.normalizer = None
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(prepend_scheme=scheme, split=False)])
+    return FastTokenizer(tokenizer)
+
+
+SENTENCEPIECES = [SENTENCEPIECE, metaspace("first"), metaspace("always")]
+
+
 def joined(tokenizer: FastTokenizer, text: str) -> bytes:
     return b"".join(tokenizer.token_bytes[token_id] for token_id in tokenizer.encode(text))
 
@@ -53,9 +65,16 @@ def test_the_bytes_of_the_ids_are_the_text(text: str) -> None:
     assert joined(BYTE_LEVEL, text) == text.encode()
 
 
-@given(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="▁")))
-def test_sentencepiece_adds_nothing_but_a_leading_space(text: str) -> None:
-    assert joined(SENTENCEPIECE, text) in {text.encode(), b" " + text.encode()}
+@pytest.mark.parametrize("tokenizer", SENTENCEPIECES)
+@given(text=st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="▁")))
+def test_sentencepiece_adds_nothing(tokenizer: FastTokenizer, text: str) -> None:
+    assert joined(tokenizer, text) == text.encode()
+
+
+@pytest.mark.parametrize("tokenizer", [BYTE_LEVEL, *SENTENCEPIECES])
+def test_a_stem_and_what_is_missing_of_it_are_the_text(tokenizer: FastTokenizer) -> None:
+    ids, missing = encode_stem(tokenizer, "a\n    ", "ab")
+    assert b"".join(tokenizer.token_bytes[token_id] for token_id in ids) + missing == b"a\n    "
 
 
 @pytest.mark.parametrize("text", ["<|endoftext|>", "x = '<COMP>'", "a<|endoftext|><COMP>b"])

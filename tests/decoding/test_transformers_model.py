@@ -226,6 +226,16 @@ def test_one_commit_follows_one_score() -> None:
         state.commit([0])
 
 
+def test_what_could_not_be_scored_cannot_be_committed() -> None:
+    state = MODELS["llama"].start([1, 2])
+    state.score(Draft((5,), (-1,)))
+    with pytest.raises(IndexError):
+        state.score(Draft((VOCABULARY,), (-1,)))
+    with pytest.raises(ValueError, match="not a path"):
+        state.commit([0])
+    assert list(state.token_ids) == [1, 2]
+
+
 def test_a_draft_must_be_a_tree() -> None:
     with pytest.raises(ValueError, match="not a tree"):
         MODELS["llama"].start([1]).score(Draft((5, 6), (-1, 1)))
@@ -253,12 +263,6 @@ def test_closing_gives_the_rows_back() -> None:
     assert created[0]() is None
     with pytest.raises(ValueError, match="closed"):
         state.score(Draft((5,), (-1,)))
-
-
-def test_callers_may_change_the_logits() -> None:
-    state = MODELS["llama"].start([1, 2])
-    state.score(Draft((5,), (-1,)))[0, 3] = float("-inf")
-    state.next_logits[0] = float("-inf")
 
 
 def test_two_sequences_do_not_disturb_each_other() -> None:

@@ -1,14 +1,25 @@
-"""Nobody listens where the model should be: the local model writes, and the user is told, wherever that is."""
+"""Nobody listens where the model should be: the local model writes, and the user is told, wherever that is.
+
+Where somebody else answers, that is an error.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
+from generation.errors import ModelLoadError
+from generation.remote.client import RemoteModel
+from tests.decoding.scripted import ByteTokenizer, ScriptedModel
 from tests.server.client import Client
 
 NOBODY = "remote:http://127.0.0.1:9"
@@ -43,3 +54,65 @@ def test_the_language_server_shows_it(repository: Path) -> None:
         (shown,) = client.notifications("window/showMessage")
         assert "cannot be reached" in shown["message"]
         assert client.result("memberwise/status", None)["kind"] == "ready"
+
+
+ABOUT = {"name": "m", "weights": "w", "context_tokens": 9, "vocabulary": 258, "mark_id": None}
+FOUND = b"HTTP/1.0 200 OK\r\n\r\n"
+
+
+@contextmanager
+def server(about: bytes, tokenizer: bytes = FOUND + b'{"config.json": "{}"}') -> Iterator[str]:
+    """Something that answers so."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.wfile.write(tokenizer if self.path == "/v1/tokenizer" else about)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as listening:
+        thread = threading.Thread(target=listening.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"http://127.0.0.1:{listening.server_port}"
+        listening.shutdown()
+        thread.join()
+
+
+def client(url: str) -> tuple[RemoteModel, list[str]]:
+    told: list[str] = []
+    local = ScriptedModel(lambda text: {"": 1.0})
+    return RemoteModel(url, lambda *_: ByteTokenizer(), lambda: local, lambda: "w", told.append), told
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"[]", b"\xff", b'{"name": "m"}', b'{"name": 1}'])
+def test_what_is_no_memberwise_server_is_an_error(answer: bytes) -> None:
+    with server(FOUND + answer) as url, pytest.raises(ModelLoadError, match="is no Memberwise server"):
+        client(url)
+    about, tokenizer = json.dumps(ABOUT).encode(), answer.replace(b'"m"', b"2")
+    with (
+        server(FOUND + about, FOUND + tokenizer) as url,
+        pytest.raises(ModelLoadError, match="is no Memberwise server"),
+    ):
+        client(url)
+
+
+def test_what_does_not_even_speak_http_is_as_good_as_nobody() -> None:
+    with server(b"SSH-2.0-OpenSSH\r\n") as url:
+        model, told = client(url)
+    assert model.is_lost
+    assert "the local model is used" in told[0]
+
+
+def test_a_newer_server_may_say_more_and_its_tokenizer_is_not_pulled_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMBERWISE_CACHE", str(tmp_path))
+    with server(FOUND + json.dumps({**ABOUT, "more": 1}).encode()) as url:
+        model, told = client(url)
+        assert (model.name, told) == ("m", [])
+        [file] = tmp_path.rglob("*.json")
+        with file.open() as reading:
+            client(url)
+            assert file.stat().st_ino != os.fstat(reading.fileno()).st_ino
+    assert list(file.parent.iterdir()) == [file]

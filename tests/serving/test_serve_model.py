@@ -147,7 +147,8 @@ def test_what_is_too_large_is_refused(url: str, root: Path, alone: dict[str, obj
     model.tell = told.append
     with service.build_generator(replace(config(f"remote:{url}"), max_tokens=2000), root, model) as session:
         assert written(session, root, "first_letters")[2].startswith(alone["first_letters"][2][:20])  # type: ignore[index]
-    assert "this server takes at most 1024" in told[0]
+    assert "this server takes from 0 to 1024" in told[0]
+    assert not model.is_lost
 
 
 def test_no_server_at_all(root: Path, alone: dict[str, object]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ctypes import byref, c_int32
 
 from generation.decoding.llama.native import Kernels
+from generation.decoding.sequence import common_start
 
 LONGEST_MATCH = 32  # tokens of a match that are counted
 
@@ -30,7 +31,7 @@ class SuffixIndex:
     def update(self, token_ids: Sequence[int]) -> int:
         """Make this the sequence; costs what differs from the one before. How many tokens stayed."""
         ids = list(token_ids)
-        kept = common(self._ids, ids)
+        kept = common_start(self._ids, ids)
         added = array("i", ids[kept:])
         self._library.memberwise_index_update(self._handle, kept, added.buffer_info()[0], len(added))
         self._ids = ids
@@ -49,11 +50,3 @@ class SuffixIndex:
     def following(self, end: int, count: int) -> list[int]:
         """At most ``count`` tokens from a place on."""
         return self._ids[end : end + count]
-
-
-def common(first: Sequence[int], second: Sequence[int]) -> int:
-    """Length of the longest common start; quick where one starts with the other."""
-    shorter = min(len(first), len(second))
-    if first[:shorter] == second[:shorter]:
-        return shorter
-    return next(i for i, (one, other) in enumerate(zip(first, second, strict=False)) if one != other)

@@ -8,6 +8,7 @@ Knows nothing of text, sampling or files. Start reading at ``LlamaModel.start``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
@@ -21,7 +22,7 @@ from generation.decoding.llama.shape import LlamaShape
 from generation.decoding.selection.settings import LongContexts
 from generation.decoding.sequence import ANY_TOKENS, Scorer, SequenceState, Stop, check_prompt
 from generation.decoding.step_costs import Forward, known_costs
-from generation.errors import StoppedError
+from generation.errors import CapacityError, StoppedError
 from generation.interfaces import LanguageModel, Tokenizer
 from generation.types import Draft
 
@@ -57,9 +58,9 @@ class LlamaModel:
         self._tokenizer = tokenizer
         self._name = name
         self.network = network
-        self._long = long or LongContexts()
+        self.long = long or LongContexts()
         self._last_prompt: LastPrompt | None = None
-        self._prefixes = PrefixCache(network.new_cache, prefix_bytes)
+        self.prefixes = PrefixCache(network.new_cache, prefix_bytes)
         self.step_costs = known_costs(costs_key, network.blank_forward(), _COST_CONTEXTS) if costs_key else None
         self.parallel_prompt: ParallelPrompt | None = None
 
@@ -85,7 +86,7 @@ class LlamaModel:
     @property
     def context_tokens(self) -> int:
         """Longest sequence."""
-        return self._long.context_tokens or self.network.shape.context_tokens
+        return self.long.context_tokens or self.network.shape.context_tokens
 
     def shared(self) -> LanguageModel:
         """The same for several threads, a sequence each; this one is not used meanwhile."""
@@ -108,15 +109,18 @@ class LlamaModel:
         check_prompt(prompt_ids, self.context_tokens, self._name)
         return SequenceState(self._scorer(len(prompt_ids)), prompt_ids, self.context_tokens, stop)
 
+    def selects(self, prompt_tokens: int) -> bool:
+        """Whether attention sees a chosen list of a prompt of so many tokens."""
+        return self.long.select_from is not None and prompt_tokens > self.long.select_from
+
     def _scorer(self, prompt_tokens: int) -> Scorer:
-        long = self._long
-        if long.select_from is None or prompt_tokens <= long.select_from:
-            return LlamaScorer(self.network, self._prefixes, self.parallel_prompt)
+        if not self.selects(prompt_tokens):
+            return LlamaScorer(self.network, self.prefixes, self.parallel_prompt)
         from generation.decoding.selection.scorer import LastPrompt, ListNetwork, SelectingScorer
 
         self._last_prompt = self._last_prompt or LastPrompt()
         network = cast("ListNetwork", self.network)  # who asks for lists has one
-        return SelectingScorer(network, long.settings, self._last_prompt)
+        return SelectingScorer(network, self.long.settings, self._last_prompt)
 
 
 class Forwards(Protocol):
@@ -231,10 +235,11 @@ class LlamaScorer:
         self._prefixes.give(self._token_ids, self._cache)
 
     def share(self) -> None:
-        """Leave a copy of the sequence to prompts that start in the same way; this one goes on."""
+        """Leave a copy of the sequence, if there is room, to prompts that start in the same way; this one goes on."""
         copy = self._prefixes.new_cache()
-        copy.copy_start(self._cache, self._cache.length)
-        self._prefixes.give(self._token_ids, copy)
+        with suppress(CapacityError):
+            copy.copy_start(self._cache, self._cache.length)
+            self._prefixes.give(self._token_ids, copy)
 
     def _append(self, token_ids: Sequence[int]) -> None:
         self._token_ids += token_ids

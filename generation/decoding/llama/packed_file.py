@@ -131,7 +131,7 @@ def _read(path: Path) -> PackedWeights | None:
         arrays = {name: _view(data, entry) for name, entry in header.items()}
         os.utime(path)  # used last
         return PackedWeights(LlamaShape(**json.loads(about["shape"])), about["int8"] == "1", arrays)
-    except (OSError, ValueError, KeyError, TypeError, MemoryError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, MemoryError, OverflowError):
         return None
 
 

@@ -8,9 +8,12 @@ next one takes over. Knows no network. Start reading at ``PrefixCache.take``.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from generation.decoding.sequence import common_start
 
 _WORTH_TOKENS = 16  # shorter starts are read again: all files of a language share some tokens
 
@@ -33,12 +36,12 @@ class Slots(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    token_ids: tuple[int, ...]
+    token_ids: list[int]
     cache: Slots
 
 
 class PrefixCache:
-    """One for each network; used by the thread that uses the network.
+    """One for each network; may be used by several threads.
 
     Args:
         new_cache: makes an empty cache.
@@ -49,6 +52,7 @@ class PrefixCache:
         self.new_cache = new_cache
         self._capacity_bytes = capacity_bytes
         self._ended: list[_Ended] = []  # used last comes last
+        self._lock = threading.Lock()
 
     @property
     def size_bytes(self) -> int:
@@ -60,36 +64,30 @@ class PrefixCache:
 
         A sequence of which the prompt shares more than half is taken over; of another, the shared rows are copied.
         """
-        shared, best = max(
-            ((_common(ended.token_ids, prompt_ids), ended) for ended in self._ended),
-            key=lambda found: found[0],
-            default=(0, None),
-        )
-        shared = min(shared, len(prompt_ids) - 1)
-        if best is None or shared < _WORTH_TOKENS:
-            return self.new_cache()
-        self._ended.remove(best)
-        if 2 * shared > len(best.token_ids):
-            best.cache.length = shared
-            return best.cache
-        self._ended.append(best)
-        copy = self.new_cache()
-        copy.copy_start(best.cache, shared)
-        return copy
+        with self._lock:
+            shared, best = max(
+                ((common_start(ended.token_ids, prompt_ids), ended) for ended in self._ended),
+                key=lambda found: found[0],
+                default=(0, None),
+            )
+            shared = min(shared, len(prompt_ids) - 1)
+            if best is None or shared < _WORTH_TOKENS:
+                return self.new_cache()
+            self._ended.remove(best)
+            if 2 * shared > len(best.token_ids):
+                best.cache.length = shared
+                return best.cache
+            self._ended.append(best)
+            copy = self.new_cache()
+            copy.copy_start(best.cache, shared)
+            return copy
 
     def give(self, token_ids: Sequence[int], cache: Slots) -> None:
         """Keep a sequence that has ended; ``cache`` holds its rows and belongs to this object from now on."""
         if not token_ids or not self._capacity_bytes:
             return
-        known = [ended for ended in self._ended if _common(ended.token_ids, token_ids) < len(ended.token_ids)]
-        self._ended = [*known, _Ended(tuple(token_ids), cache)]
-        while len(self._ended) > 1 and self.size_bytes > self._capacity_bytes:
-            del self._ended[0]
-
-
-def _common(first: Sequence[int], second: Sequence[int]) -> int:
-    """Length of the longest common start."""
-    for index, (one, other) in enumerate(zip(first, second, strict=False)):
-        if one != other:
-            return index
-    return min(len(first), len(second))
+        with self._lock:
+            known = [ended for ended in self._ended if common_start(ended.token_ids, token_ids) < len(ended.token_ids)]
+            self._ended = [*known, _Ended(list(token_ids), cache)]
+            while len(self._ended) > 1 and self.size_bytes > self._capacity_bytes:
+                del self._ended[0]

@@ -12,20 +12,22 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from generation.decoding.llama.model import LlamaModel, LlamaScorer, TreeNetwork
 from generation.decoding.llama.network import Scoring
-from generation.decoding.llama.prefix_cache import PrefixCache, Slots
-from generation.decoding.sequence import SequenceState, Stop, check_prompt, check_stop
+from generation.decoding.selection.scorer import LastPrompt, ListNetwork, SelectingScorer
+from generation.decoding.selection.settings import SelectionSettings
+from generation.decoding.sequence import Scorer, SequenceState, Stop, check_prompt, check_stop
 from generation.types import Draft
 
 if TYPE_CHECKING:
+    from generation.decoding.gpu.compute import Choose
+    from generation.decoding.gpu.long_rows import LongRows
     from generation.interfaces import LanguageModel, Logits, Tokenizer
 
 _GATHER_S = 0.004  # how long a forward is held back for sequences that are between two steps
 _MOST_CHUNKS = 2  # of prompts, as rows of one forward, are too many: one, and the steps of the others
-_PREFIX_BYTES = 512 << 20
 
 
 class TogetherModel:
@@ -39,7 +41,6 @@ class TogetherModel:
         self._model = model
         networks = model.network.beside()
         self.network = SharedNetwork(networks)
-        self._prefixes = _SharedPrefixes(model.network.new_cache, _PREFIX_BYTES)
         self._reading = threading.Semaphore(len(networks))
         self.step_costs = model.step_costs
 
@@ -65,12 +66,20 @@ class TogetherModel:
     def start(self, prompt_ids: Sequence[int], stop: Stop | None = None) -> SequenceState:
         """Read a prompt, as many at a time as there are forwards; see ``LanguageModel.start``."""
         check_prompt(prompt_ids, self.context_tokens, self.name)
-        scorer = LlamaScorer(self.network, self._prefixes)
+        scorer = self._scorer(len(prompt_ids))
         with self._reading:
             check_stop(stop)
             state = SequenceState(scorer, prompt_ids, self.context_tokens, stop)
-            scorer.share()
+            if isinstance(scorer, LlamaScorer):
+                scorer.share()
         return state
+
+    def _scorer(self, prompt_tokens: int) -> Scorer:
+        if not self._model.selects(prompt_tokens):
+            return LlamaScorer(self.network, self._model.prefixes)
+        network = cast("ListNetwork", self.network)
+        own = LastPrompt()  # one for all would be left by a thread while another takes it over
+        return SelectingScorer(network, self._model.long.settings, own)
 
 
 @dataclass(slots=True)
@@ -107,10 +116,21 @@ class SharedNetwork:
         self._last = 1  # sequences in the forward before
         self.forwards = self.rows = 0
 
-    def forward(self, cache: Any, draft: Draft, rows: int, stop: Stop | None = None, first: int = 0) -> Logits:
-        """See ``Network.forward``; ``stop`` is asked before, not in every layer, for the others go on."""
+    def forward(
+        self,
+        cache: Any,
+        draft: Draft,
+        rows: int,
+        stop: Stop | None = None,
+        first: int = 0,
+        choose: Choose | None = None,
+    ) -> Logits:
+        """See ``ListNetwork.forward``; ``stop`` is asked before, not in every layer, for the others go on."""
+        if choose is not None:  # rows of one sequence only can; a GPU's network takes one forward after the other
+            return self._lists.forward(cache, draft, rows, stop, first, choose)
         check_stop(stop)
-        self._network.check(draft)  # here, so that it is nobody else's error
+        self._network.check(draft)  # both here, so that it is nobody else's error
+        cache.reserve(cache.length + len(draft))
         request = _Request(Scoring(cache, draft, rows, first))
         with self._changed:
             self._waiting.append(request)
@@ -129,6 +149,14 @@ class SharedNetwork:
     def keep(self, cache: Any, path: Sequence[int]) -> None:
         """See ``Network.keep``; caches have nothing in common."""
         self._network.keep(cache, path)
+
+    def long_rows(self, settings: SelectionSettings) -> LongRows:
+        """See ``ListNetwork.long_rows``."""
+        return self._lists.long_rows(settings)
+
+    @property
+    def _lists(self) -> ListNetwork:
+        return cast("ListNetwork", self._network)  # who asks for lists has one
 
     def _take(self) -> list[_Request]:
         """The requests of the next forward; none while no network is idle, or while others are about to ask."""
@@ -166,21 +194,3 @@ def _computed(network: TreeNetwork, chosen: Sequence[_Request]) -> tuple[list[Lo
         return network.forward_together([request.scoring for request in chosen]), None
     except Exception as error:  # noqa: BLE001 - each who waits is told
         return [], error
-
-
-class _SharedPrefixes(PrefixCache):
-    """``PrefixCache`` for several threads."""
-
-    def __init__(self, *args: object) -> None:
-        super().__init__(*args)  # type: ignore[arg-type]
-        self._lock = threading.Lock()
-
-    def take(self, prompt_ids: Sequence[int]) -> Slots:
-        """See ``PrefixCache``."""
-        with self._lock:
-            return super().take(prompt_ids)
-
-    def give(self, token_ids: Sequence[int], cache: Slots) -> None:
-        """See ``PrefixCache``."""
-        with self._lock:
-            super().give(token_ids, cache)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from generation.interfaces import Barred, Logits
 
 
+_COLDEST, _HOTTEST = 1e-6, 1e6  # temperatures; beyond, float32 has no numbers for what comes of logits
+
+
 class Sampler:
     """Chooses tokens and, among alternatives with known probabilities, one of them. One per generation.
 
@@ -22,14 +25,14 @@ class Sampler:
     """
 
     def __init__(self, config: SamplingConfig, seed: int) -> None:
-        self._temperature = config.temperature
+        self._temperature = min(config.temperature, _HOTTEST)
         self._top_p = config.top_p
         self._random = np.random.default_rng(seed % (1 << 64))
 
     @property
     def greedy(self) -> bool:
         """Whether every choice is the most probable one."""
-        return self._temperature <= 0
+        return not self._temperature >= _COLDEST  # NaN too
 
     def choose(self, logits: Logits, barred: Barred | None = None) -> int:
         """A token id from logits (V,) float32, none of ``barred`` (V,) bool. Ties go to the lowest id."""
@@ -52,9 +55,9 @@ class Sampler:
         if self._top_p >= 1:
             return probabilities
         order = np.argsort(-probabilities, kind="stable")
-        ordered = probabilities[order]
+        before = probabilities[order].cumsum(dtype=np.float64)[:-1]  # of all but the first token, which always stays
         kept = probabilities.copy()
-        kept[order[ordered.cumsum() - ordered >= self._top_p]] = 0.0
+        kept[order[1:][before >= self._top_p]] = 0.0
         return kept
 
     def _draw(self, probabilities: Logits) -> int:

@@ -30,7 +30,8 @@ class FastTokenizer:
     """Implements the ``Tokenizer`` protocol.
 
     Args:
-        tokenizer: taken over and changed: it neither adds, cuts, pads nor recognises control tokens in text any more.
+        tokenizer: taken over and changed: it neither adds, cuts, pads nor recognises control tokens in text any more,
+            and puts no space in front of a text, not even of a prompt.
         eos_ids: ids that end a text, besides the well-known ones in the vocabulary.
         vocabulary_tokens: width V of the model's logits, where that is larger than the vocabulary.
     """
@@ -41,6 +42,7 @@ class FastTokenizer:
         self._tokenizer = tokenizer
         self._bos_id = _leading_control_id(tokenizer)
         control_ids = _make_control_tokens_plain(tokenizer)
+        _drop_leading_space(tokenizer)
         self._token_bytes = _all_token_bytes(tokenizer, control_ids, vocabulary_tokens)
         well_known = {tokenizer.token_to_id(token) for token in _END_OF_TEXT}
         self._eos_ids = frozenset(eos_ids) | (control_ids & well_known)
@@ -146,6 +148,19 @@ def _make_control_tokens_plain(tokenizer: tokenizers.Tokenizer) -> frozenset[int
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return frozenset(control)
+
+
+def _drop_leading_space(tokenizer: tokenizers.Tokenizer) -> None:
+    """Let tokens spell their text only: SentencePiece puts a space first, but most texts here go on in a line."""
+    for name in ("normalizer", "pre_tokenizer"):
+        if (stage := getattr(tokenizer, name)) is not None:
+            stage.__setstate__(json.dumps(json.loads(stage.__getstate__(), object_hook=_unprefixed)).encode())
+            setattr(tokenizer, name, stage)
+
+
+def _unprefixed(stage: dict[str, Any]) -> dict[str, Any]:
+    nothing = {"prepend": "", "prepend_scheme": "never", "add_prefix_space": False}  # in Prepend, Metaspace, ByteLevel
+    return {key: nothing.get(key, value) for key, value in stage.items()}
 
 
 def _is_control(token: Any) -> bool:

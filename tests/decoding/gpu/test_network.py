@@ -112,15 +112,16 @@ def test_the_start_of_an_earlier_prompt_is_reused() -> None:
 
 @pytest.mark.parametrize("family", ["llama", "llama3", "qwen3"])
 def test_several_sequences_together_say_what_each_says_alone(family: str) -> None:
-    alone = [walk(torch_model(family), seed) for seed in range(8)]
-    for together in (2, 8):
+    alone, forwards = [walk(torch_model(family), seed) for seed in range(8)], dict[int, int]()
+    for together in (1, 2, 8):
         shared = TogetherModel(torch_model(family, pages=80))
         with ThreadPoolExecutor(together) as threads:
             found = list(threads.map(partial(walk, shared), range(8)))
         for seed in range(8):
             for one, other in zip(found[seed], alone[seed], strict=True):
                 close(one, other)
-        assert shared.network.forwards < sum(map(len, alone))
+        forwards[together] = shared.network.forwards
+    assert max(forwards[2], forwards[8]) < forwards[1]
 
 
 def test_all_pages_come_back() -> None:
@@ -142,6 +143,31 @@ def test_ended_sequences_give_way() -> None:
     for seed in range(6):
         model.start(random_ids(random.Random(seed), 250)).close()
     model.start(random_ids(random.Random(9), 600))
+
+
+def test_ended_sequences_of_several_threads_give_way() -> None:
+    pool_bytes = torch_network(network_of("llama"), pages=9).pool.size_bytes
+    shared = TogetherModel(torch_model("llama", pages=9, prefix_bytes=pool_bytes // 2))
+    for seed in range(6):
+        shared.start(random_ids(random.Random(seed), 300)).close()
+
+
+def test_a_sequence_that_has_no_room_for_a_copy_does_without() -> None:
+    TogetherModel(torch_model("llama", pages=3)).start(random_ids(random.Random(9), 300))
+
+
+def test_a_sequence_that_gets_no_page_fails_alone() -> None:
+    shared = TogetherModel(torch_model("llama", pages=4, prefix_bytes=0))
+    states = [shared.start(random_ids(random.Random(seed), length)) for seed, length in ((1, 250), (2, 510))]
+    expected = torch_model("llama").start(states[0].token_ids).score(Draft.chain([1]))
+    with ThreadPoolExecutor(2) as threads:
+        shared.network._last = 2  # they meet in a forward
+        fits, grows = (
+            threads.submit(state.score, Draft.chain([1] * rows)) for state, rows in zip(states, (1, 4), strict=True)
+        )
+        close(fits.result(), expected)
+        with pytest.raises(CapacityError, match="1 more pages of 256 tokens do not fit: 0 of 3 are free"):
+            grows.result()
 
 
 def test_what_cannot_be_computed_is_refused() -> None:

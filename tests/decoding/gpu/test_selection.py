@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,14 +16,19 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from generation.decoding.gpu.long_rows import LongRows
 from generation.decoding.gpu.reference import rotated
 from generation.decoding.llama.model import LlamaModel
+from generation.decoding.llama.together import TogetherModel
 from generation.decoding.selection.reference import block_votes
 from generation.decoding.selection.scorer import SelectingScorer
 from generation.decoding.selection.settings import BLOCK, LongContexts, SelectionSettings
 from generation.decoding.sequence import SequenceState
 from generation.errors import StoppedError
+from generation.interfaces import LanguageModel
 from generation.types import Draft
 from tests.decoding.gpu.torch_networks import torch_network
 from tests.decoding.llama.networks import FAMILIES, SHAPE, NoTokenizer, network_of, random_ids
+
+if TYPE_CHECKING:
+    from generation.interfaces import Logits
 
 SETTINGS = SelectionSettings(sink=16, chosen=32, window=16, chunk=32, step=8)
 close = partial(torch.testing.assert_close, atol=1e-3, rtol=1e-3)
@@ -149,7 +155,30 @@ def test_reuse_changes_nothing() -> None:
     assert reused == [128, 96, 96]
 
 
-def test_a_context_longer_than_the_model_was_trained_for() -> None:
-    state = model_of(network_of("llama")).start(random_ids(random.Random(0), 1500))  # trained for 640
+def test_several_sequences_together_choose_what_each_chooses_alone() -> None:
+    network = without_twins("llama")
+    texts = [random.Random(length).sample(range(400), length + 40) for length in (40, 66, 231, 300)]
+
+    def walk(model: LanguageModel, ids: list[int]) -> list[Logits]:
+        state = model.start(ids[:-40])
+        seen = [state.next_logits]
+        for token_id in ids[-40:]:
+            state.score(Draft.chain([token_id]))
+            state.commit([0])
+            seen.append(state.next_logits)
+        state.close()
+        return seen
+
+    with ThreadPoolExecutor(len(texts)) as threads:
+        found = list(threads.map(partial(walk, TogetherModel(model_of(network))), texts))
+    for ids, rows in zip(texts, found, strict=True):
+        for row, expected in zip(rows, walk(model_of(network), ids), strict=True):
+            close(row, expected)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_context_longer_than_the_model_was_trained_for(shared: bool) -> None:
+    model = model_of(network_of("llama"))
+    state = (TogetherModel(model) if shared else model).start(random_ids(random.Random(0), 1500))  # trained for 640
     assert np.isfinite(state.next_logits).all()
     assert state.room_tokens == 500

@@ -51,6 +51,13 @@ def test_a_damaged_file_is_packed_again(kept: int) -> None:
     assert_same(load_or_pack("one", weights))
 
 
+@pytest.mark.parametrize("content", [b"\xff" * 80, (1).to_bytes(8, "little") + b"3"], ids=["length", "header"])
+def test_a_file_that_is_none_of_ours_is_packed_again(content: bytes) -> None:
+    packed_folder().mkdir()
+    (packed_folder() / "one.safetensors").write_bytes(content)
+    assert_same(load_or_pack("one", weights))
+
+
 def test_a_failure_leaves_nothing() -> None:
     with pytest.raises(AssertionError, match="packed again"):
         load_or_pack("one", refuse)

@@ -11,7 +11,7 @@ import pytest
 
 from generation.decoding.llama.model import LlamaModel
 from generation.decoding.llama.network import Network
-from generation.decoding.sequence import SequenceState
+from generation.decoding.sequence import SequenceState, common_start
 from generation.errors import StoppedError
 from generation.types import Draft
 from tests.decoding.llama.networks import NoTokenizer, kernels, model_of, random_ids
@@ -70,6 +70,11 @@ def test_a_short_common_start_takes_nothing_away() -> None:
     assert reusing.start(PROMPT[5:]).reused_tokens == 0
 
 
+def test_a_common_start_is_that_of_any_sequences() -> None:
+    for first, second, common in (([], [1], 0), ([1, 2], [1, 2, 3], 2), ((1, 2), [1, 2, 3], 2), ([1, 2, 3], [1, 4], 1)):
+        assert common_start(first, second) == common_start(second, first) == common
+
+
 def test_a_sequence_in_use_is_not_shared() -> None:
     reusing = model()
     first = reusing.start(PROMPT)
@@ -80,13 +85,13 @@ def test_a_sequence_in_use_is_not_shared() -> None:
 def test_memory_is_bounded_and_the_latest_stay() -> None:
     one = model()
     one.start(PROMPT).close()
-    size = one._prefixes.size_bytes
+    size = one.prefixes.size_bytes
     reusing, source = model(prefix_bytes=3 * size), random.Random(2)
     prompts = [random_ids(source, 300) for _ in range(5)]
     for prompt in prompts:
         reusing.start(prompt).close()
-        assert reusing._prefixes.size_bytes <= 3 * size
-    reused = {number: reusing._prefixes.take(prompt).length for number, prompt in enumerate(prompts)}
+        assert reusing.prefixes.size_bytes <= 3 * size
+    reused = {number: reusing.prefixes.take(prompt).length for number, prompt in enumerate(prompts)}
     assert reused == {0: 0, 1: 0, 2: 299, 3: 299, 4: 299}
 
 
@@ -112,10 +117,10 @@ def test_memory_is_bounded_whatever_is_read_and_written() -> None:
         open_states[-1].score(Draft.chain([1, 2, 3]))
         open_states[-1].commit([0, 1])
         if len(open_states) == 3:
-            kept = len(reusing._prefixes._ended)
+            kept = len(reusing.prefixes._ended)
             open_states.pop(source.randrange(3)).close()
-            evicted += len(reusing._prefixes._ended) < kept + 1
-        assert reusing._prefixes.size_bytes <= bound
+            evicted += len(reusing.prefixes._ended) < kept + 1
+        assert reusing.prefixes.size_bytes <= bound
     assert evicted > 5
 
 
