@@ -24,10 +24,10 @@ def measured_tool() -> ToolConfig:
     return ToolConfig(python=bare_python(), deadline_s=30.0, kill_after_s=60.0)
 
 
-def bare_python(folder: Path | None = None) -> Path:
+def bare_python() -> Path:
     """The interpreter of an empty virtual environment of this Python; made at the first call, then reused."""
     version = ".".join(map(str, sys.version_info[:3]))
-    home = (folder or cache_root() / "bare") / f"python-{version}"
+    home = cache_root() / "bare" / f"python-{version}"
     python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
         home.parent.mkdir(parents=True, exist_ok=True)

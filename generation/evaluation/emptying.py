@@ -10,7 +10,7 @@ from pathlib import Path
 
 from generation.errors import ConfigError
 from generation.evaluation.sources import read_text
-from generation.evaluation.tasks import Task, collect_tasks, sample, without_bodies
+from generation.evaluation.tasks import Task, collect_tasks, is_inside, sample, without_bodies
 from generation.source.files import read_source, write_source
 
 
@@ -25,7 +25,7 @@ def empty(root: Path, into: Path, count: int, seed: int = 0) -> list[Task]:
     if into.exists():
         raise ConfigError(f"{into} exists already; name a new folder")
     tasks = collect_tasks(root, root.name)
-    outermost = [task for task in tasks if not any(_is_inside(task, other) for other in tasks)]
+    outermost = [task for task in tasks if not any(is_inside(task, other) for other in tasks)]
     if len(outermost) < count:
         raise ConfigError(f"{root.name} has {len(outermost)} documented functions to empty, not {count}")
     chosen = sample(outermost, root.name, count, seed)
@@ -36,7 +36,3 @@ def empty(root: Path, into: Path, count: int, seed: int = 0) -> list[Task]:
         theirs = [task for task in chosen if task.path == path]
         write_source(read_source(into / path), without_bodies(theirs, text))
     return chosen
-
-
-def _is_inside(task: Task, other: Task) -> bool:
-    return task != other and task.path == other.path and other.start <= task.start and task.end <= other.end

@@ -134,4 +134,4 @@ def _line(result: Result) -> dict[str, object]:
 
 def _dependencies(body: str, facts: Facts) -> dict[str, object]:
     wanted = facts.dependencies
-    return {"dependencies": sorted(wanted), "used": sorted(wanted & chains(body))}
+    return {"dependencies": sorted(wanted), "used": sorted(wanted & chains(body)), "facts_error": facts.error}

@@ -109,15 +109,16 @@ def open_hole(task: Task, text: str, kept: KeptNames) -> OpenHole:
 
 def without_bodies(tasks: Sequence[Task], text: str) -> str:
     """A file with stubs for the bodies of several tasks, the leaks of all of them closed together."""
-    spans = [(task.start, task.end) for task in tasks if not any(_is_inside(task, other) for other in tasks)]
+    spans = [(task.start, task.end) for task in tasks if not any(is_inside(task, other) for other in tasks)]
     closed, moved = close_leaks(text, spans)
     for start, end in sorted(moved, reverse=True):
         closed = closed[:start] + stub_of(closed[start:end]) + closed[end:]
     return closed
 
 
-def _is_inside(task: Task, other: Task) -> bool:
-    return task != other and other.start <= task.start and task.end <= other.end
+def is_inside(task: Task, other: Task) -> bool:
+    """Whether a function stands in the body of another."""
+    return task != other and task.path == other.path and other.start <= task.start and task.end <= other.end
 
 
 def stub_of(body: str) -> str:

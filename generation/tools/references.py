@@ -12,11 +12,14 @@ from pathlib import Path
 from types import TracebackType
 
 from generation.config import ToolConfig
+from generation.errors import ToolError
 from generation.tools.position import Question, question
 from generation.tools.worker_pool import Answer, WorkerPool
 from generation.types import NameKind
 
-_TIMEOUT_S = 120.0
+_KILL_AFTER_S = 120.0
+_WAIT_S = _KILL_AFTER_S + 30.0  # by then a worker that hangs was killed, and another stands by
+_ATTEMPTS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,9 @@ class References:
 
     def __init__(self, root: Path, config: ToolConfig) -> None:
         self._root = root.resolve()
-        patient = ToolConfig(kill_after_s=_TIMEOUT_S, workers=1, memory_bytes=config.memory_bytes, cache=config.cache)
+        patient = ToolConfig(
+            kill_after_s=_KILL_AFTER_S, workers=1, memory_bytes=config.memory_bytes, cache=config.cache
+        )
         self._pool = WorkerPool(self._root, config.python, patient)
 
     def __enter__(self) -> References:
@@ -74,20 +79,34 @@ class References:
             path: of the file, below the root.
             text: of the whole file.
             span: code points.
+
+        Raises:
+            ToolError: Jedi does not answer.
         """
         file = self._root / path
         asked: Question = question(file, text, span[0], NameKind.NAME)
         end = question(file, text, span[1], NameKind.NAME)
         answer = self._ask({**asked, "kind": "references", "end_line": end["line"], "end_column": end["column"]})
-        return tuple(_reference(row, file) for row in answer.get("references", ()))
+        return tuple(_reference(row, file) for row in answer["references"])
 
     def offered(self, path: str, text: str, offset: int) -> frozenset[str]:
-        """What Jedi completes at an offset of a text."""
+        """What Jedi completes at an offset of a text.
+
+        Raises:
+            ToolError: Jedi does not answer.
+        """
         answer = self._ask(question(self._root / path, text, offset, NameKind.NAME))
-        return frozenset(name for name, _ in answer.get("names", ()))
+        return frozenset(name for name, _ in answer["names"])
 
     def _ask(self, asked: Question) -> Answer:
-        return self._pool.wait(self._pool.submit({**asked, "epoch": 0}), _TIMEOUT_S)
+        error = ""
+        for _ in range(_ATTEMPTS):
+            answer = self._pool.wait(self._pool.submit({**asked, "epoch": 0}), _WAIT_S)
+            if "error" not in answer:
+                return answer
+            error = answer["error"]
+        place = f"{asked['path']}:{asked['line']}"
+        raise ToolError(f"Jedi does not answer at {place} ({error}); try again on a quieter machine")
 
 
 def _reference(row: Answer, file: Path) -> Reference:

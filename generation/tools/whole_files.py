@@ -66,7 +66,6 @@ class WholeFileTool:
         self._pool = WorkerPool(root.absolute(), config.python, config)
         self._file: tuple[Path, str] = (root, "")
         self._answers: dict[Hashable, frozenset[str]] = {}
-        self.questions = 0
 
     def offered(self, path: Path, text: str, function: WholeFunction, asked: Sequence[AskedAttribute]) -> list[bool]:
         """Whether each name would be among the tool's suggestions while the function's body is written."""
@@ -98,9 +97,10 @@ class WholeFileTool:
     def _ask(self, key: Hashable, path: Path, text: str, one: AskedAttribute) -> frozenset[str]:
         asked = {**question(path, text, one.offset, NameKind.ATTRIBUTE), "epoch": 0}
         reply = self._pool.wait(self._pool.submit(asked), self._config.deadline_s)
-        self._answers[key] = frozenset(str(name) for name, _ in reply.get("names", ()))
-        self.questions += 1
-        return self._answers[key]
+        found = frozenset(str(name) for name, _ in reply.get("names", ()))
+        if "error" not in reply:  # else Jedi is asked again where the receiver stands next
+            self._answers[key] = found
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from generation.marks.layout import after_block, path_block
 from generation.training.corpus import CorpusFile, Split, read_files
 
 _CHARACTERS_PER_TOKEN = 2.8  # less than what code has, so that nearly every window fits
+_MIDDLE_SHARE = 0.3  # of the examples that fill a hole
 _LARGEST_COUNTED = 60_000  # characters; a file longer than that is not drawn more often
 
 
@@ -54,19 +55,15 @@ class WindowSource:
         folder: the corpus.
         tokenizer: of the base.
         length_tokens: longest example.
-        middle_share: share of examples that fill a hole.
         seed: of the choice.
 
     Raises:
         ConfigError: the corpus is missing, or one of its splits is empty.
     """
 
-    def __init__(
-        self, folder: Path, tokenizer: Tokenizer, length_tokens: int, middle_share: float = 0.3, seed: int = 0
-    ) -> None:
+    def __init__(self, folder: Path, tokenizer: Tokenizer, length_tokens: int, seed: int = 0) -> None:
         self._tokenizer = tokenizer
         self._length_tokens = length_tokens
-        self._middle_share = middle_share
         self._seed = seed
         self._draw = {split: _drawer(list(read_files(folder, split)), split) for split in Split}
 
@@ -82,7 +79,7 @@ class WindowSource:
         random_numbers = random.Random(seed)
         file = self._draw[split](random_numbers)
         window = _window(file.text, int(self._length_tokens * _CHARACTERS_PER_TOKEN), random_numbers)
-        if random_numbers.random() < self._middle_share:
+        if random_numbers.random() < _MIDDLE_SHARE:
             window = _with_hole(window, random_numbers)
         ids = self._tokenizer.encode(path_block(file.path) + window)
         ids = with_ends(self._tokenizer, ids)[: self._length_tokens]

@@ -18,10 +18,11 @@ import torch
 
 from generation.errors import ConfigError
 from generation.interfaces import silent
+from generation.ledger import read_lines
 from generation.training import checkpoints
 from generation.training.examples import ExampleSource, TrainingExample
 from generation.training.settings import TrainingSettings
-from generation.training.storage import saying_why
+from generation.training.storage import saying_why, writing
 from generation.training.team import Team
 
 LOG_NAME = "log.jsonl"
@@ -109,14 +110,16 @@ class Run:
         self._saved_s = self._validated_s = time.monotonic()
 
     def resume(self) -> bool:
-        """Go on from the newest checkpoint, if there is one."""
+        """Go on from the newest checkpoint, if there is one; the log forgets what came after it."""
         checkpoint = checkpoints.latest(self.folder)
         if checkpoint is None:
+            self._cut_log(-1)  # of a run that was killed before its first checkpoint
             return False
         tensors, optimizer, progress = checkpoints.load(checkpoint)
         self.network.load_tensors(tensors)
         self._optimizer.load_state_dict(optimizer)
         self.progress = Progress(**progress)
+        self._cut_log(self.progress.step)
         return True
 
     def train(self) -> Progress:
@@ -165,7 +168,8 @@ class Run:
     def _is_over(self) -> bool:
         stuck = 0 < self.settings.patience <= self.progress.since_best
         end = min(self.settings.total_tokens, self.settings.stop_tokens or self.settings.total_tokens)
-        return stuck or self.progress.tokens >= end
+        # Each process validates by its own clock, and one that ended alone would leave the others waiting for ever.
+        return self._team.leader_says(stuck, self.network.device) or self.progress.tokens >= end
 
     def _keep_up(self) -> None:
         if time.monotonic() - self._validated_s >= self.settings.validate_every_s:
@@ -221,6 +225,14 @@ class Run:
             f"the loss is {loss} and its gradient {norm} at step {self.progress.step}; nothing of this step was kept. "
             f"Resume from the last checkpoint in {self.folder} with a lower --learning-rate"
         )
+
+    def _cut_log(self, last_step: int) -> None:
+        """Keep the whole lines up to a step: a full disk leaves half a line, and steps that are lost come again."""
+        log = self.folder / LOG_NAME
+        if self._team.leads and log.exists():
+            lines, _ = read_lines(log)  # the ledger's, which passes over what is no whole line
+            with writing(log) as out:
+                out.writelines(json.dumps(line) + "\n" for line in lines if line["step"] <= last_step)
 
     def _log(self, line: dict[str, Any]) -> None:
         if not self._team.leads:

@@ -62,15 +62,14 @@ def build_functions(folder: Path, benchmark: Iterable[Path], report: Callable[[s
     return FunctionCounts(kept, duplicates)
 
 
-def read_functions(folder: Path, split: Split | None = None) -> Iterator[CorpusFunction]:
-    """The functions of a corpus, of one split or of all, file by file.
+def read_functions(folder: Path) -> Iterator[CorpusFunction]:
+    """The functions of a corpus, file by file.
 
     Raises:
         ConfigError: the corpus is missing or damaged.
     """
     for record in read_lines(folder / FUNCTIONS_NAME):
-        if split is None or record["split"] == split:
-            yield CorpusFunction(**{**record, "split": Split(record["split"])})
+        yield CorpusFunction(**{**record, "split": Split(record["split"])})
 
 
 def shuffle_key(function: CorpusFunction) -> str:

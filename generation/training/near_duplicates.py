@@ -15,27 +15,24 @@ from generation.errors import MissingExtraError
 _WORD = re.compile(r"\w+")
 _RUN_WORDS = 5
 _PERMUTATIONS = 128
+_THRESHOLD = 0.7  # share of their runs of words that two texts have in common (Jaccard), as estimated
 _MARGIN = 0.1  # the index is asked for less than the threshold, so that it misses little; each find is then compared
 
 
 class NearDuplicates:
     """Texts, and whether a new one is nearly one of them.
 
-    Args:
-        threshold: share of their runs of five words that two texts have in common (Jaccard), as estimated.
-
     Raises:
         MissingExtraError: datasketch is not installed.
     """
 
-    def __init__(self, threshold: float = 0.7) -> None:
+    def __init__(self) -> None:
         try:
             import datasketch
         except ImportError as error:
             raise MissingExtraError("datasketch", "train") from error
         self._empty: Any = datasketch.MinHash(num_perm=_PERMUTATIONS, hashfunc=zlib.crc32)
-        self._index: Any = datasketch.MinHashLSH(threshold=threshold - _MARGIN, num_perm=_PERMUTATIONS)
-        self._threshold = threshold
+        self._index: Any = datasketch.MinHashLSH(threshold=_THRESHOLD - _MARGIN, num_perm=_PERMUTATIONS)
         self._sketches: list[Any] = []
 
     def add_all(self, texts: Iterable[str]) -> None:
@@ -48,7 +45,7 @@ class NearDuplicates:
         sketch = self._empty.copy()
         sketch.update_batch(_runs(text))
         near = (self._sketches[number] for number in self._index.query(sketch))
-        if any(sketch.jaccard(other) >= self._threshold for other in near):
+        if any(sketch.jaccard(other) >= _THRESHOLD for other in near):
             return True
         self._index.insert(len(self._sketches), sketch)
         self._sketches.append(sketch)

@@ -103,9 +103,7 @@ def train(job: Job, settings: TrainingSettings, *, resume: bool, report: Report)
     manifest = _manifest(job, settings, network, model, before)
     keep = partial(_keep, job, network, manifest)
     run = Run(job.out, network, source, settings, report, keep, team)
-    if resume:
-        run.resume()
-    else:
+    if not run.resume():
         run.validate()
     if team.leads:
         _write_settings(job, settings, team.size)
@@ -136,8 +134,7 @@ def train_prompt_tokens(job: Job, count: int, settings: TrainingSettings, *, res
     source = _source(job, settings, load_tokenizer(model), None)
     keep = partial(_keep_prompt_tokens, job.out, adapter, network, source)
     run = Run(job.out, network, source, settings, report, keep, team)
-    if resume:
-        run.resume()
+    run.resume()
     if team.leads:
         _write_settings(job, settings, team.size)
     return run.train()

@@ -46,6 +46,10 @@ class Team:
         for parameter, summed in zip(trained, torch.split(together, [one.numel() for one in trained]), strict=True):
             parameter.grad = summed.view_as(parameter)
 
+    def leader_says(self, yes: bool, device: torch.device) -> bool:
+        """What the process that leads says; all must ask at the same place, each with its own answer."""
+        return bool(self.add(float(yes and self.leads), device))
+
     def add(self, number: float, device: torch.device) -> float:
         """The sum of every process's number."""
         if self.size == 1:

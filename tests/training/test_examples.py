@@ -29,7 +29,8 @@ def test_windows_depend_on_number_and_seed_alone(corpus: Path, model: Path) -> N
 
 def test_some_windows_show_what_stands_behind_the_cursor(corpus: Path, model: Path) -> None:
     tokenizer = load_tokenizer(model)
-    texts = [text_of(tokenizer, WindowSource(corpus, tokenizer, 1500, 0.5).example(n).token_ids) for n in range(40)]
+    source = WindowSource(corpus, tokenizer, 1500)
+    texts = [text_of(tokenizer, source.example(n).token_ids) for n in range(60)]
     holes = [text for text in texts if text.startswith("# ") and "\n\n# After the cursor:\n" in text]
     assert 10 < len(holes) < 30
     assert all("# Before the cursor:\n" in text for text in holes)

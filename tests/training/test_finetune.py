@@ -90,6 +90,30 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(model: Path, tmp_pat
         torch.testing.assert_close(again.network.tensors()[name], tensor, rtol=0, atol=0)
 
 
+def test_a_resumed_log_holds_every_step_once(model: Path, tmp_path: Path) -> None:
+    run = Run(tmp_path, network(model), Numbers(), replace(SETTINGS, checkpoint_every_s=0))
+    run._step()
+    run._keep_up()
+    run._step()
+    log = tmp_path / "log.jsonl"
+    log.write_text(log.read_text() + '{"step": 3, "tok')  # all that the disk had room for
+    again = Run(tmp_path, network(model), Numbers(), SETTINGS)
+    assert again.resume()
+    steps = again.train().step
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == list(range(1, steps + 1))
+    draw_curves(log, tmp_path / "curves.png", "a run")
+
+
+def test_the_log_of_a_run_without_a_checkpoint_is_begun_again(model: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_text('{"step": 0, "tokens": 0, "validation_loss": 9.0}\n{"st')
+    run = Run(tmp_path, network(model), Numbers(), SETTINGS)
+    assert not run.resume()
+    loss = run.validate()
+    assert [json.loads(line)["validation_loss"] for line in log.read_text().splitlines()] == [loss]
+
+
 def test_two_checkpoints_are_kept_and_a_half_one_is_none(model: Path, tmp_path: Path) -> None:
     run = Run(tmp_path, network(model), Numbers(), replace(SETTINGS, checkpoint_every_s=0))
     for _ in range(4):
@@ -150,6 +174,35 @@ def test_no_progress_ends_a_run_early(model: Path, tmp_path: Path) -> None:
     settings = replace(SETTINGS, learning_rate=0.0, validate_every_s=0, patience=2, total_tokens=10**6)
     progress = Run(tmp_path, network(model), Numbers(), settings).train()
     assert progress.step == 3
+
+
+ONE_OF_TWO = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+import torch.distributed
+from generation.training.finetune import Run
+from generation.training.team import Team
+from tests.training.test_finetune import SETTINGS, Numbers, network
+
+rank, out, model = int(sys.argv[1]), *map(Path, sys.argv[2:])
+torch.distributed.init_process_group("gloo", f"file://{out / 'meeting'}", rank=rank, world_size=2)
+every_s = (0, 1e9)[rank]  # clocks that could hardly differ more
+settings = replace(SETTINGS, learning_rate=0.0, validate_every_s=every_s, patience=2, total_tokens=10**6)
+print(Run(out, network(model), Numbers(), settings, team=Team(rank, 2)).train().step)
+torch.distributed.destroy_process_group()
+"""
+
+
+def test_no_progress_ends_all_processes_after_the_same_step(model: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    commands = [[sys.executable, "-c", ONE_OF_TWO, str(rank), tmp_path, model] for rank in range(2)]
+    processes = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for command in commands]
+    try:
+        assert [process.communicate(timeout=100)[0].split() for process in processes] == [["3"], ["3"]]
+    finally:
+        for process in processes:
+            process.kill()
 
 
 @pytest.mark.parametrize("most", [30, 60, 10_000])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,17 @@ def test_an_attribute_that_only_the_body_makes_is_known_from_there_on(repository
     start = with_marks(text, marked(tool, repository, "pkg/thing.py", text)["Thing.start"])
     assert "print(self.made)" in start
     assert "return self.<>made" in start
+
+
+def test_an_answer_that_came_too_late_is_not_kept_for_the_file(repository: Path) -> None:
+    text, patient = FILES["pkg/store.py"], ToolConfig(python=bare_python(), deadline_s=20)
+    tool = WholeFileTool(repository, replace(patient, deadline_s=0), MemberIndex.build(repository))
+    try:
+        assert "target.exists()" in with_marks(text, marked(tool, repository, "pkg/store.py", text)["Store.load"])
+        tool._config = patient
+        assert "target.<>exists()" in with_marks(text, marked(tool, repository, "pkg/store.py", text)["Store.load"])
+    finally:
+        tool.close()
 
 
 def test_a_file_that_does_not_parse_has_no_marks(repository: Path, tool: WholeFileTool) -> None:

@@ -19,7 +19,7 @@ from generation.evaluation.sources import python_files
 _DOWNLOAD_TIMEOUT_S = 600.0
 
 
-def fetch_tests(sources: Mapping[str, PinnedRepository], folder: Path | None = None) -> dict[str, Path]:
+def fetch_tests(sources: Mapping[str, PinnedRepository]) -> dict[str, Path]:
     """Folders with the tests of source distributions, by the repository's name; each is fetched once.
 
     pip asks a source distribution's build tool for its metadata, outside the sandbox: list only those you trust.
@@ -27,7 +27,7 @@ def fetch_tests(sources: Mapping[str, PinnedRepository], folder: Path | None = N
     Raises:
         ConfigError: no network, a wrong hash, or no tests inside.
     """
-    home = (folder or default_folder()).parent / "tests"
+    home = default_folder().parent / "tests"
     found = {}
     for name, source in sources.items():
         found[name] = home / source.folder_name

@@ -1,6 +1,6 @@
 """What is known of a task before anything is generated: the dependencies of its true body, counted in both ways.
 
-Jedi is asked once; the answers are kept by content. Start reading at ``gather``.
+Jedi is asked once; the answers are kept by content, and nothing where it does not answer. Start reading at ``gather``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from generation.config import ToolConfig
+from generation.errors import ToolError
 from generation.evaluation.metrics.dependencies import Dependency, dependencies
 from generation.evaluation.metrics.published import mark_names, marked_names
 from generation.evaluation.sources import digest, write_atomically
@@ -22,7 +23,7 @@ from generation.source.files import read_source
 from generation.source.functions import list_functions
 from generation.tools.references import References
 
-_FORMAT = "facts 2"
+_FORMAT = "facts 3"
 _WORKERS = 2
 
 
@@ -33,10 +34,12 @@ class Facts:
     Attributes:
         places: where they stand, as ``metrics.dependencies`` says.
         published: as the published evaluation finds them.
+        error: why Jedi could not tell; such a task has no dependencies here, and counts in no metric of them.
     """
 
     places: tuple[Dependency, ...]
     published: frozenset[str]
+    error: str | None = None
 
     @property
     def dependencies(self) -> frozenset[str]:
@@ -71,12 +74,20 @@ def _of_repository(
     found = {}
     with References(root, config) as references:
         for task, file in files.items():
-            if not file.exists():
-                write_atomically(file, _ask(references, root.resolve(), task))
-            found[task.id] = _load(file)
+            found[task.id] = _load(file) if file.exists() else _asked(references, root.resolve(), task, file)
             if done is not None:
                 done(task)
     return found
+
+
+def _asked(references: References, root: Path, task: Task, file: Path) -> Facts:
+    """What Jedi says, which is kept; that it does not answer is not: on a quieter machine it may."""
+    try:
+        content = _ask(references, root, task)
+    except ToolError as error:
+        return Facts((), frozenset(), str(error))
+    write_atomically(file, content)
+    return _load(file)
 
 
 def _ask(references: References, root: Path, task: Task) -> str:

@@ -134,7 +134,7 @@ def _row(result: Result) -> dict[str, object]:
         "strict": verdict.strictly_valid,
         "empty": verdict.empty,
         "errors": [[each["line"] - result.first_line, each["symbol"], each["text"]] for each in verdict.found],
-        "error": (record.error if record else None) or verdict.error,
+        "error": (record.error if record else None) or verdict.error or result.facts.error,
         "used": sorted(result.facts.dependencies & chains(result.body)),
         "exact": result.similarity.exact,
         "edit": round(result.similarity.edit, 3),

@@ -62,22 +62,31 @@ pytestmark = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewra
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Trial]:
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("repository").resolve()
     (root / "lib.py").write_text(MODULE)
     (root / "tests").mkdir()
     (root / "tests/test_lib.py").write_text(TESTS)
+    return root
+
+
+def checks_of(root: Path, doubling: dict[str, str]) -> list[Check]:
     checks = []
     for task in collect_tasks(root, "r"):
         opened = open_hole(task, MODULE, KeptNames(root))
-        bodies = {TRUE: MODULE[task.start : task.end], **(BODIES if task.qualname == "double" else {})}
+        bodies = {TRUE: MODULE[task.start : task.end], **(doubling if task.qualname == "double" else {})}
         for row, body in bodies.items():
             span = (0, len(opened.before + body))
             checks.append(
                 Check(task.qualname, row, "lib.py", opened.before + body + opened.after, span, body, opened.text)
             )
-    cache = tmp_path_factory.mktemp("cache")
-    results = pass_at_1({root: checks}, {}, cache, limits=Limits(wall_s=6.0, cpu_s=3))
+    return checks
+
+
+@pytest.fixture(scope="module")
+def found(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Trial]:
+    checks, cache = checks_of(root, BODIES), tmp_path_factory.mktemp("cache")
+    results = pass_at_1({root: checks}, {}, cache, limits=Limits(cpu_s=3))
     started_s = time.monotonic()
     assert pass_at_1({root: checks}, {}, cache) == results  # kept by content
     assert time.monotonic() - started_s < 5
@@ -93,6 +102,13 @@ def test_only_functions_that_tests_can_judge_are_tasks(found: dict[tuple[str, st
 @pytest.mark.parametrize("row", BODIES)
 def test_what_passes(found: dict[tuple[str, str], Trial], row: str) -> None:
     assert found["double", row].passed is (row == "good")
+
+
+def test_that_the_time_was_over_is_not_kept(root: Path, tmp_path: Path) -> None:
+    pass_at_1({root: checks_of(root, {})}, {}, tmp_path)
+    checks = checks_of(root, {"slow": "    import time; time.sleep(1)\n    return 2 * x\n"})
+    assert not pass_at_1({root: checks}, {}, tmp_path, limits=Limits(wall_s=0.5))["double", "slow"].passed
+    assert pass_at_1({root: checks}, {}, tmp_path)["double", "slow"].passed
 
 
 def test_a_sandbox_sees_its_folder_and_nothing_else(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from generation.evaluation.metrics.dependencies import dependencies, used
 from generation.evaluation.metrics.facts import gather
 from generation.evaluation.tasks import collect_tasks
 from generation.source.functions import find_function
+from generation.tools import worker_pool
 from generation.tools.references import References
 
 HELPERS = "LIMIT = 3\n\n\ndef helper(count, copies=1):\n    return count\n\n\nclass Box:\n    size = 1\n"
@@ -94,3 +97,26 @@ def test_facts_are_kept_by_content(repository: Path, tmp_path: Path) -> None:
     [facts] = first.values()
     assert "self.box.size" in facts.dependencies
     assert "box.size" in facts.published
+
+
+def test_where_jedi_does_not_answer_nothing_is_kept(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = [task for task in collect_tasks(repository, "r") if task.qualname == "Shop.method"]
+    broken = tmp_path / "worker.py"
+    broken.write_text("import sys; sys.exit('no memory left')")
+    with monkeypatch.context() as patch:
+        patch.setattr(worker_pool, "WORKER", broken)
+        [failed] = gather({repository: tasks}, tmp_path / "kept", ToolConfig()).values()
+    assert "no memory left" in (failed.error or "")
+    assert not failed.dependencies
+    [facts] = gather({repository: tasks}, tmp_path / "kept", ToolConfig(cache=tmp_path / "jedi")).values()
+    assert facts.error is None
+    assert "self.box.size" in facts.dependencies
+
+
+def test_what_a_killed_worker_was_asked_another_answers(repository: Path, tmp_path: Path) -> None:
+    with References(repository, ToolConfig(cache=tmp_path)) as references:
+        assert "renamed" in references.offered("pkg/shop.py", MODULE, len(MODULE))
+        os.kill(references._pool.pids[0], signal.SIGKILL)
+        assert "renamed" in references.offered("pkg/shop.py", MODULE, len(MODULE))

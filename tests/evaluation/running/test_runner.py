@@ -202,6 +202,16 @@ def test_the_best_of_several_candidates_counts(plan: Plan) -> None:
     assert "invented_here" not in record.text  # which is the most likely, and has an unknown member
 
 
+def test_several_candidates_cost_what_all_of_them_cost(plain: Plan) -> None:
+    task = next(task for task in plain.tasks["tiny"] if task.qualname == "typical_debt")  # the model knows one body
+    one = replace(plain, tasks={"tiny": [task]})
+    four = replace(plain.configs["off"], sampling=replace(plain.configs["off"].sampling, candidates=4))
+    [alone] = made(one, ScriptedModel(preferences))
+    [best] = made(replace(one, configs={"off": four}), ScriptedModel(preferences))
+    assert best.text == alone.text
+    assert best.stats["generated_tokens"] == 4 * alone.stats["generated_tokens"]
+
+
 def test_the_true_body_is_hidden_while_a_task_is_generated(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
     stream = service.Session.stream
