@@ -94,6 +94,7 @@ class ToolAnswer:
             when all went well.
         trusted_unless_bound: trusted, were it not for names that the code from the position on may bind: a target, the
             variable of a comprehension.
+        excluded: names that cannot stand here whatever the list says: arguments that a call has got already.
     """
 
     suggestions: tuple[Suggestion, ...] = ()
@@ -104,6 +105,7 @@ class ToolAnswer:
     cached: bool = False
     error: str | None = None
     trusted_unless_bound: bool = False
+    excluded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,7 +164,7 @@ def clean(text: str, indent: str, after: str) -> str:
     text = drop_leading_docstring(text, indent)
     text = trim_repetition(text)
     text = drop_what_stands_below(text, after)
-    return trim_blank_lines(text)
+    return trim_blank_lines(drop_comments_at_end(text))
 
 
 def trim_blank_lines(text: str) -> str:
@@ -185,6 +185,14 @@ def drop_leading_docstring(text: str, indent: str) -> str:
         start = min(node.lineno for node in (second, *getattr(second, "decorator_list", ())))
         return "".join(split_lines(text)[start - 2 :])
     return text
+
+
+def drop_comments_at_end(text: str) -> str:
+    """Comments behind the last statement announce what was not written."""
+    lines = split_lines(text)
+    while lines and (not lines[-1].strip() or lines[-1].lstrip().startswith("#")):
+        lines.pop()
+    return "".join(lines) or text
 
 
 def drop_what_stands_below(text: str, after: str) -> str:

@@ -179,7 +179,8 @@ class JediTool:
         answer, error = self._wait(pending, started_s)
         suggestions = filtering.argument_suggestions(answer.found, call.by_place, call.names)
         trusted = bool(suggestions) and not answer.facts.dynamic
-        return ToolAnswer(suggestions, trusted, cached=_is_known(pending), error=error)
+        excluded = tuple(f"{name}=" for name in sorted(call.names))
+        return ToolAnswer(suggestions, trusted, cached=_is_known(pending), error=error, excluded=excluded)
 
     def _import(self, position: Position, started_s: float) -> ToolAnswer:
         statement = position.statement

@@ -44,6 +44,7 @@ class TableTool:
         self.trusted = trusted
         self.trusted_unless_bound = trusted
         self.importable = importable or {}
+        self.excluded: tuple[str, ...] = ()
         self.queries: list[ToolQuery] = []
 
     def suggest(self, query: ToolQuery) -> ToolAnswer:
@@ -51,7 +52,8 @@ class TableTool:
         found = tuple(Suggestion(name) for name in self.lists[query.kind])
         importable = self.importable if query.kind is NameKind.NAME else {}
         bound = self.trusted_unless_bound
-        return ToolAnswer(found, self.trusted, importable=importable, trusted_unless_bound=bound)
+        excluded = self.excluded if query.kind is NameKind.ARGUMENT else ()
+        return ToolAnswer(found, self.trusted, importable=importable, trusted_unless_bound=bound, excluded=excluded)
 
     def prefetch(self, query: ToolQuery) -> None: ...
 

@@ -208,6 +208,23 @@ def test_a_module_that_is_no_package_has_no_modules() -> None:
     assert text_of(run(texts, Tool(trusted=False))[0]) == "    from self.gone import print\n"
 
 
+def test_no_call_gets_an_argument_twice() -> None:
+    texts = [("    print(a=1, a=2)\n", 0.9), ("    print(a=1, b=2)\n", 0.1)]
+
+    class Tool(TableTool):
+        def suggest(self, query: ToolQuery) -> ToolAnswer:
+            self.excluded = ("a=",) if "a=1" in query.before else ()
+            return super().suggest(query)
+
+    assert text_of(run(texts, Tool(trusted=False))[0]) == "    print(a=1, b=2)\n"
+    assert text_of(run(texts, Tool(trusted=False, arguments=["b="]))[0]) == "    print(a=1, b=2)\n"
+
+
+def test_a_known_module_has_what_it_has() -> None:
+    texts = [("    from json import gone\n", 1.0), ("    from json import load\n", 1e-7)]
+    assert text_of(run(texts, TableTool(imports=["json", "load"]))[0]) == "    from json import load\n"
+
+
 def test_a_bracket_that_nothing_opened_is_not_closed() -> None:
     texts = [("    return f'{[1]}'])\n", 0.9), ("    return f'{[1]}'\n", 0.1)]
     assert text_of(run(texts, config=PRESETS["off"])[0]) == "    return f'{[1]}'\n"

@@ -10,6 +10,7 @@ from generation.source.body import (
     close_statement,
     close_tries,
     complete_statements,
+    drop_comments_at_end,
     drop_leading_docstring,
     drop_what_stands_below,
     trim_blank_lines,
@@ -82,6 +83,14 @@ def test_blank_lines_around_a_block_go() -> None:
     assert trim_blank_lines("\n\n    a  \n\n") == "    a\n"
     assert trim_blank_lines("   \n\t\n") == ""
     assert trim_blank_lines("    a = '\u2028'\n") == "    a = '\u2028'\n", "which ends no line in Python"
+
+
+def test_comments_behind_the_last_statement_go() -> None:
+    assert (
+        drop_comments_at_end("    # first\n    a = 1  # why\n    # then\n\n    # more\n")
+        == "    # first\n    a = 1  # why\n"
+    )
+    assert drop_comments_at_end("    # only\n") == "    # only\n"
 
 
 def test_clean_leaves_good_text_alone() -> None:

@@ -64,23 +64,31 @@ def decide(
 ) -> Decision:
     """The node to commit, and why (rule 4)."""
     if not answer.suggestions:
-        in_no_package = answer.trusted and point.expected.kind is NameKind.IMPORT
-        return replace(_needing_import(search, answer, free, config), is_invented=in_no_package)
+        invented = (answer.trusted and point.expected.kind is NameKind.IMPORT) or free.name in answer.excluded
+        return replace(_needing_import(search, answer, free, config), is_invented=invented)
     listed = next((suggestion for suggestion in answer.suggestions if suggestion.name == free.name), None)
     if listed is not None and search.settles(listed, point.glue, free.node):
         return Decision(free.node, listed)
     if listed is None and (unlisted := _unlisted(search, answer, point, free, config)):
         return unlisted
     trusted = answer.trusted or answer.trusted_unless_bound  # nothing binds the name here, as was just seen
-    below = config.abstain_below_trusted if trusted else config.abstain_below
-    least_mass = below if listed is None and config.abstain and free.name not in NEVER_ASKED else 0.0
-    search.rank(answer.suggestions, point.glue, least_mass)
+    search.rank(answer.suggestions, point.glue, least_mass := _least_mass(listed, trusted, point, free, config))
     if search.mass < least_mass:
-        return Decision(free.node, is_invented=trusted)
+        return Decision(free.node, is_invented=trusted or free.name in answer.excluded)
     if not search.best(1):
-        return Decision(free.node)
+        return Decision(free.node, is_invented=trusted and point.expected.kind is NameKind.IMPORT)
     node = search.sample()
     return Decision(node, search.suggestion(node))
+
+
+def _least_mass(
+    listed: Suggestion | None, trusted: bool, point: TriggerPoint, free: FreePath, config: DecodingConfig
+) -> float:
+    """With less probability the list is declined. An import of what a known module lacks is an error in any case."""
+    imports = trusted and point.expected.kind is NameKind.IMPORT
+    if listed is not None or imports or not config.abstain or free.name in NEVER_ASKED:
+        return 0.0
+    return config.abstain_below_trusted if trusted else config.abstain_below
 
 
 def _unlisted(
@@ -96,7 +104,7 @@ def _unlisted(
 def _may_be_new(search: IdentifierSearch, answer: ToolAnswer, point: TriggerPoint, free: FreePath) -> bool:
     """Whether a name that the tool does not know is bound here, or taken by a call that takes any argument."""
     if point.expected.kind is NameKind.ARGUMENT:
-        return not answer.trusted
+        return not answer.trusted and free.name not in answer.excluded
     if not point.expected.may_bind:
         return False
     decided = partial(is_decided, point.expected)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from generation.decoding.loop.triggers import TriggerPoint
 from generation.source.repetition import repetition_start
+from generation.types import NameKind
 
 if TYPE_CHECKING:
     from generation.decoding.loop.run import Run
@@ -33,15 +34,19 @@ def rewind(run: Run) -> bool:
 
 
 def retreat(run: Run, point: TriggerPoint, first_token: int) -> bool:
-    """Do without a dot that nothing can stand behind of what the model wants; False if that fails.
+    """Do without what the model wants and cannot be: a dot with nothing behind it, an argument, a name of a module.
+
+    False if that fails.
 
     Raises:
         StoppedError: as for ``rewind``.
     """
-    if not f"{run.block.text}{point.glue}".rstrip().endswith(".") or run.history.retreats == _MOST_RETREATS:
+    has_dot = f"{run.block.text}{point.glue}".rstrip().endswith(".")
+    known_place = has_dot or point.expected.kind in (NameKind.ARGUMENT, NameKind.IMPORT)
+    if not known_place or run.history.retreats == _MOST_RETREATS:
         return False
     run.history.retreats += 1
-    if "." in point.glue:
+    if not has_dot or "." in point.glue:
         run.history.refuse(len(run.state.token_ids), first_token)
         return True
     if not run.go_back(run.history.before(len(run.block.text.rstrip()) - 1)):
