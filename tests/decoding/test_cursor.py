@@ -70,6 +70,12 @@ def test_the_deltas_are_the_text_behind_the_stem() -> None:
     assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "print(1)"
 
 
+def test_what_stands_behind_the_cursor_is_not_shown_first() -> None:
+    events = run("        x = print(", ("len(self))\n        y = 2\n", 1.0), after=")\n")
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "len(self)"
+    assert text_of(events) == "len(self)"
+
+
 def test_nothing_may_belong_here_unless_a_block_is_fresh() -> None:
     texts = (("", 0.9), ("x = 1\n", 0.1))
     assert text_of(run("        ", *texts, extent=Extent.BLOCK)) == ""

@@ -37,6 +37,7 @@ from generation.decoding.tokens.logits import log_total, softmax, without
 from generation.decoding.tokens.sampling import Sampler
 from generation.interfaces import DecodingState
 from generation.source.body import BlockReader
+from generation.source.finishing import stay_inside
 from generation.source.repetition import certain_length, loops, repetition_start
 from generation.types import (
     Draft,
@@ -370,6 +371,8 @@ class Run:
         until = self.block.shown if self.block.has_statement or self.ended else 0
         if not self.ended:  # what says again may be taken back
             until = min(until, len(self.block.text[: certain_length(self.block.text)].rstrip(" \t\n.")))
+        if self.request.extent is not Extent.BODY and (rest := self.request.after.partition("\n")[0]).strip():
+            until = len(stay_inside(self.block.text[:until], self.request.stem, rest))
         if until > self.shown:
             yield TextDelta(self.block.text[self.shown : until])
             self.shown = until
