@@ -15,7 +15,7 @@ from lsprotocol import types
 from generation.errors import TargetError
 from generation.service import Session
 from generation.source.files import SourceFile
-from generation.source.functions import FunctionSite, find_at, find_function, replace_body
+from generation.source.functions import FunctionSite, find_again, find_at, find_function, replace_body
 from generation.source.imports import import_edits
 from generation.tools.checks import Problem
 from generation.types import Finished, FinishReason, TextDelta, ToolCalled
@@ -44,9 +44,14 @@ def fitting_site(text: str, wanted: GenerateBodyArgument) -> FunctionSite:
     """The function that is meant.
 
     Raises:
-        TargetError: there is none, or it has a body and ``replace`` is not set.
+        TargetError: there is none, it is an overload, or it has a body and ``replace`` is not set.
     """
-    site = find_function(text, wanted.qualname) if wanted.qualname else find_at(text, wanted.line)
+    return _checked(find_function(text, wanted.qualname) if wanted.qualname else find_at(text, wanted.line), wanted)
+
+
+def _checked(site: FunctionSite, wanted: GenerateBodyArgument) -> FunctionSite:
+    if site.is_overload:
+        raise TargetError(f"{site.qualname} in line {site.line + 1} is an overload; name the implementation")
     if not site.is_stub and not wanted.replace:
         raise TargetError(f"{site.qualname} has a body already")
     return site
@@ -111,7 +116,7 @@ def edits_of(body: Body, snapshot: Snapshot, wanted: GenerateBodyArgument, sessi
         TargetError: the function has changed meanwhile.
     """
     text = snapshot.text[snapshot.mark :]
-    site = fitting_site(text, replace(wanted, qualname=body.site.qualname))
+    site = _checked(find_again(text, body.site), wanted)
     if site.body_indent != body.site.body_indent:
         raise TargetError(f"{site.qualname} has changed meanwhile")
     new = replace_body(text, site, body.finished.text, snapshot.newline)

@@ -15,6 +15,7 @@ from itertools import accumulate
 from lsprotocol.types import Position, PositionEncodingKind, Range
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Lines:
@@ -26,33 +27,45 @@ class Lines:
     """
 
     def __init__(self, text: str, encoding: str = PositionEncodingKind.Utf16) -> None:
-        self._text = text
+        self.text = text
         self._encoding = encoding
 
     @cached_property
     def _starts(self) -> Sequence[int]:
-        if "\r" not in self._text:
-            return [0, *accumulate(len(line) + 1 for line in self._text.split("\n")[:-1])]
-        return [0, *(match.end() for match in _LINE_END.finditer(self._text))]
+        if "\r" not in self.text:
+            return [0, *accumulate(len(line) + 1 for line in self.text.split("\n")[:-1])]
+        return [0, *(match.end() for match in _LINE_END.finditer(self.text))]
+
+    def edited(self, start: int, end: int, new: str) -> Lines:
+        """The lines of the text with ``new`` between two offsets; only around those are they looked for."""
+        edited = Lines(self.text[:start] + new + self.text[end:], self._encoding)
+        first = max(0, bisect_right(self._starts, start) - 2)  # what follows a CR decides where its line ends
+        last = bisect_right(self._starts, end)
+        shift = len(edited.text) - len(self.text)
+        behind = [place + shift for place in self._starts[last:]]
+        stop = behind[0] if behind else len(edited.text)
+        found = (match.end() for match in _LINE_END.finditer(edited.text, self._starts[first], stop))
+        edited._starts = [*self._starts[: first + 1], *found, *behind[1:]]
+        return edited
 
     def line(self, number: int) -> str:
         """A line without its end."""
         start = self._starts[number]
-        end = self._starts[number + 1] if number + 1 < len(self._starts) else len(self._text)
-        return self._text[start:end].rstrip("\r\n")
+        end = self._starts[number + 1] if number + 1 < len(self._starts) else len(self.text)
+        return self.text[start:end].rstrip("\r\n")
 
     def offset(self, position: Position) -> int:
         """Code points before a position; a position inside a character is moved to its start."""
         if position.line >= len(self._starts):
-            return len(self._text)
+            return len(self.text)
         line = self.line(position.line)
         return self._starts[position.line] + points_in(line, position.character, self._encoding)
 
     def position(self, offset: int) -> Position:
         """The position of an offset."""
-        offset = max(0, min(offset, len(self._text)))
+        offset = max(0, min(offset, len(self.text)))
         number = bisect_right(self._starts, offset) - 1
-        return Position(number, units_of(self._text[self._starts[number] : offset], self._encoding))
+        return Position(number, units_of(self.text[self._starts[number] : offset], self._encoding))
 
     def span(self, wanted: Range) -> tuple[int, int]:
         """Offsets of a range, in order."""
@@ -83,3 +96,8 @@ def points_in(line: str, units: int, encoding: str) -> int:
         if used > units:
             return count
     return len(line)
+
+
+def encodable(text: str) -> str:
+    """``text`` with U+FFFD for halves of surrogate pairs, which JSON can hold and no file can; as long as before."""
+    return _SURROGATE.sub("\ufffd", text)

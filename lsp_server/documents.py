@@ -6,6 +6,7 @@ the event loop alone; a ``Snapshot`` may be read anywhere. Start reading at ``Do
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from lsprotocol import types
 from pygls.uris import to_fs_path
 
 from generation.source.files import dominant_newline
-from lsp_server.convert import Lines
+from lsp_server.convert import Lines, encodable
 
 _MOST_BEFORE, _MOST_AFTER = 200_000, 50_000  # characters around a cursor that are looked at
 _STEP = 50_000  # the start moves in steps, so that typing does not move it
@@ -80,14 +81,14 @@ class Snapshot:
 
 
 def path_of(uri: str) -> Path | None:
-    """The path that a ``file:`` URI names; None for any other."""
+    """The path that a ``file:`` URI names, without ``..``; None for any other."""
     if not uri.startswith("file:"):
         return None
     try:
         found = to_fs_path(uri)
     except ValueError:
         return None
-    return Path(found) if found and "\0" not in found else None
+    return Path(os.path.normpath(encodable(found))) if found and "\0" not in found else None
 
 
 class Documents:
@@ -96,7 +97,7 @@ class Documents:
     def __init__(self) -> None:
         self.encoding: str = types.PositionEncodingKind.Utf16
         self._open: dict[str, Snapshot] = {}
-        self._cells: dict[str, list[str]] = {}  # URIs of a notebook's code cells, in order
+        self._cells: dict[str, list[types.NotebookCell]] = {}  # of a notebook, in order: all, for clients count them
 
     def get(self, uri: str) -> Snapshot | None:
         """The current version; for a cell with what stands above it."""
@@ -104,23 +105,21 @@ class Documents:
         if found is None or found.notebook is None:
             return found
         cells = self._cells.get(found.notebook, [])
-        above = cells[: cells.index(uri)] if uri in cells else []
+        code = [cell.document for cell in cells if cell.kind == types.NotebookCellKind.Code]
+        above = code[: code.index(uri)] if uri in code else []
         texts = (_MAGIC.sub("#", _unix(self._open[cell].text)) for cell in above if cell in self._open)
         return replace(found, above="".join(f"{text}\n" for text in texts))
 
     def open(self, uri: str, version: int, text: str) -> None:
         """A document was opened, or opened again."""
-        self._open[uri] = Snapshot(uri, version, text, self.encoding)
+        self._open[uri] = Snapshot(uri, version, encodable(text), self.encoding)
 
     def change(self, uri: str, version: int, changes: Sequence[types.TextDocumentContentChangeEvent]) -> bool:
         """Apply changes in order; False when the document is not open."""
-        old = self._open.get(uri)
-        if old is None:
+        if uri not in self._open:
             return False
-        text = old.text
         for change in changes:
-            text = _changed(text, change, self.encoding)
-        self._open[uri] = replace(old, version=version, text=text)
+            self._open[uri] = _changed(self._open[uri], version, change)
         return True
 
     def close(self, uri: str) -> None:
@@ -129,18 +128,18 @@ class Documents:
 
     def open_notebook(self, uri: str, cells: Sequence[types.NotebookCell]) -> None:
         """A notebook was opened; its cells' texts follow by ``open_cells``."""
-        self._cells[uri] = [cell.document for cell in cells if cell.kind == types.NotebookCellKind.Code]
+        self._cells[uri] = list(cells)
 
     def open_cells(self, notebook: str, documents: Sequence[types.TextDocumentItem]) -> None:
         """Texts of cells."""
         for item in documents:
-            self._open[item.uri] = Snapshot(item.uri, item.version, item.text, self.encoding, notebook=notebook)
+            text = encodable(item.text)
+            self._open[item.uri] = Snapshot(item.uri, item.version, text, self.encoding, notebook=notebook)
 
     def change_cells(self, notebook: str, structure: types.NotebookDocumentCellChangeStructure) -> None:
         """Cells were added, removed or moved."""
         array, cells = structure.array, self._cells.setdefault(notebook, [])
-        new = [cell.document for cell in array.cells or () if cell.kind == types.NotebookCellKind.Code]
-        cells[array.start : array.start + array.delete_count] = new
+        cells[array.start : array.start + array.delete_count] = array.cells or ()
         self.open_cells(notebook, structure.did_open or ())
         for closed in structure.did_close or ():
             self.close(closed.uri)
@@ -148,14 +147,17 @@ class Documents:
     def close_notebook(self, uri: str) -> None:
         """A notebook was closed, with all its cells."""
         for cell in self._cells.pop(uri, []):
-            self.close(cell)
+            self.close(cell.document)
 
 
-def _changed(text: str, change: types.TextDocumentContentChangeEvent, encoding: str) -> str:
+def _changed(old: Snapshot, version: int, change: types.TextDocumentContentChangeEvent) -> Snapshot:
+    text = encodable(change.text)
     if isinstance(change, types.TextDocumentContentChangeWholeDocument):
-        return change.text
-    start, end = Lines(text, encoding).span(change.range)
-    return text[:start] + change.text + text[end:]
+        return replace(old, version=version, text=text)
+    lines = old.lines.edited(*old.lines.span(change.range), text)
+    new = replace(old, version=version, text=lines.text)
+    vars(new)["lines"] = lines  # the cached property: to look for all lines anew at every key would take longest
+    return new
 
 
 def _unix(text: str) -> str:

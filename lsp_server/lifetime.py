@@ -70,7 +70,6 @@ def clean_up(server: MemberwiseServer) -> None:
     """End a server's tool processes, and keep its counts."""
     with contextlib.suppress(Exception):
         server.repositories.close_all()
-        server.repositories.remove_empty_folder()
     if server.settings.statistics:
         with contextlib.suppress(Exception):
             statistics.add(server.records.counts)

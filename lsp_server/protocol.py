@@ -5,7 +5,9 @@ Knows messages, not what the server does with them. Start reading at ``Protocol.
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from typing import Any
 
 import cattrs
@@ -37,6 +39,17 @@ _OURS = (  # handled by features of the server: pygls' own handlers split lines 
     types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS,
 )
 _BEFORE_INITIALIZE = (types.INITIALIZE, types.EXIT)
+_LENGTH = re.compile(rb"content-length[ \t]*:[ \t]*(\d+)[ \t]*\r?\n", re.IGNORECASE)
+
+
+class Input(io.BufferedReader):
+    """What the client sends. Headers may be in upper or lower case; pygls knows one spelling."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """A line of the headers."""
+        line = super().readline(size)
+        length = _LENGTH.fullmatch(line)
+        return b"Content-Length: %s\r\n" % length[1] if length else line
 
 
 class _Answered:
@@ -70,6 +83,10 @@ class Protocol(LanguageServerProtocol):
         """Called for every JSON object, innermost first; the whole message is the one with ``jsonrpc``."""
         if not isinstance(data, dict) or "jsonrpc" not in data:
             return data
+        if fault := _fault(data):
+            number = data.get("id")
+            self.answer_unreadable(JsonRpcInvalidRequest(fault), number if _is_id(number) else None)
+            return _Answered()
         try:
             return super().structure_message(data)
         except JsonRpcException as error:
@@ -93,9 +110,9 @@ class Protocol(LanguageServerProtocol):
         elif method is not None and number is not None:
             self._send_response(number, error=refused.to_response_error())
 
-    def answer_unreadable(self, error: JsonRpcException) -> None:
-        """Answer something that has no id."""
-        response = {"jsonrpc": self.VERSION, "id": None, "error": {"code": error.code, "message": error.message}}
+    def answer_unreadable(self, error: JsonRpcException, number: object = None) -> None:
+        """Answer something that is no request, or has no id."""
+        response = {"jsonrpc": self.VERSION, "id": number, "error": {"code": error.code, "message": error.message}}
         self._send_data(response)
 
     def report_broken(self, error: Exception) -> bool:
@@ -115,6 +132,19 @@ class Protocol(LanguageServerProtocol):
         if self._initialized and method == types.INITIALIZE:
             return JsonRpcInvalidRequest("initialize was sent before")
         return None
+
+
+def _fault(message: dict[str, Any]) -> str:
+    """Why a message is neither request nor notification; empty where it is one, and for responses."""
+    if "method" not in message:
+        return ""
+    if not isinstance(message["method"], str):
+        return "the method must be a string"
+    return "" if _is_id(message.get("id")) else "the id must be a string or a number"
+
+
+def _is_id(value: object) -> bool:
+    return value is None or (isinstance(value, str | int | float) and not isinstance(value, bool))
 
 
 def _cause(error: JsonRpcException) -> str:

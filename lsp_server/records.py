@@ -59,6 +59,7 @@ class Records:
     def __init__(self) -> None:
         self._offers: OrderedDict[str, Record] = OrderedDict()
         self._regions: dict[str, list[Region]] = {}
+        self._accepted: set[str] = set()  # ids; a client may tell of one twice, in the command and the notification
         self._ids = count(1)
         self.counts: Counter[str] = Counter()
         self.last_reason = ""
@@ -83,7 +84,10 @@ class Records:
         return next(reversed(self._offers.values()), None)
 
     def accept(self, record: Record, document: str) -> None:
-        """An offer was inserted; remember where, if it can be found in the document."""
+        """An offer was inserted; count it, and remember where it is, if it can be found in the document."""
+        if record.id not in self._accepted:
+            self._accepted.add(record.id)
+            self.counts["accepted"] += 1
         newline = "\r\n" if "\r\n" in document else "\n"
         text = record.text.replace("\n", newline)
         start = record.offset if document.startswith(text, record.offset) else document.find(text)

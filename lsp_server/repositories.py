@@ -1,21 +1,22 @@
 """One ``Session`` per workspace folder, and one for files that belong to none.
 
 A folder is read in the background; until that is done its files have no session. A file outside every folder, or one
-that is not on disk, gets a session over an empty folder: nothing of the machine around it is read. Start reading at
+that is not on disk, gets a session over a folder that does not exist: nothing of the machine is read. Start reading at
 ``Repositories.of``.
 """
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from generation.cache import cache_root
 from generation.config import PRESETS, GeneratorConfig, SamplingConfig, ToolConfig
 from generation.interfaces import LanguageModel, ReportShare
 from generation.service import Session, build_generator, usual_preset
 from lsp_server.settings import Settings
+
+_NOWHERE = ("nowhere",) * 9  # below the cache; never made, and so deep that no relative import leads out of it
 
 
 def configuration(settings: Settings) -> GeneratorConfig:
@@ -41,7 +42,7 @@ class Repositories:
     def __init__(self) -> None:
         self._sessions: dict[Path, Session] = {}
         self._roots: tuple[Path, ...] = ()
-        self._empty: Path | None = None
+        self._nowhere = cache_root().absolute().joinpath(*_NOWHERE)
 
     @property
     def roots(self) -> tuple[Path, ...]:
@@ -51,12 +52,12 @@ class Repositories:
     def set_roots(self, roots: Iterable[Path | None]) -> None:
         """The workspace folders have changed; sessions of those that are gone are closed."""
         self._roots = tuple(dict.fromkeys(root.absolute() for root in roots if root is not None))
-        for gone in self._sessions.keys() - {*self._roots, self._empty}:
+        for gone in self._sessions.keys() - {*self._roots, self._nowhere}:
             self._sessions.pop(gone).close()
 
     def missing(self) -> tuple[Path, ...]:
         """Folders that have no session yet."""
-        return tuple(root for root in (*self._roots, self._empty_folder()) if root not in self._sessions)
+        return tuple(root for root in (*self._roots, self._nowhere) if root not in self._sessions)
 
     def build(self, root: Path, settings: Settings, model: LanguageModel, report: ReportShare) -> Session:
         """Read a folder; takes long, and touches nothing of this object."""
@@ -67,7 +68,7 @@ class Repositories:
 
     def add(self, root: Path, session: Session) -> None:
         """A folder was read."""
-        if root in self._sessions or (root not in self._roots and root != self._empty):
+        if root in self._sessions or (root not in self._roots and root != self._nowhere):
             session.close()
         else:
             self._sessions[root] = session
@@ -80,12 +81,12 @@ class Repositories:
     def root_of(self, path: Path | None) -> Path:
         """The folder a file belongs to, the innermost where several do."""
         around = [root for root in self._roots if path is not None and path.is_relative_to(root)]
-        return max(around, key=lambda root: len(root.parts), default=self._empty_folder())
+        return max(around, key=lambda root: len(root.parts), default=self._nowhere)
 
     def of(self, path: Path | None) -> tuple[Session | None, Path]:
         """The session for a file, if its folder has been read, and the path the file has in it."""
         root = self.root_of(path)
-        inside = path if path is not None and root != self._empty else root / (path.name if path else "untitled.py")
+        inside = path if path is not None and root != self._nowhere else root / (path.name if path else "untitled.py")
         return self._sessions.get(root), inside if inside.suffix in (".py", ".pyi") else Path(f"{inside}.py")
 
     def close_all(self) -> None:
@@ -93,13 +94,3 @@ class Repositories:
         sessions, self._sessions = list(self._sessions.values()), {}
         for session in sessions:
             session.close()
-
-    def remove_empty_folder(self) -> None:
-        """Delete the folder that stands for files of no folder."""
-        if self._empty is not None:
-            shutil.rmtree(self._empty, ignore_errors=True)
-
-    def _empty_folder(self) -> Path:
-        if self._empty is None:
-            self._empty = Path(tempfile.mkdtemp(prefix="memberwise-"))
-        return self._empty

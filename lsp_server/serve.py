@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import io
 import logging
 import os
 import sys
@@ -23,6 +24,7 @@ from lsp_server.handlers import (
     lifecycle,
     own_methods,
 )
+from lsp_server.protocol import Input
 from lsp_server.server import LoadModel, MemberwiseServer
 
 _HANDLERS = (
@@ -73,7 +75,7 @@ def build_server(
 
 def _protocol_streams() -> tuple[BinaryIO, BinaryIO]:
     """Stdin and stdout for the protocol alone: what else prints goes to stderr, what else reads gets nothing."""
-    stdin, stdout = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    stdin, stdout = Input(io.FileIO(os.dup(0))), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)

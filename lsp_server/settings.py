@@ -5,6 +5,7 @@ Knows names, kinds and ranges, not what the settings do. Editors spell the field
 
 from __future__ import annotations
 
+import os
 import re
 import types
 import typing
@@ -23,7 +24,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "debounce_ms": (0, 5000),
     "deadline_ms": (50, 600_000),
     "temperature": (0.0, 5.0),
-    "threads": (1, 1024),
+    "threads": (1, os.cpu_count() or 1),  # many more wait for each other without end
     "context_tokens": CONTEXT_TOKENS,
 }
 

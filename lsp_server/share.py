@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import queue
 import socket
 import stat
 import subprocess
@@ -30,6 +31,7 @@ from generation.errors import ConfigError
 from generation.interfaces import LanguageModel, ReportShare, Tell
 from lsp_server import lifetime
 from lsp_server.decode_thread import Worker
+from lsp_server.protocol import Input
 from lsp_server.serve import build_server, prepare_process
 from lsp_server.server import LoadModel, MemberwiseServer
 
@@ -49,14 +51,14 @@ def pass_through(arguments: Sequence[str]) -> int:
     """
     path = _socket_path(arguments)
     connection = _connected(path, arguments)
-    done = threading.Event()
-    lifetime.watch_parent(None, done.set)
+    codes: queue.SimpleQueue[int] = queue.SimpleQueue()
+    lifetime.watch_parent(None, lambda: codes.put(0))
     for copy in (_to_host, _to_editor):
-        threading.Thread(target=copy, args=(connection, done), daemon=True).start()
-    done.wait()
+        threading.Thread(target=copy, args=(connection, codes), daemon=True).start()
+    code = codes.get()
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
-    os._exit(0)  # a thread may still be reading from the editor
+    os._exit(code)  # a thread may still be reading from the editor
 
 
 def host(path: Path, load_model: LoadModel, *, verbose: bool = False) -> int:
@@ -96,8 +98,9 @@ class _Host:
         lifetime.end(list(self._servers.values()), 0)
 
     def _serve(self, connection: socket.socket) -> None:
-        def leave(_code: int) -> None:
+        def leave(code: int) -> None:
             with contextlib.suppress(OSError):
+                connection.sendall(bytes([code]))
                 connection.shutdown(socket.SHUT_RDWR)
 
         server = build_server(self._load, leave, worker=self._worker)
@@ -109,7 +112,7 @@ class _Host:
             with (
                 contextlib.suppress(OSError),  # of a window that died: closing the writer raises too
                 connection,
-                connection.makefile("rb") as reading,
+                Input(connection.makefile("rb", buffering=0)) as reading,
                 connection.makefile("wb") as writing,
             ):
                 server.start_io(reading, writing)
@@ -130,18 +133,25 @@ class _Host:
 # ------------------------------------------------------------------------------------------------- the window's side
 
 
-def _to_host(connection: socket.socket, done: threading.Event) -> None:
+def _to_host(connection: socket.socket, codes: queue.SimpleQueue[int]) -> None:
     with contextlib.suppress(OSError):
         while chunk := os.read(0, _CHUNK_BYTES):
             connection.sendall(chunk)
-    done.set()
+        codes.put(0)  # not where the host is gone: how it went, the other thread knows
 
 
-def _to_editor(connection: socket.socket, done: threading.Event) -> None:
+def _to_editor(connection: socket.socket, codes: queue.SimpleQueue[int]) -> None:
+    """Pass on what the host says. Behind the last message comes the exit code, a byte that no message holds.
+
+    A host that was killed says none.
+    """
+    code = 1
     with contextlib.suppress(OSError):
         while chunk := connection.recv(_CHUNK_BYTES):
+            if chunk[-1] <= 1:
+                code, chunk = chunk[-1], chunk[:-1]
             _write_all(chunk)
-    done.set()
+    codes.put(code)
 
 
 def _write_all(chunk: bytes) -> None:

@@ -12,8 +12,9 @@ import builtins
 import difflib
 import re
 import tokenize
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from generation.errors import TargetError
@@ -39,6 +40,8 @@ class FunctionSite:
 
     Attributes:
         qualname: ``function``, ``Class.method``, ``outer.inner``.
+        ordinal: which of the functions with this qualname it is, from 1; overloads count.
+        namesakes: how many functions have this qualname.
         class_path: names of the classes directly around it, outermost first; empty for a function in a function.
         decorators_start: offset of the first ``@``; equal to ``header_start`` without decorators.
         header_start: offset of ``def`` or ``async``.
@@ -53,6 +56,8 @@ class FunctionSite:
 
     qualname: str
     name: str
+    ordinal: int
+    namesakes: int
     is_async: bool
     class_path: tuple[str, ...]
     decorators_start: int
@@ -100,6 +105,18 @@ def find_function(text: str, qualname: str) -> FunctionSite:
     return _checked_site(text, parsed, same[int(ordinal) - 1])
 
 
+def find_again(text: str, site: FunctionSite) -> FunctionSite:
+    """The function that ``site`` is in an earlier version of ``text``: the same one of as many with its name.
+
+    Raises:
+        TargetError: it is gone, or its name is defined more or fewer times now.
+    """
+    found = find_function(text, f"{site.qualname}#{site.ordinal}")
+    if found.namesakes != site.namesakes:
+        raise TargetError(f"{site.qualname} was defined {site.namesakes} time(s) and now is {found.namesakes}")
+    return found
+
+
 def find_at(text: str, line: int, column: int | None = None) -> FunctionSite:
     """The innermost function at a 0-based line; functions own whole lines, so ``column`` is only checked.
 
@@ -140,11 +157,13 @@ def replace_body(text: str, site: FunctionSite, body: str, newline: str = "\n") 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A function in the tree, with the names around it and the classes directly around it."""
+    """A function in the tree, with the names around it, the classes directly around it, and what its site says."""
 
     node: _FunctionNode
     outer: tuple[str, ...]
     classes: tuple[str, ...]
+    ordinal: int = 1
+    namesakes: int = 1
 
     @property
     def qualname(self) -> str:
@@ -152,7 +171,13 @@ class _Place:
 
 
 def _places(parsed: TolerantTree) -> list[_Place]:
-    return sorted(_walk(parsed.tree.body, (), ()), key=lambda place: place.node.lineno)
+    found = sorted(_walk(parsed.tree.body, (), ()), key=lambda place: place.node.lineno)
+    totals, seen = Counter(place.qualname for place in found), Counter[str]()
+    numbered = []
+    for place in found:
+        seen[place.qualname] += 1
+        numbered.append(replace(place, ordinal=seen[place.qualname], namesakes=totals[place.qualname]))
+    return numbered
 
 
 def _walk(body: Sequence[ast.AST], outer: tuple[str, ...], classes: tuple[str, ...]) -> Iterator[_Place]:
@@ -240,6 +265,8 @@ def _site(text: str, parsed: TolerantTree, place: _Place) -> FunctionSite:
     return FunctionSite(
         qualname=place.qualname,
         name=node.name,
+        ordinal=place.ordinal,
+        namesakes=place.namesakes,
         is_async=isinstance(node, ast.AsyncFunctionDef),
         class_path=place.classes,
         decorators_start=_decorators_start(text, parsed, node),

@@ -89,17 +89,24 @@ def module_name(root: Path, path: Path) -> str:
 @lru_cache(maxsize=4096)
 def source_root(root: Path, folder: Path) -> Path:
     """The folder on the import path that ``folder`` lies in: the nearest ``src``, else project, else ``root``."""
-    if folder == root or root not in folder.parents:
+    if root not in folder.parents:
         return root
-    starts_packages = folder.name == "src" or any((folder / name).is_file() for name in _PROJECT_FILES)
-    if starts_packages and not is_package(folder):
-        return folder
-    return source_root(root, folder.parent)
+    for parent in (folder, *folder.parents):  # a loop: there may be more folders than Python allows calls
+        if parent == root:
+            break
+        starts_packages = parent.name == "src" or any(_is_file(parent / name) for name in _PROJECT_FILES)
+        if starts_packages and not is_package(parent):
+            return parent
+    return root
 
 
 def is_package(folder: Path) -> bool:
     """``folder`` has an ``__init__`` file."""
-    return (folder / "__init__.py").is_file() or (folder / "__init__.pyi").is_file()
+    return _is_file(folder / "__init__.py") or _is_file(folder / "__init__.pyi")
+
+
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113 - to ``Path.is_file`` a name that is too long is an error
 
 
 def _packages_above(root: Path) -> list[str]:

@@ -33,6 +33,8 @@ def register(server: MemberwiseServer) -> None:
     async def code_action(params: types.CodeActionParams) -> list[types.CodeAction]:
         snapshot = opened(server, params.text_document.uri)
         only = params.context.only
+        if not server.settings.enabled:
+            return []
         if only and not any(types.CodeActionKind.RefactorRewrite.value.startswith(str(kind)) for kind in only):
             return []
         read_ahead(server, snapshot, params.range.start)  # editors ask wherever the cursor rests

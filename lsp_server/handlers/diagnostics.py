@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from lsprotocol import types
@@ -45,7 +46,8 @@ def _diagnostics(
 
 def _diagnostic(snapshot: Snapshot, problem: Problem) -> types.Diagnostic:
     line = snapshot.lines.line(problem.line)
-    column = max(line.find(f".{problem.name}") + 1, 0)
+    found = re.search(rf"(?:\.|\bimport\b.*?\b){re.escape(problem.name)}\b", line)
+    column = found.end() - len(problem.name) if found else 0
     start = snapshot.lines.offset(types.Position(problem.line, 0)) + column
     span = snapshot.lines.range(start, start + len(problem.name))
     severity = types.DiagnosticSeverity.Warning

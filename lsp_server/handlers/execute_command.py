@@ -133,7 +133,6 @@ async def _answer(
         applied = await apply_edit(server, workspace_edit(snapshot, edits[0]), "Generate body")
         now = server.documents.get(snapshot.uri)
         if applied and now is not None:
-            server.records.counts["accepted"] += 1
             server.records.accept(records[0], now.text)
     plain = server.protocol._converter.unstructure
     return {

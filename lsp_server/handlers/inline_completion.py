@@ -11,6 +11,7 @@ from pygls.exceptions import JsonRpcException, JsonRpcInternalError, JsonRpcInva
 
 from lsp_server.completion_cache import Place
 from lsp_server.completions import Answer
+from lsp_server.convert import encodable
 from lsp_server.documents import Snapshot
 from lsp_server.extensions import ACCEPT_COMPLETION
 from lsp_server.records import Record
@@ -101,7 +102,7 @@ def _with_selected(snapshot: Snapshot, params: types.InlineCompletionParams) -> 
         found = _NAME.search(line)
         return snapshot, offset - len(found[0]) if found else offset, offset
     start, end = snapshot.lines.span(selected.range)
-    text = snapshot.text[:start] + selected.text + snapshot.text[end:]
+    text = snapshot.text[:start] + encodable(selected.text) + snapshot.text[end:]
     return replace(snapshot, text=text), start, start + len(selected.text)
 
 

@@ -114,7 +114,6 @@ async def accept(server: MemberwiseServer, record_id: str) -> None:
     snapshot = server.documents.get(record.uri) if record else None
     if record is None or snapshot is None:
         return
-    server.records.counts["accepted"] += 1
     server.records.accept(record, snapshot.text)
     edits = imports_of(server, record, snapshot)
     if edits:

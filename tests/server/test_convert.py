@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lsprotocol.types import Position, Range
 
-from lsp_server.convert import Lines, points_in, units_of
+from lsp_server.convert import Lines, encodable, points_in, units_of
 
 ENCODINGS = ("utf-8", "utf-16", "utf-32")
 SIZES = {"utf-8": 1, "utf-16": 2, "utf-32": 4}
@@ -63,5 +63,16 @@ def test_every_offset_comes_back(encoding: str, text: str) -> None:
         assert inside_a_line_end or lines.offset(lines.position(offset)) == offset
 
 
+@given(text=TEXTS, edits=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40), TEXTS), min_size=1, max_size=4))
+def test_lines_that_were_edited_are_those_of_the_new_text(text: str, edits: list[tuple[int, int, str]]) -> None:
+    lines = Lines(text)
+    for start, length, new in edits:
+        lines, text = lines.edited(start, start + length, new), text[:start] + new + text[start + length :]
+        assert lines.text == text
+        afresh = Lines(text)
+        assert [lines.position(at) for at in range(len(text) + 1)] == list(map(afresh.position, range(len(text) + 1)))
+
+
 def test_lone_surrogates_do_no_harm() -> None:
     assert Lines("\ud83d x", "utf-8").position(3) == Position(0, 5)
+    assert encodable("a\ud83d🎉\udfff") == "a\ufffd🎉\ufffd"

@@ -60,6 +60,19 @@ def test_what_is_not_open_is_not_changed() -> None:
     assert Documents().get(URI) is None
 
 
+def test_halves_of_surrogate_pairs_are_replaced_where_text_comes_in() -> None:
+    documents = notebook()
+    documents.open(URI, 1, "a\ud83d")
+    documents.change(URI, 2, [Partial(span(0, 2, 2), "\ude00b")])
+    documents.open_cells(
+        "file:///r/n.ipynb", [types.TextDocumentItem("cell:0", types.LanguageKind.Python, 1, "\udc00")]
+    )
+    assert [found.text for uri in (URI, "cell:0") if (found := documents.get(uri))] == ["a\ufffd\ufffdb", "\ufffd"]
+    documents.change(URI, 3, [types.TextDocumentContentChangeWholeDocument("\ud83d")])
+    assert (whole := documents.get(URI))
+    assert whole.text == "\ufffd"
+
+
 def test_around_has_line_feeds_and_no_byte_order_mark() -> None:
     documents = Documents()
     documents.open(URI, 1, "\ufeffa\r\nb\r\nc")
@@ -90,6 +103,8 @@ def test_of_a_long_document_only_what_is_near_is_looked_at() -> None:
     ("uri", "path"),
     [
         ("file:///r/a%20b.py", Path("/r/a b.py")),
+        ("file:///r/../s/./%2E%2E/a.py", Path("/a.py")),
+        ("file:///r/\ud83d.py", Path("/r/\ufffd.py")),
         ("untitled:Untitled-1", None),
         ("vscode-vfs://x/a.py", None),
         ("", None),
@@ -135,3 +150,17 @@ def test_cells_are_added_removed_and_closed() -> None:
     assert documents.get("cell:0") is None
     documents.close_notebook("file:///r/n.ipynb")
     assert documents.get("cell:2") is None
+
+
+def test_places_in_a_notebook_count_cells_that_hold_no_code() -> None:
+    documents = notebook()
+    cell = types.NotebookCell(types.NotebookCellKind.Code, "cell:9")
+    item = types.TextDocumentItem("cell:9", types.LanguageKind.Python, 1, "x = 1")
+    array = types.NotebookCellArrayChange(2, 0, [cell])
+    documents.change_cells("file:///r/n.ipynb", types.NotebookDocumentCellChangeStructure(array, did_open=[item]))
+    assert (below := documents.get("cell:2"))
+    assert below.above == "#matplotlib inline\nimport json\n\nx = 1\n"
+    array = types.NotebookCellArrayChange(1, 2)
+    documents.change_cells("file:///r/n.ipynb", types.NotebookDocumentCellChangeStructure(array))
+    assert (below := documents.get("cell:2"))
+    assert below.above == "#matplotlib inline\nimport json\n\n"

@@ -47,10 +47,20 @@ def test_every_folder_has_its_own_members_and_folders_come_and_go(tmp_path: Path
         assert "leaves" in members(client, (first / "new.py").as_uri(), asking)
         assert "roots" in (found := members(client, (second / "new.py").as_uri(), asking))
         assert "leaves" not in found
+        assert "roots" in members(client, f"{first.as_uri()}/../second/newer.py", asking)
         assert "bark" not in members(client, (third / "new.py").as_uri(), asking)
         change_folders(client, added=[third], removed=[first])
         assert "bark" in members(client, (third / "new.py").as_uri(), asking)
         assert "leaves" not in members(client, (first / "new.py").as_uri(), asking)
+
+
+def test_nothing_around_a_file_of_no_folder_is_read(tmp_path: Path) -> None:
+    (tmp_path / "secret.py").write_text("class Secret:\n    word = 1\n")
+    with Client(env={"TMPDIR": str(tmp_path)}) as client:
+        client.initialize(options={"completion": True})
+        assert "mine" in members(client, "untitled:1", "class Mine:\n    mine = 1\nMine.")
+        for asking in ("from ..secret import Secret", "from .secret import Secret", "from secret import Secret"):
+            assert "word" not in members(client, (tmp_path / "new.py").as_uri(), f"{asking}\nSecret.")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the interpreter of the test is a shell script")

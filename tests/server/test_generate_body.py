@@ -189,6 +189,38 @@ def test_a_body_that_is_there_is_replaced_when_asked(shared: Client, uri: str) -
     assert result["candidates"][0]["text"] == "        return self.price_of(self.count)\n"
 
 
+def test_of_functions_with_one_name_the_one_that_is_meant_is_written(shared: Client, uri: str) -> None:
+    getter, setter = (
+        "@property\n    def total(self):\n        return 0\n",
+        "@total.setter\n    def total(self):\n        ...\n",
+    )
+    shared.open(uri, text := f"{BASKET}    {getter}\n    {setter}")
+    (lens,) = shared.result("textDocument/codeLens", {"textDocument": {"uri": uri}})
+    (action,) = shared.result("textDocument/codeAction", on_line(uri, 18))
+    ways = [lens["command"]["arguments"][0], action["command"]["arguments"][0], {"qualname": "Basket.total#2"}]
+    for way in ways:
+        argument = {"uri": uri, "apply": False, **way}
+        result = shared.result(COMMAND, {"command": "memberwise.generateBody", "arguments": [argument]})
+        new = edited(text, result["candidates"][0]["edit"])
+        assert new == text.replace("...", "return self.price_of(self.count)")
+
+
+def test_an_overload_is_not_written_nor_its_implementation(shared: Client, uri: str) -> None:
+    shared.open(uri, f"{BASKET}    @overload\n    def total(self): ...\n\n    def total(self):\n        return 0\n")
+    error = shared.ask(COMMAND, generate(uri, "", qualname="", line=15, replace=True))["error"]
+    assert error["code"] == -32602
+    assert "is an overload" in error["message"]
+
+
+def test_while_it_is_paused_nothing_is_offered(repository: Path, uri: str) -> None:
+    with Client() as client:
+        client.initialize(repository, options={"enabled": False}, ready=False)
+        client.until(lambda: client.notifications("memberwise/didChangeStatus")[-1:], what="the settings")
+        client.open(uri, STUBS)
+        assert client.result("textDocument/codeLens", {"textDocument": {"uri": uri}}) == []
+        assert client.result("textDocument/codeAction", on_line(uri, 18)) == []
+
+
 def test_a_client_that_can_do_nothing_gets_the_edit_in_the_answer(repository: Path, uri: str) -> None:
     with Client() as client:
         client.initialize(repository, capabilities={})

@@ -131,6 +131,16 @@ def test_a_server_that_is_killed_leaves_no_process(repository: Path, uri: str) -
         assert gone(workers)
 
 
+def test_a_server_that_is_killed_leaves_no_folder(repository: Path, tmp_path: Path) -> None:
+    with Client(env={"TMPDIR": str(tmp_path)}) as client:
+        client.initialize(repository)
+        client.open("untitled:1", "x = 1\n")
+        client.result("textDocument/codeLens", {"textDocument": {"uri": "untitled:1"}})
+        client.process.kill()
+        client.process.wait()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_it_ends_when_its_parent_dies(tmp_path: Path) -> None:
     """A parent that keeps the pipes open elsewhere, so that only its death can tell."""
     code = (

@@ -116,6 +116,7 @@ def test_what_becomes_of_an_offer_is_counted_here_and_in_a_file(repository: Path
     with Client(env={"MEMBERWISE_CACHE": str(tmp_path)}) as client:
         client.initialize(repository, options={"debounceMs": 0, "statistics": True})
         identifier = accepted(client, uri)
+        client.notify("memberwise/didAcceptCompletion", {"id": identifier})  # the command said so already
         client.notify("memberwise/didShowCompletion", {"id": identifier})
         client.notify("memberwise/didPartiallyAcceptCompletion", {"id": identifier, "acceptedLength": 6})
         found = client.result("memberwise/statistics", None)

@@ -74,6 +74,14 @@ def test_line_ends_of_windows_move_the_names_behind_them() -> None:
     assert found[:2] == (12, 17)
 
 
+def test_an_offer_that_is_accepted_twice_counts_once() -> None:
+    records = Records()
+    offers = [records.offer(record()) for _ in range(2)]
+    for offer in (*offers, *offers):
+        records.accept(offer, "x = self.count\n")
+    assert records.counts["accepted"] == 2
+
+
 def test_old_offers_are_forgotten() -> None:
     records = Records()
     first = records.offer(record())

@@ -48,6 +48,35 @@ def test_headers_that_are_wrong_are_skipped(shared: Client, uri: str) -> None:
     works(shared, uri)
 
 
+def test_headers_may_be_in_lower_case(shared: Client, uri: str) -> None:
+    body = json.dumps({"jsonrpc": "2.0", "id": f"lower {uri}", "method": "memberwise/status"}).encode()
+    shared.write(b"content-length:%d\r\n\r\n%s" % (len(body), body))
+    assert "result" in shared.answer(f"lower {uri}")
+    works(shared, uri)
+
+
+@pytest.mark.parametrize(
+    ("number", "method", "answered"),
+    [
+        ([1], "x", None),
+        ({"a": 1}, "x", None),
+        (True, "x", None),
+        ("odd", 5, "odd"),
+        ("odd", None, "odd"),
+        ([], [], None),
+    ],
+)
+def test_ids_and_methods_of_the_wrong_kind_are_answered(
+    shared: Client, uri: str, number: Any, method: Any, answered: Any
+) -> None:
+    shared.answers.pop(answered, None)
+    shared.send({"id": number, "method": method})
+    error = shared.answer(answered)["error"]
+    assert error["code"] == INVALID_REQUEST
+    assert "data" not in error
+    works(shared, uri)
+
+
 @pytest.mark.parametrize(
     "params",
     [
@@ -137,6 +166,20 @@ def test_a_tool_process_that_is_killed_or_hangs_fails_nothing(shared: Client, ur
         worker.kill()
     place(shared, uri, f"{BASKET}    def total(self):\n        $0\n", version=9)
     assert shared.result(INLINE, inline(uri, line, character))["items"]
+
+
+def test_half_a_surrogate_pair_spoils_nothing(shared: Client, uri: str) -> None:
+    line, character = place(shared, uri, f"half = '\ud83d'\n{BASKET}    def total(self):\n        $0\n")
+    (item,) = shared.result(INLINE, inline(uri, line, character))["items"]
+    assert item["insertText"] == "return self.price_of(self.count)"
+    selected = {
+        "range": {"start": position(line, character), "end": position(line, character)},
+        "text": "'\ud83d' and ",
+    }
+    assert "result" in shared.ask(INLINE, inline(uri, line, character, selectedCompletionInfo=selected))
+    assert shared.result("textDocument/codeLens", {"textDocument": {"uri": uri}})
+    argument = {"uri": uri, "qualname": "Basket.total", "apply": False}
+    assert shared.result("workspace/executeCommand", {"command": "memberwise.generateBody", "arguments": [argument]})
 
 
 def test_a_line_of_10_mb_and_a_file_of_100_000_lines(shared: Client, uri: str) -> None:

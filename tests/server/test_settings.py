@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import fields, replace
 
 import pytest
@@ -26,6 +27,7 @@ def test_later_sources_win_and_null_is_no_value() -> None:
         ({"lineTokens": "many"}, "memberwise.lineTokens: 'many' is not a whole number; 48 is used"),
         ({"lineTokens": True}, "memberwise.lineTokens: True is not a whole number; 48 is used"),
         ({"lineTokens": 0}, "memberwise.lineTokens: 0 is not from 1 to 1024; 48 is used"),
+        ({"threads": 10**6}, f"memberwise.threads: 1000000 is not from 1 to {os.cpu_count()}; None is used"),
         ({"trigger": "always"}, "memberwise.trigger: 'always' is none of auto, off, dot, mark; 'auto' is used"),
         ({"trusted": 1}, "memberwise.trusted: 1 is not true or false; True is used"),
         ({"temperature": float("nan")}, "memberwise.temperature: nan is not from 0 to 5; 0.0 is used"),

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 import generation
 from generation.errors import TargetError
-from generation.source.functions import FunctionSite, find_at, find_function, hole, list_functions, replace_body
+from generation.source.functions import (
+    FunctionSite,
+    find_again,
+    find_at,
+    find_function,
+    hole,
+    list_functions,
+    replace_body,
+)
 
 
 def marked(text: str, site: FunctionSite) -> str:
@@ -153,6 +161,23 @@ def test_several_definitions_are_ambiguous_and_can_be_told_apart() -> None:
         find_function(TREE, "Outer.size#3")
     with pytest.raises(TargetError, match="no choice#x"):
         find_function(TREE, "choice#x")
+
+
+@pytest.mark.parametrize(
+    "name", ["choice#2", "Outer.size#1", "Outer.size#2", "Outer.pick#1", "Outer.pick#3", "attempt"]
+)
+def test_a_function_is_found_again_among_its_namesakes(name: str) -> None:
+    site = find_function(TREE, name)
+    assert find_again(TREE, site) == site
+    assert find_again(f"# one line more\n{TREE}", site).line == site.line + 1
+
+
+def test_a_function_whose_namesakes_changed_is_not_found_again() -> None:
+    setter = find_function(TREE, "Outer.size#2")
+    with pytest.raises(TargetError, match=r"Outer.size was defined 2 time\(s\) and now is 3"):
+        find_again(f"{TREE}    def size(self): ...\n", setter)
+    with pytest.raises(TargetError, match=r"no Outer.size#2: Outer.size is defined 1"):
+        find_again(TREE.replace("def size", "def width", 1), setter)
 
 
 @pytest.mark.parametrize(

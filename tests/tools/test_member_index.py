@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from generation.tools import index_cache
 from generation.tools.attribute_uses import scan, scan_around
 from generation.tools.member_index import MemberIndex
+from generation.tools.repository_files import source_root
 from generation.types import ImportNeeded, SuggestionSource
 
 FILES = {
@@ -360,6 +361,12 @@ def test_documentation_and_settings_inside_a_package_are_part_of_it(
     write("shop/docs/__init__.py", "")
     names = {item.module for item in MemberIndex.build(root).definitions(["Settings", "Writer"])}
     assert names == {"shop.conf", "shop.docs.writer"}
+
+
+def test_deep_folders_and_long_names(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*["a"] * 1500)
+    assert source_root(tmp_path, deep) == tmp_path
+    assert source_root(tmp_path, tmp_path / ("b" * 300)) == tmp_path
 
 
 def test_files_outside_the_repository(index: MemberIndex, tmp_path: Path) -> None:
