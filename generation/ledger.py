@@ -17,7 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from filelock import FileLock, Timeout
 
-from generation.errors import CapacityError
+from generation.errors import CapacityError, ConfigError
 
 Key = tuple[str, ...]
 
@@ -40,11 +40,16 @@ class Ledger(Generic[Record]):
         folder: is made where it is not there.
         read: a record from the object of a line; ``ValueError`` and ``TypeError`` pass the line over.
         write: the object of a record.
+
+    Raises:
+        ConfigError: ``folder`` is a file.
     """
 
     def __init__(
         self, folder: Path, read: Callable[[dict[str, Any]], Record], write: Callable[[Record], dict[str, Any]]
     ) -> None:
+        if folder.is_file():
+            raise ConfigError(f"{folder} is a file; name a folder for the records")
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "records.jsonl"
         self._read, self._write = read, write

@@ -26,7 +26,7 @@ from generation.batch.plan import waves
 from generation.batch.records import BatchRecord, Status, failed
 from generation.batch.run import BatchPlan, LoadModel, finished_records, open_run
 from generation.batch.targets import Target
-from generation.batch.tree import LEFT_OUT, Tree, open_tree
+from generation.batch.tree import Tree, left_out, open_tree
 from generation.errors import ConfigError, MissingExtraError, TargetError
 
 _MOST_LOSSES = 4  # of actors with the same function; then it is the function that kills them
@@ -92,11 +92,12 @@ class Filler:
 
     def _unpacked(self, name: str, archive: bytes) -> _Opened:
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="memberwise-")))
+        root = folder / "original" / name  # beside nothing that may have the same name
         with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
-            packed.extractall(folder / name, filter="data")
+            packed.extractall(root, filter="data")
         tested = self._plan.options.test_command is not None
-        tree = self._stack.enter_context(open_tree(folder / name, folder / "work", tested=tested))
-        session = service.build_generator(self._plan.config, tree.root, self._model, folder / "index")
+        tree = self._stack.enter_context(open_tree(root, folder, tested=tested))
+        session = service.build_generator(self._plan.config_in(name), tree.root, self._model, folder / "index")
         return _Opened(tree, self._stack.enter_context(session))
 
 
@@ -116,13 +117,13 @@ def put_wave(tree: Tree, session: service.Session, wave: Sequence[BatchRecord]) 
     session.index.refresh_changed()
 
 
-def pack(root: Path) -> bytes:
-    """A repository as one archive."""
-    packed = io.BytesIO()
+def pack(root: Path, out: Path) -> bytes:
+    """A repository as one archive, without the folder of the run."""
+    packed, skipped = io.BytesIO(), left_out(out)
 
     def kept(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
-        path = Path(entry.name)
-        return None if path.name and LEFT_OUT("", [path.name]) else entry
+        path = root / entry.name
+        return None if entry.name and skipped(str(path.parent), [path.name]) else entry
 
     with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1) as archive:
         archive.add(root, arcname="", filter=kept)
@@ -146,7 +147,8 @@ def run_on_ray(
     ray: Any = _connected(cluster)
     records = open_run(plan)
     if skipped is not None:
-        skipped(sum(plan.key(target) in records.known() for targets in plan.targets.values() for target in targets))
+        known = records.known()
+        skipped(sum(key in known for key in plan.keys))
 
     def keep(record: BatchRecord) -> None:
         if record.key not in records.known():
@@ -159,7 +161,9 @@ def run_on_ray(
     actors = _Actors(ray, plan, cluster, load_model or service.load_model)
     try:
         for name, root in plan.roots.items():
-            _fill_repository(actors, plan, ray.put(pack(root)), waves(plan.targets[name]), keep, records.known)
+            _fill_repository(
+                actors, plan, ray.put(pack(root, plan.out)), waves(plan.targets[name]), keep, records.known
+            )
     finally:
         actors.close()
     return finished_records(plan, records)

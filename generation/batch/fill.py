@@ -7,9 +7,13 @@ in the same way whenever it is done. Start reading at ``fill``.
 from __future__ import annotations
 
 import math
+import os
+import signal
 import subprocess
+import threading
 import time
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from generation.batch.records import BatchRecord, failed, written
@@ -18,8 +22,12 @@ from generation.batch.tree import Tree, sha256
 from generation.service import RankedCandidate, Session, apply
 from generation.source.files import SourceFile, read_source, write_source
 from generation.source.functions import FunctionSite, find_function
+from generation.tools.checks import SYNTAX
+from generation.types import Finished, ToolCalled
 
 _TEST_OUTPUT_CHARACTERS = 2000
+_RETRY_TEMPERATURE = 0.8  # where none is set
+_LOOK_S = 0.5  # between two looks whether a test is still wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +55,37 @@ class _Attempt:
 
     @property
     def faults(self) -> tuple[float, int, int]:
-        """Less is better: no body, then a failed test, then problems."""
-        empty = not self.candidate.finished.text.strip()
-        return (math.inf if empty else 0.0, int(self.test_failed is not None), len(self.candidate.problems))
+        """Less is better: no body that can be used, then a failed test, then problems."""
+        return (math.inf if self.unusable else 0.0, int(self.test_failed is not None), len(self.candidate.problems))
+
+    @property
+    def unusable(self) -> str | None:
+        """Why there is no body, or none that may be put into the file."""
+        if not self.candidate.finished.text.strip():
+            return f"nothing was generated ({self.candidate.finished.reason.value})"
+        broken = (problem.message for problem in self.candidate.problems if problem.kind == SYNTAX)
+        return next((f"the body would break the file: {message}" for message in broken), None)
 
 
-def fill(session: Session, tree: Tree, target: Target, settings: str, options: FillOptions) -> BatchRecord:
-    """Write the body of one function. Whatever goes wrong with it is in the record."""
+def fill(
+    session: Session,
+    tree: Tree,
+    target: Target,
+    settings: str,
+    options: FillOptions,
+    stop: threading.Event | None = None,
+) -> BatchRecord:
+    """Write the body of one function. Whatever goes wrong with it is in the record.
+
+    Args:
+        session: generates in ``tree``.
+        tree: the copy of the repository.
+        target: the function.
+        settings: hash of them, for the record.
+        options: how.
+        stop: ends it when set; the record is worth nothing then.
+    """
+    stop = stop or threading.Event()
     started_s = time.perf_counter()
     try:
         file = read_source(tree.root / target.path)
@@ -61,14 +93,13 @@ def fill(session: Session, tree: Tree, target: Target, settings: str, options: F
         source = sha256(read_source(tree.original / target.path))
         attempts: list[_Attempt] = []
         while len(attempts) <= options.retries and not any(not any(one.faults) for one in attempts):
-            attempts.append(_attempt(session, tree, site, file, len(attempts), options))
+            attempts.append(_attempt(session, tree, site, file, len(attempts), options, stop))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is one function's, and the night is long
         return failed(target, settings, f"{type(error).__name__}: {error}", time.perf_counter() - started_s)
     best = min(attempts, key=lambda one: one.faults)
     seconds = time.perf_counter() - started_s
-    if not best.candidate.finished.text.strip():
-        reason = best.candidate.finished.reason.value
-        return failed(target, settings, f"nothing was generated in {len(attempts)} attempts ({reason})", seconds)
+    if best.unusable:
+        return failed(target, settings, f"{best.unusable}, in {len(attempts)} attempts", seconds)
     return written(
         target,
         settings,
@@ -82,35 +113,76 @@ def fill(session: Session, tree: Tree, target: Target, settings: str, options: F
 
 
 def _attempt(
-    session: Session, tree: Tree, site: FunctionSite, file: SourceFile, number: int, options: FillOptions
+    session: Session,
+    tree: Tree,
+    site: FunctionSite,
+    file: SourceFile,
+    number: int,
+    options: FillOptions,
+    stop: threading.Event,
 ) -> _Attempt:
-    candidate = session.candidate(site, file, number, options.limit_s)
+    candidate = _candidate(session, site, file, number, options.limit_s, stop)
     failure = None
     if tree.trial is not None and options.test_command and candidate.finished.text.strip():
         text = apply(file, site, candidate.finished, session.first_party)
         with tree.testing:
-            failure = _test(tree.trial, file.path.relative_to(tree.root), text, options)
+            failure = _test(tree.trial, file.path.relative_to(tree.root), text, options, stop)
     return _Attempt(number, candidate, failure)
 
 
-def _test(trial: Path, path: Path, text: str, options: FillOptions) -> str | None:
+def _candidate(
+    session: Session, site: FunctionSite, file: SourceFile, number: int, limit_s: float, stop: threading.Event
+) -> RankedCandidate:
+    sampling = session.config.sampling
+    if number and sampling.temperature <= 0:
+        sampling = replace(sampling, temperature=_RETRY_TEMPERATURE)
+    seed = sampling.seed + number
+    events = list(session.stream(site, file, seed=seed, sampling=sampling, cancel=stop, deadline_s=limit_s))
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    calls = tuple(event for event in events if isinstance(event, ToolCalled))
+    return RankedCandidate(finished, calls, session.problems(site, file, finished))
+
+
+def _test(trial: Path, path: Path, text: str, options: FillOptions, stop: threading.Event) -> str | None:
     """The end of what the test command printed if it failed; the file is as before afterwards."""
     assert options.test_command is not None
     before = read_source(trial / path)
     write_source(before, text)
     try:
-        done = subprocess.run(  # noqa: S602 - it is the user's own command line
-            options.test_command,
-            shell=True,
-            cwd=trial,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=options.test_limit_s,
-            check=False,
-        )
+        code, output = _run(options.test_command, trial, options.test_limit_s, stop)
     except subprocess.TimeoutExpired:
         return f"the test command took over {options.test_limit_s:.0f} s"
     finally:
         write_source(read_source(before.path), before.text)
-    return None if done.returncode == 0 else done.stdout.decode(errors="replace")[-_TEST_OUTPUT_CHARACTERS:]
+    return None if code == 0 else output.decode(errors="replace")[-_TEST_OUTPUT_CHARACTERS:]
+
+
+def _run(command: str, folder: Path, limit_s: float, stop: threading.Event) -> tuple[int, bytes]:
+    """Exit code and output of a command line; what it has started does not outlive the wait for it."""
+    with subprocess.Popen(  # noqa: S602 - it is the user's own command line
+        command,
+        shell=True,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as process:
+        try:
+            output = _output(process, limit_s, stop)
+        except BaseException:  # the shell's children hold the pipe open, and would write into the next test's files
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return process.returncode, output
+
+
+def _output(process: subprocess.Popen[bytes], limit_s: float, stop: threading.Event) -> bytes:
+    until_s = time.monotonic() + limit_s
+    while True:
+        try:
+            return process.communicate(timeout=min(_LOOK_S, limit_s))[0]
+        except subprocess.TimeoutExpired:  # what was read is kept for the next call
+            if stop.is_set() or time.monotonic() >= until_s:
+                raise

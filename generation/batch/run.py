@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,12 +22,13 @@ from generation.batch.fill import FillOptions, fill
 from generation.batch.plan import waves
 from generation.batch.records import BatchRecord, Status, failed, ledger
 from generation.batch.targets import Target, Unreadable
-from generation.batch.tree import Tree, open_tree
+from generation.batch.tree import Tree, open_tree, remove_abandoned
 from generation.config import GeneratorConfig
 from generation.errors import TargetError
 from generation.interfaces import LanguageModel
 from generation.ledger import Ledger
 from generation.service import Session
+from generation.tools.environment import discover
 
 _WAIT_S = 0.5  # between two looks at what another process is doing
 LoadModel = Callable[[GeneratorConfig], LanguageModel]
@@ -78,6 +80,19 @@ class BatchPlan:
         """Of the record of a target."""
         return *target.key, self.settings
 
+    def config_in(self, name: str) -> GeneratorConfig:
+        """The settings in a repository: with the interpreter of its environment, which its copies do not have."""
+        python = discover(self.roots[name], self.config.tool, os.environ).python
+        return replace(self.config, tool=replace(self.config.tool, python=python))
+
+    @property
+    def keys(self) -> list[tuple[str, ...]]:
+        """Of all its records, in their order."""
+        places = [(one.repository, one.path, "") for one in self.unreadable]
+        places += [target.key for targets in self.targets.values() for target in targets]
+        settings = self.settings  # once: it is a hash
+        return [(*place, settings) for place in places]
+
 
 def run(
     plan: BatchPlan,
@@ -98,14 +113,15 @@ def run(
     work = _Work(plan, records, load_model or service.load_model, done, skipped)
     for failure in plan.unreadable:
         work.add(failed(failure, plan.settings, failure.reason))
-    for name, root in plan.roots.items():
-        work.fill_repository(root, plan.targets[name])
+    for name in plan.roots:
+        work.fill_repository(name)
     return finished_records(plan, records)
 
 
 def open_run(plan: BatchPlan) -> Ledger[BatchRecord]:
     """The records of a run, whose folder says what it is about."""
     plan.out.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(plan.out)
     (plan.out / "run.json").write_text(json.dumps(plan.about, indent=2, default=str) + "\n", encoding="utf-8")
     return ledger(plan.out)
 
@@ -113,8 +129,7 @@ def open_run(plan: BatchPlan) -> Ledger[BatchRecord]:
 def finished_records(plan: BatchPlan, records: Ledger[BatchRecord]) -> list[BatchRecord]:
     """Every record of a plan, in its order, when all are there."""
     known = records.known()
-    unreadable = [known[one.repository, one.path, "", plan.settings] for one in plan.unreadable]
-    return unreadable + [known[plan.key(target)] for targets in plan.targets.values() for target in targets]
+    return [known[key] for key in plan.keys]
 
 
 class _Work:
@@ -136,6 +151,7 @@ class _Work:
         self._together = 1
         self._made = 0
         self._lock = threading.Lock()
+        self._stop = threading.Event()
 
     def add(self, record: BatchRecord) -> None:
         """Keep a record, unless there is one."""
@@ -146,19 +162,24 @@ class _Work:
                 if self._done is not None:
                     self._done(record)
 
-    def fill_repository(self, root: Path, targets: Sequence[Target]) -> None:
+    def fill_repository(self, name: str) -> None:
         """Every target of a repository."""
+        plan, targets = self._plan, self._plan.targets[name]
         if not self._missing(targets):
             return
         with ExitStack() as stack:
-            tested = self._plan.options.test_command is not None
-            tree = stack.enter_context(open_tree(root, self._plan.out / "work", tested=tested))
+            tested = plan.options.test_command is not None
+            tree = stack.enter_context(open_tree(plan.roots[name], plan.out, tested=tested))
             model, together = self._ready_model()
-            session = service.build_generator(self._plan.config, tree.root, model, tree.root.parent / "index")
+            session = service.build_generator(plan.config_in(name), tree.root, model, tree.root.parent / "index")
             stack.enter_context(session)
             threads = stack.enter_context(ThreadPoolExecutor(together, "filling"))
-            for wave in waves(targets):
-                self._fill_wave(session, tree, wave, threads)
+            try:
+                for wave in waves(targets):
+                    self._fill_wave(session, tree, wave, threads)
+            except BaseException:  # an interruption, too: the threads are waited for, and may have long to go
+                self._stop.set()
+                raise
 
     def _ready_model(self) -> tuple[LanguageModel, int]:
         """The model, loaded when it is first needed, and how many threads may use it."""
@@ -174,7 +195,8 @@ class _Work:
             if not made:
                 time.sleep(_WAIT_S)  # another process is at all that is left; if it dies, its claims are free
             if self._skipped is not None:
-                self._skipped(len(self._records.known()) - self._made)
+                known = self._records.known()  # those of other settings are there, too
+                self._skipped(sum(key in known for key in self._plan.keys) - self._made)
         known = self._records.known()
         for target in wave:
             if known[self._plan.key(target)].status is Status.DONE:
@@ -187,7 +209,9 @@ class _Work:
         options = replace(self._plan.options, limit_s=self._plan.options.limit_s * self._plan.together)
         with self._records.claim(self._plan.key(target)) as is_ours:
             if is_ours:
-                self.add(fill(session, tree, target, self._plan.settings, options))
+                record = fill(session, tree, target, self._plan.settings, options, self._stop)
+                if not self._stop.is_set():  # else it is half of one
+                    self.add(record)
             return is_ours
 
     def _missing(self, targets: Sequence[Target]) -> list[Target]:

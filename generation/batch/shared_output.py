@@ -57,12 +57,11 @@ class _Remote(SharedOutput):
 
     def _fetch(self) -> None:
         """The records of the runs before, whichever of them came to an end."""
-        lines: dict[str, None] = {}
+        lines: dict[bytes, None] = {}  # bytes: a body may hold what ends a line of text, but not of JSON
         for path in sorted(self._files.glob(f"{self._path}/{_PARTS}/*.jsonl")):
-            lines.update(dict.fromkeys(self._files.cat_file(path).decode("utf-8", "surrogatepass").splitlines()))
+            lines.update(dict.fromkeys(self._files.cat_file(path).splitlines()))
         if lines:
-            content = "".join(f"{line}\n" for line in lines)
-            (self.folder / "records.jsonl").write_bytes(content.encode("utf-8", "surrogatepass"))
+            (self.folder / "records.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
 
     def _put_part(self) -> None:
         if self._lines:

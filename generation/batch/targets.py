@@ -10,6 +10,7 @@ import ast
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -70,11 +71,20 @@ class Unreadable:
     reason: str
 
 
-def find_targets(name: str, root: Path, select: Select) -> tuple[list[Target], list[Unreadable]]:
-    """The functions of a repository to fill, in the order of files and lines; and the files that cannot be read."""
+def find_targets(
+    name: str, root: Path, select: Select, out: Path | None = None
+) -> tuple[list[Target], list[Unreadable]]:
+    """The functions of a repository to fill, in the order of files and lines; and the files that cannot be read.
+
+    Args:
+        name: of the repository.
+        root: the repository.
+        select: which functions.
+        out: folder of the run, which may lie in the repository and is no part of it.
+    """
     targets: list[Target] = []
     failures: list[Unreadable] = []
-    for path in sorted(_paths(root)):
+    for path in sorted(_paths(root, out)):
         relative = path.relative_to(root).as_posix()
         try:
             text = read_source(path).text
@@ -104,24 +114,47 @@ def read_targets(path: Path, roots: Mapping[str, Path]) -> list[Target]:
 
 
 def _listed(line: str, place: str, roots: Mapping[str, Path]) -> Target:
-    try:
-        content = json.loads(line)
-        name = content.get("repository") or (next(iter(roots)) if len(roots) == 1 else "")
-        relative, function = content["path"], content["function"]
-    except (ValueError, KeyError, AttributeError) as error:
-        form = '{"path": "pkg/mod.py", "function": "Class.method"}'
-        raise ConfigError(f"{place}: {line[:80]!r} is not of the form {form}") from error
+    repository, relative, function = _named_in(line, place)
+    name = repository or (next(iter(roots)) if len(roots) == 1 else "")
     if name not in roots:
         raise ConfigError(f"{place}: there is no repository {name!r}; there are {', '.join(roots)}")
     try:
-        text = read_source(roots[name] / relative).text
-        return _target(name, relative, text, find_function(text, function), function)
+        inside = _inside(roots[name].resolve(), relative)
+        text = read_source(roots[name] / inside).text
+        return _target(name, inside, text, find_function(text, function), function)
     except TargetError as error:
         raise ConfigError(f"{place}: {error}") from error
 
 
-def _paths(root: Path) -> Iterator[Path]:
-    return (stamp.path for stamp in python_files(root) if stamp.path.suffix == ".py")
+def _inside(root: Path, relative: str) -> str:
+    """The path in the repository, behind any link: what that leads to would be changed."""
+    try:
+        path = (root / relative).resolve()
+    except (ValueError, RuntimeError) as error:  # a null byte, or a circle of links
+        raise TargetError(f"{relative!r} is no path: {error}") from error
+    if not path.is_relative_to(root):
+        raise TargetError(f"{relative} is not in the repository {root}; name a file in it")
+    return path.relative_to(root).as_posix()
+
+
+def _named_in(line: str, place: str) -> list[str]:
+    """Repository, which may be empty, path and function."""
+    words: list[object] = []
+    with suppress(ValueError, KeyError, AttributeError):
+        content = json.loads(line)
+        words = [content.get("repository") or "", content["path"], content["function"]]
+    named = [word for word in words if isinstance(word, str)]
+    if len(named) < 3:
+        form = '{"path": "pkg/mod.py", "function": "Class.method"}'
+        raise ConfigError(f"{place}: {line[:80]!r} is not of the form {form}")
+    return named
+
+
+def _paths(root: Path, out: Path | None) -> Iterator[Path]:
+    paths = (stamp.path for stamp in python_files(root) if stamp.path.suffix == ".py")
+    if out is None or root.is_relative_to(out):  # what was unpacked lies in the folder of the run
+        return paths
+    return (path for path in paths if not path.is_relative_to(out))
 
 
 def _to_fill(text: str) -> list[FunctionSite]:

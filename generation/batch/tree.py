@@ -10,19 +10,23 @@ import hashlib
 import shutil
 import tempfile
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from generation import service
 from generation.batch.records import BatchRecord, Status
-from generation.errors import TargetError
+from generation.errors import ConfigError, TargetError
 from generation.source.files import SourceFile, read_source, write_source
 from generation.source.functions import find_function
 from generation.source.text_diff import unified_diff
 
-LEFT_OUT = shutil.ignore_patterns(".git", "__pycache__", "node_modules", ".venv", "venv", "*.pyc")
+_NO_SOURCE = shutil.ignore_patterns(".git", "__pycache__", "node_modules", ".venv", "venv", "*.pyc")
+_OWNER = "owner.lock"  # in the folder of the copies; held while their process lives
+_TREES = "trees.lock"  # beside those folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +53,66 @@ class Tree:
 
 
 @contextmanager
-def open_tree(original: Path, parent: Path, *, tested: bool = False) -> Iterator[Tree]:
+def open_tree(original: Path, out: Path, *, tested: bool = False) -> Iterator[Tree]:
     """Copies that are gone afterwards. Links are copied as links: what they lead to is not the repository's.
 
     Args:
         original: the repository.
-        parent: where to put them.
+        out: folder of the run, below which they are put; it may lie in the repository.
         tested: whether bodies will be tested.
+
+    Raises:
+        ConfigError: the repository cannot be copied.
     """
-    parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="tree-", dir=parent) as folder:
-        roots = [Path(folder).resolve() / name / original.name for name in ("copy", "trial")[: 2 if tested else 1]]
+    with _own_folder(out.resolve() / "work") as folder:
+        roots = [folder / name / original.name for name in ("copy", "trial")[: 2 if tested else 1]]
         for root in roots:
-            shutil.copytree(original, root, symlinks=True, ignore=LEFT_OUT)
+            _copy(original, root, out)
         yield Tree(original, roots[0], roots[1] if tested else None)
+
+
+def left_out(out: Path) -> Callable[[str, list[str]], set[str]]:
+    """What of a folder is not copied: no source, the folder of the run, and what is no file, folder or link."""
+    out = out.resolve()
+
+    def found(folder: str, names: list[str]) -> set[str]:
+        paths = [Path(folder).resolve() / name for name in names]
+        odd = {path.name for path in paths if not (path.is_symlink() or path.is_dir() or path.is_file())}
+        return odd | {path.name for path in paths if path == out} | _NO_SOURCE(folder, names)
+
+    return found
+
+
+def _copy(original: Path, root: Path, out: Path) -> None:
+    try:
+        shutil.copytree(original, root, symlinks=True, ignore=left_out(out))
+    except OSError as error:
+        reason = error.args[0][0][2] if isinstance(error, shutil.Error) else error  # the first of all
+        raise ConfigError(f"cannot copy {original}: {reason}; make it readable, or make room in {out}") from error
+
+
+def remove_abandoned(out: Path) -> None:
+    """Remove the copies of processes that were killed."""
+    work = out.resolve() / "work"
+    if work.is_dir():
+        with FileLock(work / _TREES):
+            for folder in work.glob("tree-*"):
+                with suppress(Timeout), FileLock(folder / _OWNER, timeout=0):
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _own_folder(work: Path) -> Iterator[Path]:
+    work.mkdir(parents=True, exist_ok=True)
+    with FileLock(work / _TREES):  # until it has its lock, a folder looks abandoned
+        folder = Path(tempfile.mkdtemp(prefix="tree-", dir=work))
+        owner = FileLock(folder / _OWNER)
+        owner.acquire()
+    try:
+        yield folder
+    finally:
+        owner.release()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
 from generation import adapters, models
 from generation.cli.corpus import add_data
+from generation.cli.numbers import add_number
+from generation.cli.output import Output
 from generation.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def add_parser(subparsers: Subparsers) -> None:
     measure.add_argument("adapter", nargs="?", help="a name or a folder; none measures the base")
     measure.add_argument("--base", default="default", metavar="M", help="the model it is for (default)")
     add_data(measure)
-    measure.add_argument("--functions", type=int, default=100, metavar="N", help="how many (100)")
+    add_number(measure, "--functions", 1, default=100, metavar="N", help="how many (100)")
     measure.add_argument("--keep", action="store_true", help="write the figures into the adapter's manifest")
     measure.set_defaults(run=run_measure)
 
@@ -64,7 +65,7 @@ def run_list(_: argparse.Namespace) -> int:
         table.add_row(
             name, manifest.base, "no" if manifest.mark_id is None else "yes", f"{manifest.tokens_seen:,}", str(folder)
         )
-    Console(width=None if sys.stdout.isatty() else 1000).print(table)
+    Output(width=None if sys.stdout.isatty() else 1000).print(table)
     return 0
 
 

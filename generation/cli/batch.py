@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +26,8 @@ from generation.batch.run import run as run_batch
 from generation.batch.shared_output import shared_output
 from generation.batch.targets import Select, find_targets, read_targets
 from generation.cli.batch_progress import BatchProgress
-from generation.cli.context import add_context, check_context, with_context
+from generation.cli.context import add_context, with_context
+from generation.cli.numbers import CORES, MAX_TOKENS, MOST_JOBS, SEEDS, add_number
 from generation.config import PRESETS, GeneratorConfig, SamplingConfig, ToolConfig
 from generation.errors import ConfigError
 from generation.service import usual_preset, weights_hash
@@ -51,11 +54,11 @@ def add_parser(subparsers: Subparsers) -> None:
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--write", action="store_true", help="change the files, each in one step")
     output.add_argument("--patch", action="store_true", help="leave one patch for each repository (the default)")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes, each with its own model (1)")
+    add_number(parser, "--jobs", 1, MOST_JOBS, default=1, metavar="N", help="processes, each with its own model (1)")
     parser.add_argument(
         "--ray", metavar="ADDRESS", help="work on a Ray cluster: local, auto, HOST:PORT, ray://HOST:PORT"
     )
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="with --ray: actors, each with a model (1)")
+    add_number(parser, "--workers", 1, 10_000, metavar="N", help="with --ray: actors, each with a model (1)")
     parser.add_argument("--resume", action="store_true", help="go on with a run; without it DIR must be new or empty")
     parser.add_argument("--test", metavar="COMMAND", help="must succeed in the repository with each body in place")
     parser.add_argument("--untrusted", action="store_true", help="run no interpreter that a repository brings")
@@ -67,31 +70,25 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trigger", choices=sorted(PRESETS), help="as for generate")
     parser.add_argument("--adapter", metavar="A", help="as for generate")
     parser.add_argument("--model", metavar="M", default=default.model, help="as for generate")
-    parser.add_argument("--threads", type=int, metavar="N", help="of each model (all cores divided by --jobs)")
-    parser.add_argument(
-        "--together",
-        type=int,
-        metavar="N",
-        default=_TOGETHER,
-        help="functions written at a time by a model (%(default)s)",
-    )
+    threads = "of each model (all cores divided by --jobs)"
+    add_number(parser, "--threads", 1, 1024, metavar="N", help=threads)  # a machine of a cluster may have more cores
+    together = "functions written at a time by a model (%(default)s)"
+    add_number(parser, "--together", 1, 256, metavar="N", default=_TOGETHER, help=together)
     add_context(parser)
-    parser.add_argument("--max-tokens", type=int, metavar="N", default=default.max_tokens, help="(%(default)s)")
-    parser.add_argument("--seed", type=int, metavar="S", default=0, help="of the retries (%(default)s)")
-    parser.add_argument(
-        "--retries", type=int, metavar="N", default=options.retries, help="while something is wrong (%(default)s)"
-    )
-    parser.add_argument(
-        "--limit", type=float, metavar="S", default=options.limit_s, help="seconds for one attempt (%(default)s)"
-    )
+    add_number(parser, "--max-tokens", *MAX_TOKENS, metavar="N", default=default.max_tokens, help="(%(default)s)")
+    add_number(parser, "--seed", *SEEDS, metavar="S", default=0, help="of the retries (%(default)s)")
+    retries = "while something is wrong (%(default)s)"
+    add_number(parser, "--retries", 0, 100, metavar="N", default=options.retries, help=retries)
+    limit = "seconds for one attempt (%(default)s)"
+    add_number(parser, "--limit", 0.001, 86_400.0, metavar="S", default=options.limit_s, help=limit)
 
 
 def run(args: argparse.Namespace) -> int:
     """Fill, check, write; 1 when a function could not be filled."""
-    with shared_output(args.out) as shared:
+    with _ended_in_order(), shared_output(args.out) as shared:
         args.out = shared.folder
         _check(args)
-        plan = _plan(args)
+        plan = _opened(args)
         if not plan.total:
             print("nothing to fill: no function without a body was found")
             return 0
@@ -112,26 +109,39 @@ def _run(
         return run_batch(plan, done=done, skipped=skipped)
     from generation.batch.cluster import Cluster, run_on_ray
 
-    cluster = Cluster(args.ray, args.workers, plan.config.threads or 1)
+    cluster = Cluster(args.ray, args.workers or 1, plan.config.threads or 1)
     return run_on_ray(plan, cluster, done=done, skipped=skipped)
 
 
 def _check(args: argparse.Namespace) -> None:
-    if min(args.jobs, args.together, args.max_tokens) < 1 or args.retries < 0 or args.limit <= 0:
-        raise ConfigError(
-            "--jobs, --together and --max-tokens are at least 1, --retries at least 0, --limit is above 0"
-        )
-    check_context(args)
-    if args.workers < 1 or (args.ray is not None and args.jobs > 1):
-        raise ConfigError("--workers is at least 1; with --ray there are no --jobs")
+    if args.ray is not None and args.jobs > 1:
+        raise ConfigError("with --ray there are no --jobs; say how many by --workers")
+    if args.ray is None and args.workers:
+        raise ConfigError("--workers are those of --ray; without it, say how many processes by --jobs")
+    if args.ray in {None, "local"} and (args.threads or 1) > CORES:
+        raise ConfigError(f"--threads {args.threads} is out of range; it must be from 1 to {CORES}, the cores here")
     if args.write and not all(map(is_folder, args.repos)):
         raise ConfigError("--write changes folders only; use --patch for archives and git URLs")
-    if not args.resume and args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
+    if args.out.exists() and not args.out.is_dir():
+        raise ConfigError(f"{args.out} is a file; name a folder")
+    if not args.resume and args.out.exists() and any(args.out.iterdir()):
         raise ConfigError(f"{args.out} is not empty; go on with that run by --resume, or name another folder")
+
+
+def _opened(args: argparse.Namespace) -> BatchPlan:
+    """The plan; where there is none, a new folder stays empty, so that the corrected command may use it."""
+    try:
+        return _plan(args)
+    except BaseException:
+        if not args.resume:
+            shutil.rmtree(args.out / "sources", ignore_errors=True)
+        raise
 
 
 def _plan(args: argparse.Namespace) -> BatchPlan:
     roots = open_inputs(args.repos, args.out / "sources")
+    if args.out.resolve() in roots.values():
+        raise ConfigError(f"{args.out} is a repository that is filled; name another folder by --out")
     config = GeneratorConfig(
         model=args.model,
         adapter=args.adapter,
@@ -150,7 +160,8 @@ def _plan(args: argparse.Namespace) -> BatchPlan:
     if args.select not in set(Select):
         listed = read_targets(Path(args.select), roots)
         return replace(plan, targets={name: [one for one in listed if one.repository == name] for name in roots})
-    found = {name: find_targets(name, root, Select(args.select)) for name, root in roots.items()}
+    out = args.out.resolve()
+    found = {name: find_targets(name, root, Select(args.select), out) for name, root in roots.items()}
     unreadable = [failure for _, failures in found.values() for failure in failures]
     return replace(plan, targets={name: targets for name, (targets, _) in found.items()}, unreadable=unreadable)
 
@@ -158,6 +169,25 @@ def _plan(args: argparse.Namespace) -> BatchPlan:
 def _threads(args: argparse.Namespace) -> int | None:
     """All cores where functions share a forward; else what a model takes by itself."""
     return max(1, (os.cpu_count() or 1) // args.jobs) if args.together > 1 else None
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """SIGTERM ends a run as Ctrl-C does, so that it cleans up.
+
+    A helper gets both after a Ctrl-C, one from the terminal and one from us; the second must not stop its cleaning.
+    """
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

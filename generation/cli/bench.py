@@ -13,11 +13,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
 from generation.cli import bench_batch, bench_cursors, bench_decode, bench_gpu, bench_long
-from generation.cli.output import say, write_json
+from generation.cli.output import Output, say, write_json
 from generation.errors import ConfigError
 from generation.evaluation import server_bench, server_soak
 from generation.evaluation.frozen import differences, freeze
@@ -172,7 +171,7 @@ def _print(report: dict[str, Any]) -> None:
     rows = {**report["repos"], "pooled": report["pooled"], "pooled, no index": report["pooled"]["without_index"]}
     for name, numbers in rows.items():
         table.add_row(name, *(_cell(numbers[column]) for column in _COLUMNS))
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    Output(width=None if sys.stdout.isatty() else 120).print(table)
 
 
 def _cell(number: float | None) -> str:

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
-from generation.cli.output import say, write_json
+from generation.cli.numbers import CORES, add_number
+from generation.cli.output import Output, say, write_json
 from generation.config import GeneratorConfig
 from generation.evaluation import cursor_bench
 from generation.evaluation.repositories import open_repositories
@@ -26,7 +26,7 @@ def add_parser(parts: Subparsers) -> None:
     parser.add_argument("--repos", type=Path, required=True, metavar="FILE", help="list of repositories, or a folder")
     parser.add_argument("--per-repo", type=int, default=25, metavar="N", help="cursors in each repository (25)")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of cursors (0)")
-    parser.add_argument("--threads", type=int, metavar="N", help="of a forward (the cores)")
+    add_number(parser, "--threads", 1, CORES, metavar="N", help="of a forward (the cores)")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
     parser.set_defaults(run=run)
 
@@ -39,6 +39,6 @@ def run(args: argparse.Namespace) -> int:
     table = Table("begins", "cursors", "right", "ms behind the prompt")
     for row in rows:
         table.add_row(row.start, str(row.cursors), f"{row.right:.3f}", f"{row.median_ms:.1f}")
-    Console().print(table)
+    Output().print(table)
     write_json([asdict(row) for row in rows], args.json)
     return 0

@@ -14,10 +14,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
-from generation.cli.output import say, write_json
+from generation.cli.numbers import CORES, add_number
+from generation.cli.output import Output, say, write_json
 from generation.config import GeneratorConfig
 from generation.errors import ConfigError, ModelLoadError
 from generation.evaluation import decode_bench, overhead_bench, step_profile, threads_bench
@@ -56,7 +56,7 @@ def add_parser(parts: Subparsers) -> None:
     busy.add_argument("--steps", type=int, default=20, metavar="N", help="in each round (20)")
     busy.set_defaults(run=run_threads)
     step = parts.add_parser("step", help="where the time of a forward goes, against the limit of memory")
-    step.add_argument("--threads", type=int, default=1, metavar="N", help="of a forward (1)")
+    add_number(step, "--threads", 1, CORES, default=1, metavar="N", help="of a forward (1)")
     step.set_defaults(run=run_step)
 
 
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _measured(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
-    threads = [int(count) for count in args.threads.split(",")]
+    threads = _threads(args.threads)
     config = GeneratorConfig(dtype="int8", threads=threads[0])
     clock = time.process_time if args.cpu_time else time.perf_counter
     model = load_model(config)
@@ -116,6 +116,12 @@ def _measured(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
         "perplexity": surprise,
         "rss_mb": round(memory_mb),
     }
+
+
+def _threads(text: str) -> list[int]:
+    if not all(count.isdecimal() and 1 <= int(count) <= CORES for count in text.split(",")):
+        raise ConfigError(f"--threads {text} is no list of numbers from 1 to {CORES}, the cores here")
+    return [int(count) for count in text.split(",")]
 
 
 def _rows(
@@ -170,4 +176,4 @@ def _print(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         speeds = (f"{row['read_tokens_per_s']:.0f}", f"{row['write_tokens_per_s']:.1f}", f"{row['total_s']:.2f}")
         table.add_row(row["engine"], str(row["threads"]), str(row["prompt_tokens"]), *speeds)
-    Console().print(table)
+    Output().print(table)

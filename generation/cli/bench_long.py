@@ -8,10 +8,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
-from generation.cli.output import say, write_json
+from generation.cli.numbers import CORES, add_number
+from generation.cli.output import Output, say, write_json
 from generation.config import GeneratorConfig, Selection
 from generation.errors import ConfigError
 from generation.evaluation import long_bench
@@ -30,7 +30,7 @@ def add_parser(parts: Subparsers) -> None:
     parser.add_argument("--lengths", default="7800", metavar="A,B", help="tokens of the prompts (7800)")
     needles = "at each length in each repository, four in a prompt (4)"
     parser.add_argument("--needles", type=int, default=4, metavar="N", help=needles)
-    parser.add_argument("--threads", type=int, metavar="N", help="of a forward (the cores)")
+    add_number(parser, "--threads", 1, CORES, metavar="N", help="of a forward (the cores)")
     parser.add_argument("--dtype", default="int8", help="auto takes a GPU where there is one (int8, on the processor)")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
     parser.set_defaults(run=run)
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     for row in rows:
         worth = (f"{row.recall:.2f}", f"{row.value_loss:.3f}", f"{row.loss:.3f}")
         table.add_row(row.reader, str(row.prompt_tokens), *worth, f"{row.step_ms:.1f}", f"{row.read_s:.1f}")
-    Console().print(table)
+    Output().print(table)
     print(json.dumps(report["ratios"], indent=2))
     write_json(report, args.json)
     return 0

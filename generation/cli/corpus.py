@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from generation import models
 from generation.cache import cache_root
+from generation.cli.numbers import MOST_JOBS, SEEDS, add_number
 from generation.cli.output import say
 from generation.errors import ConfigError
 from generation.evaluation.repositories import open_repositories
@@ -46,9 +47,9 @@ def add_parser(subparsers: Subparsers) -> None:
     holes.add_argument("--base", default="default", metavar="M", help="model whose tokenizer counts (default)")
     holes.add_argument("--shares", default="0.6,0.15,0.25", help="of whole bodies, rests and middles (0.6,0.15,0.25)")
     holes.add_argument("--prompt-tokens", default="128,256,384", help="budgets of prompts, drawn (128,256,384)")
-    holes.add_argument("--seed", type=int, default=0, help="of the draws (0)")
-    holes.add_argument("--per-repo", type=int, default=0, metavar="N", help="functions of each; 0 is all marked (0)")
-    holes.add_argument("--jobs", type=int, default=1, help="processes (1)")
+    add_number(holes, "--seed", *SEEDS, default=0, help="of the draws (0)")
+    add_number(holes, "--per-repo", 0, default=0, metavar="N", help="functions of each; 0 is all marked (0)")
+    add_number(holes, "--jobs", 1, MOST_JOBS, default=1, help="processes (1)")
     holes.set_defaults(run=run_holes)
 
 

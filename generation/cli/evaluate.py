@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from generation.cli.numbers import CORES, MAX_TOKENS, SEEDS, add_number
 from generation.cli.output import say
 from generation.cli.progress import Progress
 from generation.config import GeneratorConfig, SamplingConfig
@@ -59,19 +60,14 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--frozen", type=Path, metavar="FILE", help="take the tasks of this file (bench tasks) instead of drawing them"
     )
-    parser.add_argument("--tasks", type=int, metavar="N", help="at most so many functions in all")
-    parser.add_argument("--per-repo", type=int, metavar="N", help="at most so many of each repository")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of functions and of sampling (0)")
+    add_number(parser, "--tasks", 1, metavar="N", help="at most so many functions in all")
+    add_number(parser, "--per-repo", 1, metavar="N", help="at most so many of each repository")
+    add_number(parser, "--seed", *SEEDS, default=0, help="of the choice of functions and of sampling (0)")
     parser.add_argument("--config", default=_DEFAULT_ROWS, metavar="A,B", help=f"rows ({_DEFAULT_ROWS})")
     parser.add_argument("--model", default="default", help="as for generate")
-    parser.add_argument("--threads", type=int, metavar="N", help="of the model")
-    parser.add_argument(
-        "--identifiers",
-        type=int,
-        default=0,
-        metavar="N",
-        help="measure recall at the first N repository names of each true body, teacher-forced (0: do not)",
-    )
+    add_number(parser, "--threads", 1, CORES, metavar="N", help="of the model")
+    identifiers = "measure recall at the first N repository names of each true body, teacher-forced (0: do not)"
+    add_number(parser, "--identifiers", 0, default=0, metavar="N", help=identifiers)
     parser.add_argument(
         "--execute", action="store_true", help="run the repositories' tests with the bodies, in a sandbox (pass@1)"
     )
@@ -81,12 +77,14 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="FILE",
         help="pinned source distributions whose tests are run too, and wheels these tests need",
     )
-    parser.add_argument("--max-tokens", type=int, default=256, metavar="N", help="per function (256)")
+    add_number(parser, "--max-tokens", *MAX_TOKENS, default=256, metavar="N", help="per function (256)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Generate, judge, report; the exit code."""
     require_extra()  # better now than after an hour
+    if args.tests_from:
+        read_manifest(args.tests_from)  # likewise
     plan = _plan(args)
     with Progress("generated", plan.generations) as progress:
         records = runner.generate(plan, done=progress.step, known=progress.skip)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import re
 import sys
 from collections.abc import Iterable
@@ -15,11 +14,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.text import Text
 
 from generation.cli import display
-from generation.cli.context import add_context, check_context, with_context
+from generation.cli.context import add_context, with_context
+from generation.cli.numbers import MAX_TOKENS, SEEDS, add_number
+from generation.cli.output import Output
 from generation.config import PRESETS, GeneratorConfig, SamplingConfig, ToolConfig
 from generation.errors import ConfigError, TargetError
 from generation.service import RankedCandidate, Session, apply, build_generator, usual_preset
@@ -27,6 +27,7 @@ from generation.source.files import SourceFile, read_source, require_writable, w
 from generation.source.functions import FunctionSite, find_at, find_function, hole
 from generation.source.text_diff import unified_diff
 from generation.source.tolerant import split_lines
+from generation.tools.checks import SYNTAX
 from generation.types import Finished, TextDelta, ToolCalled
 
 if TYPE_CHECKING:
@@ -34,14 +35,6 @@ if TYPE_CHECKING:
 
 _POSITION = re.compile(r"(?P<file>.+?):(?P<line>\d+)(?::(?P<column>\d+))?")
 _ROOT_MARKS = (".git", "pyproject.toml", "setup.py")
-_RANGES = {
-    "candidates": (1, 64),
-    "max_tokens": (1, 4096),
-    "temperature": (0.0, 5.0),
-    "top_p": (0.001, 1.0),
-    "seed": (0, 2**31 - 1000),
-    "deadline": (0.001, 86_400.0),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +73,12 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--adapter", metavar="A", help="a name or a folder; none: the model as it is")
     parser.add_argument("--model", metavar="M", default=default.model, help="a cached model, a folder or a GGUF file")
-    parser.add_argument("--candidates", type=int, metavar="N", default=1, help="write several, take the best")
-    parser.add_argument("--max-tokens", type=int, metavar="N", default=default.max_tokens, help="(%(default)s)")
-    parser.add_argument("--temperature", type=float, metavar="T", default=sampling.temperature, help="0 is greedy")
-    parser.add_argument("--top-p", type=float, metavar="P", default=sampling.top_p, help="(%(default)s)")
-    parser.add_argument("--seed", type=int, metavar="S", default=sampling.seed, help="of the sampler (%(default)s)")
-    parser.add_argument("--deadline", type=float, metavar="S", help="end after this many seconds")
+    add_number(parser, "--candidates", 1, 64, metavar="N", default=1, help="write several, take the best")
+    add_number(parser, "--max-tokens", *MAX_TOKENS, metavar="N", default=default.max_tokens, help="(%(default)s)")
+    add_number(parser, "--temperature", 0.0, 5.0, metavar="T", default=sampling.temperature, help="0 is greedy")
+    add_number(parser, "--top-p", 0.001, 1.0, metavar="P", default=sampling.top_p, help="(%(default)s)")
+    add_number(parser, "--seed", *SEEDS, metavar="S", default=sampling.seed, help="of the sampler (%(default)s)")
+    add_number(parser, "--deadline", 0.001, 86_400.0, metavar="S", help="end after this many seconds")
     add_context(parser)
 
 
@@ -95,7 +88,7 @@ def _add_tool(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Generate, show and, where asked, write; 1 when nothing was generated."""
+    """Generate, show and, where asked, write; 1 when nothing was generated, or nothing that may be written."""
     config = configuration(args)
     target = find_target(args.target, args.repo, replace_body=args.replace)
     if args.write:
@@ -107,6 +100,9 @@ def run(args: argparse.Namespace) -> int:
         new = apply(target.file, target.site, result.finished, session.first_party)
     _show(target, result, new, args)
     if args.write and new != target.file.text:
+        if any(problem.kind == SYNTAX for problem in result.problems):
+            print(f"memberwise: {target.file.path} is unchanged: this body would break it", file=sys.stderr)
+            return 1
         write_source(target.file, new)
         print(f"wrote {target.file.path}")
     return 0 if result.finished.text.strip() else 1
@@ -116,13 +112,8 @@ def configuration(args: argparse.Namespace) -> GeneratorConfig:
     """The settings that the arguments name.
 
     Raises:
-        ConfigError: a number is out of range, or two arguments exclude each other.
+        ConfigError: two arguments exclude each other.
     """
-    for name, (least, most) in _RANGES.items():
-        value = getattr(args, name)
-        if value is not None and not (math.isfinite(value) and least <= value <= most):
-            raise ConfigError(f"--{name.replace('_', '-')} {value} is out of range; it must be from {least} to {most}")
-    check_context(args)
     if args.untrusted and args.python:
         raise ConfigError("--python names an interpreter to run, and --untrusted forbids that; leave one out")
     if args.candidates > 1 and args.deadline:
@@ -201,7 +192,7 @@ def _say_done(done: int) -> None:
 
 def _stream(session: Session, target: Target, deadline_s: float | None, *, quiet: bool) -> RankedCandidate:
     """One result, its text shown as it comes."""
-    console, calls, finished = Console(highlight=False), list[ToolCalled](), None
+    console, calls, finished = Output(highlight=False), list[ToolCalled](), None
     for event in session.stream(target.site, target.file, deadline_s=deadline_s):
         if isinstance(event, TextDelta) and not quiet:
             console.print(Text(display.visible(event.text), "cyan"), end="", soft_wrap=True)
@@ -225,10 +216,9 @@ def _show(target: Target, result: RankedCandidate, new: str, args: argparse.Name
     if args.diff:
         sys.stdout.flush()
         sys.stdout.buffer.write(diff.encode(target.file.encoding.removesuffix("-sig")))
-    console = Console(stderr=args.diff, highlight=False, width=None if sys.stdout.isatty() else 160)
+    console = Output(stderr=args.diff, highlight=False, width=None if sys.stdout.isatty() else 160)
     if not args.diff:
-        same = "the same body stands there already" if result.finished.text.strip() else "nothing was generated"
-        console.print(display.styled_diff(diff) if diff else same, soft_wrap=True)
+        console.print(display.styled_diff(diff) if diff else _why_no_diff(result.finished), soft_wrap=True)
     if args.explain:
         console.print(display.explain_table(result.events, result.finished.text, _first_line(target, result, new)))
         console.print()
@@ -236,6 +226,14 @@ def _show(target: Target, result: RankedCandidate, new: str, args: argparse.Name
     for problem in result.problems:
         line = f"line {problem.line + 1}: {problem.message} ({problem.kind})"
         console.print(display.visible(line), markup=False, soft_wrap=True)
+
+
+def _why_no_diff(finished: Finished) -> str:
+    if finished.text.strip():
+        return "the same body stands there already"
+    if finished.stats.generated_tokens:  # they were shown as they came
+        return "nothing of this is a body: no statement came to its end"
+    return "nothing was generated"
 
 
 def diff_of(target: Target, new: str) -> str:

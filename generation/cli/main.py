@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from generation import __version__
 from generation.errors import MemberwiseError
@@ -32,32 +33,46 @@ _COMMANDS = {
     "eval": ("generation.cli.evaluate", "generate functions of real repositories and judge them"),
 }
 _INTERRUPTED = 130  # what shells report for a process that SIGINT ended
+_log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code. ``argv`` defaults to the process's arguments."""
-    _print_any_text()
     words = sys.argv[1:] if argv is None else argv
-    args = parser(words).parse_args(words)
-    args.words = words
-    _show_log(args.verbose)
+    if sys.stdout is None:
+        print("memberwise: error: the output is closed; send it somewhere, to /dev/null for example", file=sys.stderr)
+        return 2
     try:
+        _print_any_text()
+        args = parser(words).parse_args(words)
+        args.words = words
+        _show_log(args.verbose)
         code: int = args.run(args)
         sys.stdout.flush()
-    except MemberwiseError as error:
+    except BrokenPipeError:  # the reader of our output has gone, as ``head`` does; nothing is wrong
+        _drop_output()
+        return 0
+    except (MemberwiseError, OSError) as error:
+        _log.debug("where it comes from", exc_info=True)
         print(f"memberwise: error: {error}", file=sys.stderr)
+        _drop_output()
         return 2
     except KeyboardInterrupt:
         print("memberwise: interrupted", file=sys.stderr)
         return _INTERRUPTED
-    except BrokenPipeError:
-        return _reader_left()
     return code
+
+
+class _Parser(argparse.ArgumentParser):
+    """Takes no abbreviations: ``batch`` starts helpers with the words of its own command line, but for some."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)
 
 
 def parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """The command line; only the command that ``words`` name is imported and knows its options."""
-    top = argparse.ArgumentParser(prog="memberwise", description="Writes Python whose members exist.")
+    top = _Parser(prog="memberwise", description="Writes Python whose members exist.")
     top.add_argument("--version", action="version", version=f"memberwise {__version__}")
     top.add_argument("--verbose", action="store_true", help="show the log on stderr")
     subparsers = top.add_subparsers(required=True, metavar="COMMAND")
@@ -82,10 +97,12 @@ def _show_log(verbose: bool) -> None:
     logging.getLogger("generation").setLevel(logging.DEBUG if verbose else logging.CRITICAL)
 
 
-def _reader_left() -> int:
-    """The reader of our output has gone, as ``head`` does; nothing is wrong, and nothing more can be said."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the flush at exit fails again
-    return 0
+def _drop_output() -> None:
+    """What cannot be written is forgotten; else the flush at exit fails once more."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING
 
 from generation.cli.corpus import add_data, add_repositories, bar, repositories
+from generation.cli.numbers import MOST_JOBS, SEEDS, add_number
 from generation.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,14 +24,14 @@ def add_parser(subparsers: Subparsers) -> None:
     insert = actions.add_parser("insert", help="ask the tool where marks belong; goes on where it was stopped")
     add_repositories(insert)
     add_data(insert)
-    insert.add_argument("--per-repo", type=int, default=0, metavar="N", help="functions of each; 0 is all (0)")
-    insert.add_argument("--jobs", type=int, default=1, help="processes (1)")
+    add_number(insert, "--per-repo", 0, default=0, metavar="N", help="functions of each; 0 is all (0)")
+    add_number(insert, "--jobs", 1, MOST_JOBS, default=1, help="processes (1)")
     insert.set_defaults(run=run_insert)
     check = actions.add_parser("check", help="compare with asking at every name, as decoding would")
     add_repositories(check)
     add_data(check)
-    check.add_argument("--functions", type=int, default=300, metavar="N", help="how many (300)")
-    check.add_argument("--seed", type=int, default=0, help="of the choice (0)")
+    add_number(check, "--functions", 1, default=300, metavar="N", help="how many (300)")
+    add_number(check, "--seed", *SEEDS, default=0, help="of the choice (0)")
     check.set_defaults(run=run_check)
     stats = actions.add_parser("stats", help="marks per function, kinds, what the tool knows, time")
     add_data(stats)
@@ -41,8 +42,6 @@ def run_insert(args: argparse.Namespace) -> int:
     """Insert; the exit code."""
     from generation.training.marking import mark_all
 
-    if args.per_repo < 0 or args.jobs < 1:
-        raise ConfigError("--per-repo must not be negative, and --jobs at least 1")
     with bar("functions") as report:
         mark_all(args.data, repositories(args.repos), args.per_repo, args.jobs, report)
     return run_stats(args)
@@ -60,8 +59,10 @@ def run_check(args: argparse.Namespace) -> int:
 
 def run_stats(args: argparse.Namespace) -> int:
     """Print the statistics of what is marked; the exit code."""
-    from generation.training.marking import read_marked, statistics
+    from generation.training.marking import MARKED_NAME, read_marked, statistics
 
+    if not (args.data / MARKED_NAME).exists():
+        raise ConfigError(f"there is no {args.data / MARKED_NAME}; memberwise marks insert makes it")
     marked = [function for functions in read_marked(args.data).values() for function in functions]
     numbers = {name: round(value, 3) for name, value in statistics(marked).items()}
     print(json.dumps(numbers, indent=2))

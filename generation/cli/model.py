@@ -14,10 +14,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from generation.cli.output import Output
 from generation.errors import ModelLoadError
 from generation.models import store
 from generation.models.catalog import find_cached, resolve
@@ -105,7 +105,7 @@ def _print_table(entries: list[store.Entry]) -> None:
         origin = entry.manifest.provenance
         table.add_row(origin.name, _megabytes(entry.manifest), origin.licence, origin.source, str(entry.path))
     width = None if sys.stdout.isatty() else 1000  # whole lines for grep
-    Console(width=width).print(table)
+    Output(width=width).print(table)
 
 
 def _print_manifest(path: Path, manifest: Manifest) -> None:
@@ -136,7 +136,7 @@ def _megabytes(manifest: Manifest) -> str:
 @contextmanager
 def _progress() -> Iterator[Report]:
     """A ``Report`` that draws a bar on a terminal and prints a line per stage elsewhere, both to stderr."""
-    console = Console(file=sys.stderr)
+    console = Output(file=sys.stderr)
     if not console.is_terminal:
         yield _PlainReport()
         return

@@ -7,6 +7,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
+
+class Output(Console):
+    """A console on stdout or stderr; a reader that leaves is an error like any other, which ``main`` answers."""
+
+    def on_broken_pipe(self) -> None:
+        """Rich would end the process with 1, which says that the result cannot be used."""
+        raise BrokenPipeError
+
 
 def say(line: str) -> None:
     """Tell how a measurement goes; stdout is for its result."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from generation.cache import cache_root
+from generation.cli.numbers import CORES, add_number
 from generation.config import PRESETS, GeneratorConfig
 from generation.errors import ConfigError
 from generation.service import usual_preset, weights_hash
@@ -28,23 +29,18 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--adapter", metavar="A", help="as for generate")
     parser.add_argument("--trigger", choices=sorted(PRESETS), help="whose adapter is loaded")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s: this machine only)")
-    parser.add_argument("--port", type=int, default=8765, help="(%(default)s)")
-    parser.add_argument("--replicas", type=int, default=1, metavar="N", help="copies of the model (%(default)s)")
-    parser.add_argument("--threads", type=int, metavar="N", help="of each (all cores divided by --replicas)")
-    parser.add_argument(
-        "--together", type=int, default=8, metavar="N", help="texts a replica writes at a time (%(default)s)"
-    )
-    parser.add_argument(
-        "--max-tokens", type=int, default=limits.max_tokens, metavar="N", help="of one text (%(default)s)"
-    )
+    add_number(parser, "--port", 1, 65535, default=8765, help="(%(default)s)")
+    add_number(parser, "--replicas", 1, 10_000, default=1, metavar="N", help="copies of the model (%(default)s)")
+    add_number(parser, "--threads", 1, CORES, metavar="N", help="of each (all cores divided by --replicas)")
+    together = "texts a replica writes at a time (%(default)s)"
+    add_number(parser, "--together", 1, 256, default=8, metavar="N", help=together)
+    add_number(parser, "--max-tokens", 1, default=limits.max_tokens, metavar="N", help="of one text (%(default)s)")
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="what clients must show; made if it is missing")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
-    if min(args.replicas, args.together, args.max_tokens) < 1:
-        raise ConfigError("--replicas, --together and --max-tokens are at least 1")
     path = args.token_file or cache_root() / "serve-model.token"
     threads = args.threads or max(1, (os.cpu_count() or 1) // args.replicas)
     config = GeneratorConfig(model=args.model, adapter=args.adapter, threads=threads)

@@ -21,29 +21,30 @@ from rich.text import Text
 
 from generation import adapters
 from generation.cli.corpus import add_data
-from generation.errors import ConfigError, MissingExtraError
+from generation.cli.numbers import CORES, add_number
+from generation.errors import MissingExtraError
 from generation.training.settings import PROMPT_TOKEN_SETTINGS, TrainingSettings
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 _BARS = " ▁▂▃▄▅▆▇█"
-_OPTIONS = {
-    "total_tokens": "length of the run",
-    "stop_tokens": "stop before that, to go on another time; 0 stops nowhere",
-    "length_tokens": "longest example",
-    "tokens_per_step": "tokens of one step",
-    "microbatch_tokens": "most tokens in the network at a time",
-    "rank": "of the adapters",
-    "alpha": "scale of the adapters, times the rank",
-    "learning_rate": "the highest",
-    "warmup_steps": "steps until it is reached",
-    "mark_weight": "how much a mark counts in the loss",
-    "seed": "of everything that is drawn",
-    "validation_examples": "examples of a validation",
-    "patience": "validations without progress before the run ends; 0 never ends it",
-    "checkpoint_every_s": "seconds between checkpoints",
-    "validate_every_s": "seconds between validations",
+_OPTIONS: dict[str, tuple[str, float]] = {  # what it is, and the least it can be
+    "total_tokens": ("length of the run", 1),
+    "stop_tokens": ("stop before that, to go on another time; 0 stops nowhere", 0),
+    "length_tokens": ("longest example", 16),
+    "tokens_per_step": ("tokens of one step", 1),
+    "microbatch_tokens": ("most tokens in the network at a time", 1),
+    "rank": ("of the adapters", 1),
+    "alpha": ("scale of the adapters, times the rank", 1),
+    "learning_rate": ("the highest", 1e-9),
+    "warmup_steps": ("steps until it is reached", 0),
+    "mark_weight": ("how much a mark counts in the loss", 0.0),
+    "seed": ("of everything that is drawn", 0),
+    "validation_examples": ("examples of a validation", 1),
+    "patience": ("validations without progress before the run ends; 0 never ends it", 0),
+    "checkpoint_every_s": ("seconds between checkpoints", 0.0),
+    "validate_every_s": ("seconds between validations", 0.0),
 }
 
 
@@ -54,7 +55,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "what", nargs="?", choices=["adapter", "prompt-tokens"], default="adapter", help="what is trained (adapter)"
     )
-    parser.add_argument("--count", type=int, default=2, metavar="N", help="of prompt tokens (2)")
+    add_number(parser, "--count", 1, 64, default=2, metavar="N", help="of prompt tokens (2)")
     parser.add_argument("--base", default="default", metavar="M", help="the model (default)")
     add_data(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="A", help="folder of the run and its adapter")
@@ -68,13 +69,12 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint, with its settings")
     parser.add_argument("--name", default="", help="of the adapter; the folder's name by default")
     parser.add_argument("--mark-words", metavar="WORDS", help="words whose mean the mark starts as; 'mean' takes all")
-    parser.add_argument("--threads", type=int, help="of the processor; half of the cores by default")
+    add_number(parser, "--threads", 1, CORES, help="of the processor; half of the cores by default")
     parser.add_argument("--compile", action="store_true", help="by torch.compile: a minute to start, then quicker")
-    for name, meaning in _OPTIONS.items():
+    for name, (meaning, least) in _OPTIONS.items():
         default, other = getattr(TrainingSettings(), name), getattr(PROMPT_TOKEN_SETTINGS, name)
         shown = f"{default}" if other == default else f"{default}; {other} for prompt tokens"
-        option = f"--{name.replace('_', '-')}"
-        parser.add_argument(option, type=type(default), metavar="N", help=f"{meaning} ({shown})")
+        add_number(parser, f"--{name.replace('_', '-')}", least, metavar="N", help=f"{meaning} ({shown})")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -111,8 +111,6 @@ def run(args: argparse.Namespace) -> int:
 def _settings(args: argparse.Namespace, saved: TrainingSettings | None) -> TrainingSettings:
     """The defaults or those of the run that is resumed, changed by what was given."""
     given = {name: value for name in _OPTIONS if (value := getattr(args, name)) is not None}
-    if wrong := next((name for name, value in given.items() if value < 0), None):
-        raise ConfigError(f"--{wrong.replace('_', '-')} must not be negative")
     fresh = PROMPT_TOKEN_SETTINGS if args.what == "prompt-tokens" else TrainingSettings()
     return dataclasses.replace(saved or fresh, **given)
 

@@ -118,7 +118,7 @@ def _check_readable(path: Path, status: os.stat_result, limit_bytes: int) -> Non
 
 def _near_files(path: Path) -> str:
     with suppress(OSError):
-        names = [entry.name for entry in path.parent.iterdir() if entry.suffix == ".py"]
+        names = [entry.name for entry in path.parent.iterdir() if entry.suffix == ".py" and entry.is_file()]
         near = difflib.get_close_matches(path.name, names, n=3)
         return f"; did you mean {' or '.join(str(path.parent / name) for name in near)}?" if near else ""
     return f"; there is no folder {path.parent}" if not path.parent.exists() else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,8 +76,9 @@ def test_an_archive_leaves_out_what_is_no_source(tmp_path: Path) -> None:
     import io
     import tarfile
 
-    for name in ("a.py", ".git/x", "__pycache__/a.pyc", "pkg/b.py"):
+    os.mkfifo(tmp_path / "fifo")
+    for name in ("a.py", ".git/x", "__pycache__/a.pyc", "pkg/b.py", "run/c.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
-    with tarfile.open(fileobj=io.BytesIO(pack(tmp_path))) as archive:
-        assert sorted(entry.name for entry in archive if entry.isfile()) == ["a.py", "pkg/b.py"]
+    with tarfile.open(fileobj=io.BytesIO(pack(tmp_path, tmp_path / "run"))) as archive:
+        assert sorted(entry.name for entry in archive if not entry.isdir()) == ["a.py", "pkg/b.py"]

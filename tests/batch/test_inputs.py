@@ -79,7 +79,15 @@ def test_two_repositories_of_one_name_are_refused(folder: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--jobs", "0"], "--jobs"),
+        (["--jobs", "0"], "--jobs 0 is out of range; it must be from 1 to 256"),
+        (["--limit", "nan"], "--limit nan is out of range"),
+        (["--seed", "-1"], "--seed -1 is out of range"),
+        (["--max-tokens", "999999"], "--max-tokens 999999 is out of range"),
+        (["--threads", "-1"], "--threads -1 is out of range"),
+        (["--threads", "1000"], "--threads 1000 is out of range"),
+        (["--workers", "2"], "--workers are those of --ray"),
+        (["--out", "a.py"], "a.py is a file; name a folder"),
+        (["--resume", "--out", "shop"], "shop is a repository that is filled"),
         (["--select", "none.jsonl"], "cannot read the list of functions"),
         (["--out", "."], "is not empty"),
         (["--context-tokens", "7"], "--context-tokens 7 is out of range; it must be from 1024 to 1048576"),
@@ -94,8 +102,25 @@ def test_wrong_words_end_with_a_message(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.py").write_text("")
     assert main(["batch", str(folder), "--out", "out", *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_what_was_unpacked_for_a_command_that_is_refused_is_gone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["batch", str(wheel(tmp_path)), "--out", str(tmp_path / "out")]
+    for _ in range(2):  # the second time it is not said that the folder is not empty
+        assert main([*words, "--select", "none.jsonl"]) == 2
+        assert "cannot read the list of functions" in capsys.readouterr().err
+
+
+def test_an_option_that_is_not_spelled_out_is_unknown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["batch", str(folder), "--out", "out", "--wri"])
+    assert left.value.code == 2
+    assert "unrecognized arguments: --wri" in capsys.readouterr().err
 
 
 @pytest.mark.model

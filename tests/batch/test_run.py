@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+import venv
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +26,7 @@ from generation.batch.results import outcome_of
 from generation.batch.run import BatchPlan, run
 from generation.batch.targets import Select, find_targets
 from generation.config import GeneratorConfig
+from generation.errors import ConfigError
 from generation.evaluation.bare_python import measured_tool
 from generation.ledger import read_lines
 from tests.decoding.scripted import ScriptedModel
@@ -52,6 +56,9 @@ BODIES = {
     "total": ["        return sum(self.items)\n", "        return sum(self.itemz)\n"],
     "lost": ["        return " + 200 * "("],
     "describe": ["    return str(basket.total())\n"],
+    "broken": ["    nonlocal nobody\n    return 1\n"],
+    "long": ["    return " + 5000 * "a" + "\n"],
+    **{f"describe_{n}": [f"    return str({n})\n"] for n in range(12)},
 }
 
 
@@ -127,6 +134,71 @@ def test_what_is_wrong_is_found_and_tried_again(plan: BatchPlan) -> None:
     assert page.index("Basket.lost") < page.index("Basket.total")  # doubtful ones first
 
 
+def test_a_test_command_that_takes_too_long_is_ended_with_all_it_started(plan: BatchPlan, tmp_path: Path) -> None:
+    late = tmp_path / "late"
+    options = replace(plan.options, test_command=f"(sleep 1; touch {late}); true", test_limit_s=0.2)
+    targets = {"shop": [target for target in plan.targets["shop"] if target.function == "Basket.__init__"]}
+    found = fill(replace(plan, targets=targets, options=options))
+    assert found["Basket.__init__"].test_failed == "the test command took over 0 s"
+    time.sleep(1.5)
+    assert not late.exists()
+
+
+def test_a_body_that_breaks_its_file_is_no_body(plan: BatchPlan, root: Path) -> None:
+    (root / "basket.py").write_text('def broken() -> int:\n    """Not here."""\n')
+    found = fill(replace(plan, targets={"shop": find_targets("shop", root, Select.STUBS)[0]}))
+    assert found["broken"].status is Status.FAILED
+    assert "the body would break the file: no binding for nonlocal" in (found["broken"].error or "")
+    assert not outcome_of(plan, "shop", list(found.values())).changed
+
+
+def test_the_folder_of_a_run_may_lie_in_the_repository_and_what_cannot_be_copied_is_left_out(
+    plan: BatchPlan, root: Path
+) -> None:
+    os.mkfifo(root / "fifo")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(root / "socket"))
+        with tree.open_tree(root, root / "run", tested=True) as copies:
+            assert copies.root.is_relative_to(root / "run" / "work")
+            assert copies.trial is not None
+            for copy in (copies.root, copies.trial):
+                assert [path.name for path in copy.iterdir()] == ["basket.py"]
+    assert not list((root / "run").rglob("basket.py"))
+
+
+def test_copies_that_a_killed_process_left_are_removed_and_no_others(plan: BatchPlan, root: Path) -> None:
+    fill(plan)
+    (plan.out / "work" / "tree-left" / "copy").mkdir(parents=True)
+    with tree.open_tree(root, plan.out) as copies:
+        fill(plan)  # there is nothing to do
+        assert copies.root.is_dir()
+        assert len(list((plan.out / "work").glob("tree-*"))) == 1
+    assert not list((plan.out / "work").glob("tree-*"))
+
+
+def test_a_repository_that_cannot_be_copied_says_why(root: Path, tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with (
+            pytest.raises(ConfigError, match=f"cannot copy {root}: .*File too large.* make room in {tmp_path / 'out'}"),
+            tree.open_tree(root, tmp_path / "out"),
+        ):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list((tmp_path / "out" / "work").glob("tree-*"))
+
+
+def test_the_environment_of_the_repository_is_known_in_its_copy(plan: BatchPlan, root: Path) -> None:
+    venv.create(root / ".venv", symlinks=True)
+    python = root / ".venv" / "bin" / "python"
+    config = replace(plan.config, tool=replace(plan.config.tool, python=None))
+    assert replace(plan, config=config).config_in("shop").tool.python == python
+    untrusted = replace(config, tool=replace(config.tool, trusted=False))
+    assert replace(plan, config=untrusted).config_in("shop").tool.python is None
+
+
 def test_a_second_run_makes_nothing_again(plan: BatchPlan) -> None:
     first = fill(plan)
     made: list[BatchRecord] = []
@@ -134,8 +206,9 @@ def test_a_second_run_makes_nothing_again(plan: BatchPlan) -> None:
     assert fill(plan, done=made.append, skipped=skipped.append) == first
     assert not made
     other = replace(plan, options=replace(plan.options, limit_s=60.0))
-    fill(other, done=made.append)
+    fill(other, done=made.append, skipped=skipped.append)
     assert len(made) == 4  # other settings are another run
+    assert set(skipped) == {0}
 
 
 def test_a_file_that_changed_meanwhile_keeps_what_was_written(plan: BatchPlan, root: Path) -> None:
@@ -189,6 +262,49 @@ def test_runs_that_are_killed_lose_nothing_and_repeat_nothing(plan: BatchPlan, r
     assert [process.wait(120) for process in processes] == [0, 0]
     keys = [(line["path"], line["function"]) for line in read_lines(out / "records.jsonl")[0]]
     assert len(keys) == len(set(keys)) == 13
+    assert not list((out / "work").glob("tree-*"))  # those of the killed ones neither
+
+
+COMMAND = """
+import sys
+import time
+from generation import service
+from generation.cli.main import main
+from tests.batch.test_run import preferences
+from tests.decoding.scripted import ScriptedModel
+
+def slow(text):
+    print("writing", file=sys.stderr, flush=True)
+    time.sleep(0.1)
+    return preferences(text)
+
+service.load_model = lambda config: ScriptedModel(slow)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_waits_for_no_function_and_leaves_no_copy(root: Path, tmp_path: Path, number: int) -> None:
+    (root / "basket.py").write_text('def long() -> int:\n    """Takes minutes."""\n')
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "model.safetensors").write_bytes(b"weights")
+    (model / "config.json").write_text("{}")
+    out = tmp_path / "out"
+    words = ["batch", str(root), "--out", str(out), "--model", str(model), "--max-tokens", "4096"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", COMMAND, *words]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while process.stderr.readline() != "writing\n":
+            pass
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors.endswith("memberwise: interrupted\n")
+    assert errors.count("writing\n") < 100
+    assert _count(out) == 0
+    assert not list((out / "work").glob("tree-*"))
 
 
 def test_a_full_disk_ends_the_run_and_loses_nothing(plan: BatchPlan, root: Path, tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ from generation.errors import ConfigError
 
 
 def record(number: int) -> BatchRecord:
-    return BatchRecord("shop", "a.py", f"f{number}", "settings", Status.DONE, text=f"    return {number}  # é\n")
+    return BatchRecord(
+        "shop", "a.py", f"f{number}", "settings", Status.DONE, text=f"    return {number}  # é\u2028\u2029\x85\n"
+    )
 
 
 @pytest.mark.parametrize("kind", ["memory", "file"])
@@ -33,7 +35,7 @@ def test_records_of_a_run_that_failed_are_there_for_the_next(tmp_path: Path, kin
         assert list(ledger(shared.folder).known().values()) == [record(1), record(2)]
     files, path = fsspec.url_to_fs(url)
     assert files.cat_file(f"{path}/shop.patch") == b"patch"
-    lines = files.cat_file(f"{path}/records.jsonl").decode().splitlines()
+    lines = files.cat_file(f"{path}/records.jsonl").splitlines()
     assert [json.loads(line)["function"] for line in lines] == ["f1", "f2"]
 
 

@@ -98,15 +98,30 @@ def test_a_circle_and_a_long_chain_end() -> None:
     assert [names(wave) for wave in chain[:2]] == [["f2999"], ["f2998"]]
 
 
+def test_the_folder_of_the_run_is_no_part_of_the_repository_it_lies_in(root: Path) -> None:
+    unpacked = root / "run" / "sources" / "other"
+    unpacked.mkdir(parents=True)
+    (unpacked / "stub.py").write_text("def f(): ...\n")
+    assert len(find_targets("shop", root, Select.STUBS, root / "run")[0]) == 5
+    assert names(find_targets("other", unpacked, Select.STUBS, root / "run")[0]) == ["f"]
+
+
 def test_a_list_names_functions_and_says_what_it_cannot_find(root: Path) -> None:
     path = root / "list.jsonl"
-    path.write_text(json.dumps({"path": "shop/basket.py", "function": "Basket.written"}) + "\n\n")
-    assert names(read_targets(path, {"shop": root})) == ["Basket.written"]
+    (root.parent / "outside.py").write_text("def f(): ...\n")
+    (root / "link.py").symlink_to(root.parent / "outside.py")
+    path.write_text(json.dumps({"path": "shop/../shop/basket.py", "function": "Basket.written"}) + "\n\n")
+    (found,) = read_targets(path, {"shop": root})
+    assert (found.path, found.function) == ("shop/basket.py", "Basket.written")
     for line, message in [
         ('{"path": "shop/basket.py", "function": "Basket.writen"}', "did you mean Basket.written"),
         ('{"path": "shop/none.py", "function": "f"}', "there is no file"),
         ("Basket.written", "is not of the form"),
         ('{"repository": "other", "path": "a.py", "function": "f"}', "there is no repository 'other'"),
+        ('{"repository": ["shop"], "path": "a.py", "function": "f"}', "is not of the form"),
+        ('{"path": 1, "function": 2}', "is not of the form"),
+        ('{"path": "../outside.py", "function": "f"}', "../outside.py is not in the repository"),
+        ('{"path": "link.py", "function": "f"}', "link.py is not in the repository"),
     ]:
         path.write_text(line + "\n")
         with pytest.raises(ConfigError, match=message):

@@ -60,6 +60,25 @@ def test_a_wrong_configuration_is_refused(tmp_path: Path, config: str) -> None:
         memberwise("--repos", str(TINY), "--config", config, "--out", str(tmp_path))
 
 
+@pytest.mark.parametrize("tasks", ["0", "-3"])
+def test_no_tasks_at_all_are_refused(tmp_path: Path, tasks: str) -> None:
+    with pytest.raises(ConfigError, match=f"--tasks {tasks} is out of range; it must be from 1 to "):
+        memberwise("--repos", str(TINY), "--tasks", tasks, "--out", str(tmp_path))
+
+
+def test_what_is_missing_is_said_before_anything_is_generated(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read the list of repositories"):
+        memberwise("--repos", str(TINY), "--tests-from", "nofile", "--execute", "--out", str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_is_no_folder_for_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "resolve", lambda name: tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="file is a file; name a folder for the records"):
+        memberwise("--repos", str(TINY), "--tasks", "1", "--config", "off", "--out", str(tmp_path / "file"))
+
+
 def test_a_repository_without_tasks_is_refused(tmp_path: Path) -> None:
     (tmp_path / "repo").mkdir()
     with pytest.raises(ConfigError, match="no documented function"):

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from generation import service
 from generation.cli.main import main
+from tests.decoding.scripted import ScriptedModel
 
 COMMAND = [sys.executable, "-m", "generation.cli.main", "generate"]
 ROOT = Path(__file__).parents[2]
@@ -108,6 +110,40 @@ def test_a_syntax_error_elsewhere_is_a_warning(tmp_path: Path, capsys: pytest.Ca
     assert main(["generate", f"{path}::Basket.total", "--write", "--max-tokens", "32"]) == 0
     assert "memberwise: warning: line 1 has a syntax error" in capsys.readouterr().err
     assert path.read_text(encoding="utf-8").startswith("import = 3\n" + TOTAL)
+
+
+def writing(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every prompt is answered with this text."""
+
+    def preferences(prompt: str) -> dict[str, float]:
+        written = prompt.rpartition(TOTAL.splitlines()[-1] + "\n")[2]
+        return {text[len(written) :][:1] if text.startswith(written) else "": 1.0}
+
+    monkeypatch.setattr(service, "load_model", lambda config: ScriptedModel(preferences))
+
+
+def test_a_body_that_would_break_the_file_is_shown_and_not_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing("        nonlocal nobody\n        return 1\n", monkeypatch)
+    path = tmp_path / "shop.py"
+    path.write_text(TOTAL, encoding="utf-8")
+    assert main(["generate", f"{path}::Basket.total", "--write", "--trigger", "off"]) == 1
+    printed = capsys.readouterr()
+    assert "+        nonlocal nobody\n" in printed.out
+    assert "no binding for nonlocal 'nobody' found (syntax)" in printed.out
+    assert printed.err == f"memberwise: {path} is unchanged: this body would break it\n"
+    assert path.read_text(encoding="utf-8") == TOTAL
+
+
+def test_text_that_was_shown_and_is_no_body_is_called_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing("        return self.prices\n", monkeypatch)
+    path = tmp_path / "shop.py"
+    path.write_text(TOTAL, encoding="utf-8")
+    assert main(["generate", f"{path}::Basket.total", "--trigger", "off", "--max-tokens", "3"]) == 1
+    assert "nothing of this is a body: no statement came to its end" in capsys.readouterr().out
 
 
 def test_a_read_only_file_is_refused_before_anything_is_loaded(

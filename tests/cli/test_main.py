@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -61,16 +62,43 @@ def test_an_interruption_is_code_130(monkeypatch: pytest.MonkeyPatch, capsys: py
     assert capsys.readouterr().err == "memberwise: interrupted\n"
 
 
-def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [["model", "list"], ["adapter", "list"]])
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path, words: list[str]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     environment = os.environ | {"MEMBERWISE_CACHE": str(tmp_path)}
-    command = [*MAIN, "model", "list"]
+    command = [*MAIN, *words]
     done = subprocess.run(
         command, cwd=ROOT, env=environment, stdout=writing, stderr=subprocess.PIPE, timeout=60, check=False
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("where", "message"), [("/dev/full", "No space left on device"), ("&-", "the output is closed; send it somewhere")]
+)
+def test_output_that_cannot_be_written_is_an_error(tmp_path: Path, where: str, message: str) -> None:
+    environment = os.environ | {"MEMBERWISE_CACHE": str(tmp_path)}
+    command = f"{shlex.join([*MAIN, 'model', 'list'])} >{where}"
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("memberwise: error: ")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("cache", "message"), [("~nobody-here/x", "MEMBERWISE_CACHE is ~nobody-here/x"), (300 * "a", "File name too long")]
+)
+def test_a_cache_that_cannot_be(
+    cache: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MEMBERWISE_CACHE", cache)
+    assert main(["model", "list"]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_doctor_without_a_model_says_how_to_get_it(

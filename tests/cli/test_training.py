@@ -71,9 +71,21 @@ def test_bad_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main(["corpus", "holes", *options, "--shares", "1,2"]) == 2
     assert "--shares is 1,2; it needs 3 numbers" in capsys.readouterr().err
     assert main(["marks", "insert", *options, "--jobs", "0"]) == 2
-    assert "--jobs at least 1" in capsys.readouterr().err
-    assert main(["train", "--out", str(tmp_path / "x"), "--rank", "-1"]) == 2
-    assert "--rank must not be negative" in capsys.readouterr().err
+    assert "--jobs 0 is out of range; it must be from 1 to " in capsys.readouterr().err
+    assert main(["corpus", "holes", *options, "--jobs", "0"]) == 2
+    assert "--jobs 0 is out of range" in capsys.readouterr().err
+    for option, value in [
+        ("--rank", "0"), ("--learning-rate", "nan"), ("--length-tokens", "0"), ("--tokens-per-step", "0"),
+        ("--total-tokens", "0"), ("--threads", "-1"),
+    ]:  # fmt: skip
+        assert main(["train", "--out", str(tmp_path / "x"), option, value]) == 2
+        assert f"{option} {value} is out of range" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+def test_statistics_of_nothing_are_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["marks", "stats", "--data", str(tmp_path)]) == 2
+    assert f"there is no {tmp_path / 'marked.jsonl'}; memberwise marks insert makes it" in capsys.readouterr().err
 
 
 def test_adapters_are_listed_and_described(adapter: Path, capsys: pytest.CaptureFixture[str]) -> None:
