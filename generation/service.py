@@ -209,8 +209,7 @@ class Session:
         self.tool = JediTool(
             self.root, config.tool, index=self.index if decoding.index else None, repair=decoding.repair
         )
-        notice: str = getattr(model, "notice", "")
-        self.warnings: tuple[str, ...] = (*self.tool.environment.warnings, *filter(None, (notice,)))
+        self.warnings = tuple(filter(None, (*self.tool.environment.warnings, str(getattr(model, "notice", "")))))
         self._typed_prompts = TypedPrompts()
         self._odds: Odds | None = None  # of drafts, learned from one request to the next
         _keep_for_good()
@@ -281,11 +280,7 @@ class Session:
         yield from self._stream(request, self.config.sampling, cancel, deadline_s)
 
     def candidates(
-        self,
-        site: FunctionSite,
-        file: SourceFile,
-        count: int,
-        report: Callable[[int], None] | None = None,
+        self, site: FunctionSite, file: SourceFile, count: int, report: Callable[[int], None] | None = None
     ) -> list[RankedCandidate]:
         """Several results, best first: those with fewer problems, then those with more probability per token.
 
@@ -299,13 +294,18 @@ class Session:
         return sorted(found, key=_rank)
 
     def candidate(
-        self, site: FunctionSite, file: SourceFile, number: int, deadline_s: float | None = None
+        self,
+        site: FunctionSite,
+        file: SourceFile,
+        number: int,
+        cancel: threading.Event | None = None,
+        deadline_s: float | None = None,
     ) -> RankedCandidate:
         """One result with its problems. Number 0 is greedy unless a temperature is set; the others are sampled."""
         sampling = self.config.sampling
         if number and sampling.temperature <= 0:
             sampling = replace(sampling, temperature=_CANDIDATE_TEMPERATURE)
-        events = list(self._stream(self.request(site, file, sampling.seed + number), sampling, None, deadline_s))
+        events = list(self._stream(self.request(site, file, sampling.seed + number), sampling, cancel, deadline_s))
         finished = events[-1]
         assert isinstance(finished, Finished)
         calls = tuple(event for event in events if isinstance(event, ToolCalled))

@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from generation.batch.records import BatchRecord, failed, written
@@ -23,10 +23,8 @@ from generation.service import RankedCandidate, Session, apply
 from generation.source.files import SourceFile, read_source, write_source
 from generation.source.functions import FunctionSite, find_function
 from generation.tools.checks import SYNTAX
-from generation.types import Finished, ToolCalled
 
 _TEST_OUTPUT_CHARACTERS = 2000
-_RETRY_TEMPERATURE = 0.8  # where none is set
 _LOOK_S = 0.5  # between two looks whether a test is still wanted
 
 
@@ -121,27 +119,13 @@ def _attempt(
     options: FillOptions,
     stop: threading.Event,
 ) -> _Attempt:
-    candidate = _candidate(session, site, file, number, options.limit_s, stop)
+    candidate = session.candidate(site, file, number, stop, options.limit_s)
     failure = None
     if tree.trial is not None and options.test_command and candidate.finished.text.strip():
         text = apply(file, site, candidate.finished, session.first_party)
         with tree.testing:
             failure = _test(tree.trial, file.path.relative_to(tree.root), text, options, stop)
     return _Attempt(number, candidate, failure)
-
-
-def _candidate(
-    session: Session, site: FunctionSite, file: SourceFile, number: int, limit_s: float, stop: threading.Event
-) -> RankedCandidate:
-    sampling = session.config.sampling
-    if number and sampling.temperature <= 0:
-        sampling = replace(sampling, temperature=_RETRY_TEMPERATURE)
-    seed = sampling.seed + number
-    events = list(session.stream(site, file, seed=seed, sampling=sampling, cancel=stop, deadline_s=limit_s))
-    finished = events[-1]
-    assert isinstance(finished, Finished)
-    calls = tuple(event for event in events if isinstance(event, ToolCalled))
-    return RankedCandidate(finished, calls, session.problems(site, file, finished))
 
 
 def _test(trial: Path, path: Path, text: str, options: FillOptions, stop: threading.Event) -> str | None:
