@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import atexit
 import gc
-import math
 import threading
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from generation import adapters, models
 from generation.cache import cache_root
+from generation.candidates import RankedCandidate, sampling_of
 from generation.config import DecodingConfig, GeneratorConfig, SamplingConfig, Trigger
 from generation.errors import ConfigError, ModelLoadError
 from generation.interfaces import Drafter, LanguageModel, ReportShare, Tell, silent
@@ -48,22 +48,6 @@ if TYPE_CHECKING:
 
 _TYPED = PromptShares(step_tokens=128)  # so much of a function is typed before the code above it has to move
 REMOTE = "remote:"  # starts the name of a model that a server has
-_CANDIDATE_TEMPERATURE = 0.8  # of all but the first, where none is set
-
-
-@dataclass(frozen=True, slots=True)
-class RankedCandidate:
-    """One of several results for one function.
-
-    Attributes:
-        finished: the text, its imports and what it cost.
-        events: where the tool was asked, and what came of it.
-        problems: what is wrong with it in its file.
-    """
-
-    finished: Finished
-    events: tuple[ToolCalled, ...]
-    problems: tuple[Problem, ...]
 
 
 def load_model(config: GeneratorConfig, report: ReportShare = silent, tell: Tell | None = None) -> LanguageModel:
@@ -291,7 +275,7 @@ class Session:
             found.append(self.candidate(site, file, number))
             if report is not None:
                 report(number + 1)
-        return sorted(found, key=_rank)
+        return sorted(found, key=lambda candidate: candidate.doubt)
 
     def candidate(
         self,
@@ -302,10 +286,8 @@ class Session:
         deadline_s: float | None = None,
     ) -> RankedCandidate:
         """One result with its problems. Number 0 is greedy unless a temperature is set; the others are sampled."""
-        sampling = self.config.sampling
-        if number and sampling.temperature <= 0:
-            sampling = replace(sampling, temperature=_CANDIDATE_TEMPERATURE)
-        events = list(self._stream(self.request(site, file, sampling.seed + number), sampling, cancel, deadline_s))
+        sampling = sampling_of(self.config.sampling, number)
+        events = list(self._stream(self.request(site, file, sampling.seed), sampling, cancel, deadline_s))
         finished = events[-1]
         assert isinstance(finished, Finished)
         calls = tuple(event for event in events if isinstance(event, ToolCalled))
@@ -442,9 +424,3 @@ def apply(file: SourceFile, site: FunctionSite, finished: Finished, first_party:
         return file.text
     text = replace_body(file.text, site, finished.text, file.newline)
     return add_imports(text, finished.imports, first_party)
-
-
-def _rank(candidate: RankedCandidate) -> tuple[int, float]:
-    stats, is_empty = candidate.finished.stats, not candidate.finished.text.strip()
-    doubt = -stats.logprob / max(1, stats.generated_tokens)
-    return len(candidate.problems) + is_empty, math.inf if is_empty else doubt

@@ -6,12 +6,13 @@ Runs on the decode thread, but for ``fitting_site``. Start reading at ``write_bo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
 from lsprotocol import types
 
+from generation.candidates import RankedCandidate, sampling_of
 from generation.errors import TargetError
 from generation.service import Session
 from generation.source.files import SourceFile
@@ -88,17 +89,15 @@ def write_body(
             return []
         if body.finished.text.strip() and body.finished.text not in {other.finished.text for other in bodies}:
             bodies.append(body)
-    return sorted(bodies, key=_doubt)
+    return sorted(bodies, key=lambda body: RankedCandidate(body.finished, body.calls, body.problems).doubt)
 
 
 def _one(
     session: Session, file: SourceFile, site: FunctionSite, number: int, stop: Event, show: Callable[[str], None]
 ) -> Body | None:
     text, calls = "", list[ToolCalled]()
-    sampling = session.config.sampling
-    if number and sampling.temperature <= 0:
-        sampling = replace(sampling, temperature=0.8)
-    for event in session.stream(site, file, seed=sampling.seed + number, cancel=stop, sampling=sampling):
+    sampling = sampling_of(session.config.sampling, number)
+    for event in session.stream(site, file, seed=sampling.seed, cancel=stop, sampling=sampling):
         if isinstance(event, TextDelta):
             text += event.text
             show(text)
@@ -126,8 +125,3 @@ def edits_of(body: Body, snapshot: Snapshot, wanted: GenerateBodyArgument, sessi
     imports = import_edits(text, body.finished.imports, session.first_party)
     added = [types.TextEdit(snapshot.lines.range(e.start + mark, e.end + mark), e.replacement) for e in imports]
     return [*added, types.TextEdit(span, written)]
-
-
-def _doubt(body: Body) -> tuple[int, float]:
-    stats = body.finished.stats
-    return len(body.problems), -stats.logprob / max(1, stats.generated_tokens)

@@ -182,7 +182,10 @@ class MemberwiseServer(LanguageServer):
         async with self._loading:
             self._will_reread = False
             for session in self.repositories.sessions:
-                await self.run_reading(session.reread)
+                try:
+                    await self.run_reading(session.reread)
+                except Exception as error:  # noqa: BLE001 - as for a folder that cannot be read
+                    self.warn(f"Memberwise cannot read {session.root} again: {error}")
 
     @contextlib.asynccontextmanager
     async def _shown_loading(self, what: str, *, silent: bool = False) -> AsyncIterator[ReportShare]:

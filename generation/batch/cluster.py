@@ -97,7 +97,7 @@ class Filler:
             packed.extractall(root, filter="data")
         tested = self._plan.options.test_command is not None
         tree = self._stack.enter_context(open_tree(root, folder, tested=tested))
-        session = service.build_generator(self._plan.config_in(name), tree.root, self._model, folder / "index")
+        session = service.build_generator(self._plan.config, tree.root, self._model, folder / "index")
         return _Opened(tree, self._stack.enter_context(session))
 
 

@@ -13,16 +13,16 @@ import subprocess
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from generation.batch.records import BatchRecord, failed, written
 from generation.batch.targets import Target
 from generation.batch.tree import Tree, sha256
-from generation.service import RankedCandidate, Session, apply
+from generation.candidates import RankedCandidate
+from generation.service import Session, apply
 from generation.source.files import SourceFile, read_source, write_source
 from generation.source.functions import FunctionSite, find_function
-from generation.tools.checks import SYNTAX
 
 _TEST_OUTPUT_CHARACTERS = 2000
 _LOOK_S = 0.5  # between two looks whether a test is still wanted
@@ -54,15 +54,11 @@ class _Attempt:
     @property
     def faults(self) -> tuple[float, int, int]:
         """Less is better: no body that can be used, then a failed test, then problems."""
-        return (math.inf if self.unusable else 0.0, int(self.test_failed is not None), len(self.candidate.problems))
-
-    @property
-    def unusable(self) -> str | None:
-        """Why there is no body, or none that may be put into the file."""
-        if not self.candidate.finished.text.strip():
-            return f"nothing was generated ({self.candidate.finished.reason.value})"
-        broken = (problem.message for problem in self.candidate.problems if problem.kind == SYNTAX)
-        return next((f"the body would break the file: {message}" for message in broken), None)
+        return (
+            math.inf if self.candidate.unusable else 0.0,
+            int(self.test_failed is not None),
+            len(self.candidate.problems),
+        )
 
 
 def fill(
@@ -91,13 +87,15 @@ def fill(
         source = sha256(read_source(tree.original / target.path))
         attempts: list[_Attempt] = []
         while len(attempts) <= options.retries and not any(not any(one.faults) for one in attempts):
+            if attempts and stop.is_set():
+                break
             attempts.append(_attempt(session, tree, site, file, len(attempts), options, stop))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is one function's, and the night is long
         return failed(target, settings, f"{type(error).__name__}: {error}", time.perf_counter() - started_s)
     best = min(attempts, key=lambda one: one.faults)
     seconds = time.perf_counter() - started_s
-    if best.unusable:
-        return failed(target, settings, f"{best.unusable}, in {len(attempts)} attempts", seconds)
+    if best.candidate.unusable:
+        return failed(target, settings, f"{best.candidate.unusable}, in {len(attempts)} attempts", seconds)
     return written(
         target,
         settings,
@@ -119,13 +117,15 @@ def _attempt(
     options: FillOptions,
     stop: threading.Event,
 ) -> _Attempt:
-    candidate = session.candidate(site, file, number, stop, options.limit_s)
-    failure = None
-    if tree.trial is not None and options.test_command and candidate.finished.text.strip():
-        text = apply(file, site, candidate.finished, session.first_party)
-        with tree.testing:
-            failure = _test(tree.trial, file.path.relative_to(tree.root), text, options, stop)
-    return _Attempt(number, candidate, failure)
+    attempt = _Attempt(number, session.candidate(site, file, number, stop, options.limit_s), None)
+    if tree.trial is None or not options.test_command or attempt.candidate.unusable:
+        return attempt
+    text = apply(file, site, attempt.candidate.finished, session.first_party)
+    with tree.testing:
+        if stop.is_set():
+            return attempt
+        failure = _test(tree.trial, file.path.relative_to(tree.root), text, options, stop)
+    return replace(attempt, test_failed=failure)
 
 
 def _test(trial: Path, path: Path, text: str, options: FillOptions, stop: threading.Event) -> str | None:
@@ -155,11 +155,17 @@ def _run(command: str, folder: Path, limit_s: float, stop: threading.Event) -> t
     ) as process:
         try:
             output = _output(process, limit_s, stop)
-        except BaseException:  # the shell's children hold the pipe open, and would write into the next test's files
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            raise
+        finally:  # the shell's children hold the pipe open, and would write into the next test's files
+            _kill_group(process)
     return process.returncode, output
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    if not hasattr(os, "killpg"):  # Windows
+        process.kill()
+        return
+    with suppress(ProcessLookupError, PermissionError):  # macOS has the second word for a group of zombies
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _output(process: subprocess.Popen[bytes], limit_s: float, stop: threading.Event) -> bytes:

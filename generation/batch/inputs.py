@@ -1,7 +1,7 @@
 """The repositories that a command line names: folders, local git repositories, wheels and source distributions.
 
 What is not a folder is unpacked below the run, where results can be looked at but not written back. Nothing is built
-or run. Start reading at ``open_inputs``.
+or run (of a folder that was named, the interpreter of its own environment is). Start reading at ``open_inputs``.
 """
 
 from __future__ import annotations

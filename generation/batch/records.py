@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from generation.batch.targets import Target, Unreadable
+from generation.candidates import RankedCandidate
 from generation.evaluation.running.records import call_line, finished_of, import_lines
 from generation.ledger import Ledger
-from generation.service import RankedCandidate
 from generation.types import Finished
 
 

@@ -28,7 +28,7 @@ from generation.errors import TargetError
 from generation.interfaces import LanguageModel
 from generation.ledger import Ledger
 from generation.service import Session
-from generation.tools.environment import discover
+from generation.tools.environment import Environment, discover
 
 _WAIT_S = 0.5  # between two looks at what another process is doing
 LoadModel = Callable[[GeneratorConfig], LanguageModel]
@@ -80,10 +80,18 @@ class BatchPlan:
         """Of the record of a target."""
         return *target.key, self.settings
 
+    def environment(self, name: str) -> Environment | None:
+        """The interpreter of a repository's own environment, which its copies do not have.
+
+        None of one that was unpacked or cloned: nothing that comes with it is run.
+        """
+        root = self.roots[name]
+        return None if root.is_relative_to(self.out.resolve()) else discover(root, self.config.tool, os.environ)
+
     def config_in(self, name: str) -> GeneratorConfig:
-        """The settings in a repository: with the interpreter of its environment, which its copies do not have."""
-        python = discover(self.roots[name], self.config.tool, os.environ).python
-        return replace(self.config, tool=replace(self.config.tool, python=python))
+        """The settings in a repository."""
+        found = self.environment(name)
+        return replace(self.config, tool=replace(self.config.tool, python=found.python)) if found else self.config
 
     @property
     def keys(self) -> list[tuple[str, ...]]:

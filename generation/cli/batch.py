@@ -92,6 +92,9 @@ def run(args: argparse.Namespace) -> int:
         if not plan.total:
             print("nothing to fill: no function without a body was found")
             return 0
+        for name in plan.roots if args.ray is None else ():
+            for warning in getattr(plan.environment(name), "warnings", ()):
+                print(f"memberwise: {warning}", file=sys.stderr)
         with _helpers(args), BatchProgress(plan.total) as progress:
 
             def done(record: BatchRecord) -> None:
@@ -173,7 +176,7 @@ def _threads(args: argparse.Namespace) -> int | None:
 
 @contextmanager
 def _ended_in_order() -> Iterator[None]:
-    """SIGTERM ends a run as Ctrl-C does, so that it cleans up.
+    """SIGTERM, or a terminal that closes, ends a run as Ctrl-C does, so that it cleans up.
 
     A helper gets both after a Ctrl-C, one from the terminal and one from us; the second must not stop its cleaning.
     """
@@ -182,7 +185,9 @@ def _ended_in_order() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in heard}
     try:
         yield
     finally:

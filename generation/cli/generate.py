@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from generation.candidates import RankedCandidate
 from generation.cli import display
 from generation.cli.context import add_context, with_context
 from generation.cli.numbers import MAX_TOKENS, SEEDS, add_number
 from generation.cli.output import Output
 from generation.config import PRESETS, GeneratorConfig, SamplingConfig, ToolConfig
 from generation.errors import ConfigError, TargetError
-from generation.service import RankedCandidate, Session, apply, build_generator, usual_preset
+from generation.service import Session, apply, build_generator, usual_preset
 from generation.source.files import SourceFile, read_source, require_writable, write_source
 from generation.source.functions import FunctionSite, find_at, find_function, hole
 from generation.source.text_diff import unified_diff
 from generation.source.tolerant import split_lines
-from generation.tools.checks import SYNTAX
 from generation.types import Finished, TextDelta, ToolCalled
 
 if TYPE_CHECKING:
@@ -100,8 +100,8 @@ def run(args: argparse.Namespace) -> int:
         new = apply(target.file, target.site, result.finished, session.first_party)
     _show(target, result, new, args)
     if args.write and new != target.file.text:
-        if any(problem.kind == SYNTAX for problem in result.problems):
-            print(f"memberwise: {target.file.path} is unchanged: this body would break it", file=sys.stderr)
+        if result.unusable:
+            print(f"memberwise: {target.file.path} is unchanged: {result.unusable}", file=sys.stderr)
             return 1
         write_source(target.file, new)
         print(f"wrote {target.file.path}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from generation.cache import cache_root
-from generation.cli.numbers import CORES, add_number
+from generation.cli.numbers import add_number
 from generation.config import PRESETS, GeneratorConfig
 from generation.errors import ConfigError
 from generation.service import usual_preset, weights_hash
@@ -31,7 +31,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s: this machine only)")
     add_number(parser, "--port", 1, 65535, default=8765, help="(%(default)s)")
     add_number(parser, "--replicas", 1, 10_000, default=1, metavar="N", help="copies of the model (%(default)s)")
-    add_number(parser, "--threads", 1, CORES, metavar="N", help="of each (all cores divided by --replicas)")
+    add_number(parser, "--threads", 1, 1024, metavar="N", help="of each (all cores divided by --replicas)")
     together = "texts a replica writes at a time (%(default)s)"
     add_number(parser, "--together", 1, 256, default=8, metavar="N", help=together)
     add_number(parser, "--max-tokens", 1, default=limits.max_tokens, metavar="N", help="of one text (%(default)s)")

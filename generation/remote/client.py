@@ -280,7 +280,8 @@ class RemoteGenerator:
     ) -> Iterator[GenerationEvent]:
         with self._model.connect() as connection:
             asked = replace(request, root=Path("/"), path=Path("/") / _relative(request))
-            _send(connection, pack(Asked(asked, self._decoding, self._sampling, deadline_s)))
+            with contextlib.suppress(LostError):  # who refuses closes at once; what is received says why
+                _send(connection, pack(Asked(asked, self._decoding, self._sampling, deadline_s)))
             importable: Mapping[str, Suggestion] = {}
             while True:
                 message = _received(connection, cancel)

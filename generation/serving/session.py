@@ -55,6 +55,7 @@ class Limits:
             ("temperature", sampling.temperature, 0.0, 5.0),
             ("top_p", sampling.top_p, 0.001, 1.0),
             ("tree_tokens", decoding.tree_tokens, 1, _MOST_TREE_TOKENS),
+            ("draft_tokens", decoding.draft_tokens, 0, _MOST_TREE_TOKENS),
         ):
             if not least <= value <= most:  # nor is NaN
                 raise ConfigError(f"{name}: {value}; this server takes from {least} to {most}")

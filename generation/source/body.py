@@ -164,7 +164,7 @@ def clean(text: str, indent: str, after: str) -> str:
     text = drop_leading_docstring(text, indent)
     text = trim_repetition(text)
     text = drop_what_stands_below(text, after)
-    return trim_blank_lines(drop_comments_at_end(text))
+    return trim_blank_lines(drop_comments_at_end(text, indent))
 
 
 def trim_blank_lines(text: str) -> str:
@@ -187,12 +187,10 @@ def drop_leading_docstring(text: str, indent: str) -> str:
     return text
 
 
-def drop_comments_at_end(text: str) -> str:
+def drop_comments_at_end(text: str, indent: str) -> str:
     """Comments behind the last statement announce what was not written."""
-    lines = split_lines(text)
-    while lines and (not lines[-1].strip() or lines[-1].lstrip().startswith("#")):
-        lines.pop()
-    return "".join(lines) or text
+    tree = _parse(text, indent)
+    return "".join(split_lines(text)[: (tree.body[-1].end_lineno or 0) - 1]) if tree and tree.body else text
 
 
 def drop_what_stands_below(text: str, after: str) -> str:

@@ -90,16 +90,27 @@ def _whole_operands(text: str, stem: str) -> str:
     depth, kept = scanner.depth, stem
     for position, char in enumerate(text[len(stem) :], len(stem)):
         opened = scanner.depth - depth
-        if char == "," and opened > 0 and scanner.in_code:
-            kept = text[:position] + scanner.closers[:opened]
-        elif opened <= 0 and scanner.in_code and not (char == "_" or char.isalnum()):
-            kept = text[:position] if scanner.word or text[position - 1] in ")]}\"'" else kept
+        if scanner.in_code and not (char == "_" or char.isalnum()):
+            closers = scanner.closers[: max(opened, 0)]
+            if char == "," if opened > 0 else scanner.word or text[position - 1] in ")]}\"'":
+                kept = text[:position] + closers if _is_whole(text[:position] + closers, depth) else kept
         scanner.feed(char)
     return kept
 
 
+def _is_whole(text: str, depth: int) -> bool:
+    """Whether a statement that has so many brackets open at its end is one, once these are closed."""
+    scanner = Scanner(text)
+    if scanner.string is not None or scanner.depth != depth:
+        return False
+    line = text.lstrip()
+    return is_block(f"{line}{scanner.closers}\n", "") or is_block(f"{line}{scanner.closers}:\n pass\n", "")
+
+
 def stay_inside(text: str, stem: str, rest: str) -> str:
     """Cut where the text closes what was open at the cursor, if the rest of the line closes it anyway."""
+    if not any(closer in rest for closer in ")]}\"'"):
+        return text
     scanner = Scanner(stem)
     closed = scanner.depth - _lowest_depth(scanner.copy(), rest)
     if not closed:

@@ -46,8 +46,10 @@ def reaches_into(node: ast.stmt, lines: range) -> bool:
 
 
 def unguarded(node: ast.AST, error: str) -> Iterator[ast.AST]:
-    """The children of a node, without what stands in a ``try`` that catches ``error``."""
+    """The children of a node, without what stands where ``error`` is caught, or suppressed."""
     for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.With) and any(error in ast.unparse(item) for item in child.items):
+            continue
         if isinstance(child, ast.Try | ast.TryStar) and any(_catches(handler, error) for handler in child.handlers):
             yield from (*child.handlers, *child.orelse, *child.finalbody)
         else:

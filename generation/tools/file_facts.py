@@ -56,7 +56,7 @@ class FileFacts:
     Attributes:
         parsed: the file could be read; else everything is empty.
         bases: qualified class name to the source of its bases; a keyword such as a metaclass keeps its ``=``.
-        exported: the strings of ``__all__``, or None where there is none.
+        exported: the strings of ``__all__``, or None where there is none, or not all of it is written there.
     """
 
     parsed: bool
@@ -211,6 +211,8 @@ def _exported(body: list[ast.stmt]) -> list[str] | None:
     """What ``__all__`` holds; None where there is none, or not all of it is written there."""
     found: list[str] | None = None
     for node in body:
+        if isinstance(node, ast.Expr) and ast.unparse(node).startswith("__all__."):  # extend, remove
+            return None
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         if not any(isinstance(target, ast.Name) and target.id == "__all__" for target in targets):
             continue

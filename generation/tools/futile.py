@@ -16,7 +16,9 @@ _PROPERTIES = ("property", "cached_property")
 
 
 def futile_bodies(tree: ast.AST, lines: range, owner: bool = False) -> Iterator[tuple[_Function, bool]]:
-    """Functions whose first statement stands in these 1-based lines; whether they call themselves, or do nothing.
+    """Functions whose body stands in these 1-based lines; whether they call themselves, or do nothing.
+
+    One that stands in the body of such a function may do nothing.
 
     Args:
         tree: of the file.
@@ -27,14 +29,14 @@ def futile_bodies(tree: ast.AST, lines: range, owner: bool = False) -> Iterator[
         if isinstance(node, ast.stmt) and not reaches_into(node, lines):
             continue
         if isinstance(node, _Function):
-            if all(statement.lineno in lines for statement in _without_docstring(node.body)[:1]):
-                if _does_nothing(node.body):
-                    yield node, False
-                elif _is_endless(node, owner):
-                    yield node, True
-            yield from futile_bodies(node, lines)
+            if not all(statement.lineno in lines for statement in _without_docstring(node.body)[:1]):
+                yield from futile_bodies(node, lines)
+            elif _does_nothing(node.body):
+                yield node, False
+            elif _is_endless(node, owner):
+                yield node, True
         else:
-            yield from futile_bodies(node, lines, isinstance(node, ast.ClassDef))
+            yield from futile_bodies(node, lines, owner or isinstance(node, ast.ClassDef))
 
 
 def _without_docstring(body: Sequence[ast.stmt]) -> Sequence[ast.stmt]:

@@ -205,22 +205,25 @@ class MemberIndex:
 
     def refresh_changed(self) -> int:
         """Read again whatever changed on disk; returns how many files that were."""
-        changed = self._changed()
-        for path in changed:
-            self.refresh(path)
-        return len(changed)
+        return self._refresh_all(self._changed())
 
     def reread(self) -> MemberIndex:
         """An index of what is on disk now, with all that is derived; this one where nothing has changed."""
-        if not self._changed():
+        changed = self._changed()
+        if not changed:
             return self
         fresh = MemberIndex(self.root, self._entries)
-        fresh.refresh_changed()
+        fresh._refresh_all(changed)
         for name in _DERIVED:
             getattr(fresh, name)
         for path in tuple(self._importable):
             fresh.importable(path)
         return fresh
+
+    def _refresh_all(self, changed: list[Path]) -> int:
+        for path in changed:
+            self.refresh(path)
+        return len(changed)
 
     def _changed(self) -> list[Path]:
         now = {stamp.path: stamp for stamp in python_files(self.root)}

@@ -94,10 +94,15 @@ def source_root(root: Path, folder: Path) -> Path:
     for parent in (folder, *folder.parents):  # a loop: there may be more folders than Python allows calls
         if parent == root:
             break
-        starts_packages = parent.name == "src" or any(_is_file(parent / name) for name in _PROJECT_FILES)
-        if starts_packages and not is_package(parent):
+        if _starts_packages(parent):
             return parent
     return root
+
+
+@lru_cache(maxsize=4096)
+def _starts_packages(folder: Path) -> bool:
+    named = folder.name == "src" or any(_is_file(folder / name) for name in _PROJECT_FILES)
+    return named and not is_package(folder)
 
 
 def is_package(folder: Path) -> bool:

@@ -119,7 +119,7 @@ end
 
 --- Wait for the text of the buffer; when it does not come, say what stands there.
 local function becomes(same, what, wanted)
-  vim.wait(1500, function()
+  vim.wait(5000, function()
     return vim.deep_equal(lines(), wanted)
   end, 10)
   same(what, lines(), wanted)

@@ -13,9 +13,11 @@ import sys
 import time
 import venv
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from generation.batch import tree
@@ -134,14 +136,29 @@ def test_what_is_wrong_is_found_and_tried_again(plan: BatchPlan) -> None:
     assert page.index("Basket.lost") < page.index("Basket.total")  # doubtful ones first
 
 
-def test_a_test_command_that_takes_too_long_is_ended_with_all_it_started(plan: BatchPlan, tmp_path: Path) -> None:
-    late = tmp_path / "late"
-    options = replace(plan.options, test_command=f"(sleep 1; touch {late}); true", test_limit_s=0.2)
+@pytest.mark.parametrize(
+    ("command", "limit_s"), [("(echo $$ > PID; sleep 60); true", 3.0), ("sleep 60 & echo $! > PID", 60.0)]
+)
+def test_a_test_command_leaves_nothing_it_started(
+    plan: BatchPlan, tmp_path: Path, command: str, limit_s: float
+) -> None:
+    pid = tmp_path / "pid"
+    command = f"({command}) > /dev/null 2>&1".replace("PID", str(pid))
+    options = replace(plan.options, retries=0, test_command=command, test_limit_s=limit_s)
     targets = {"shop": [target for target in plan.targets["shop"] if target.function == "Basket.__init__"]}
     found = fill(replace(plan, targets=targets, options=options))
-    assert found["Basket.__init__"].test_failed == "the test command took over 0 s"
-    time.sleep(1.5)
-    assert not late.exists()
+    failed = "the test command took over 3 s" if limit_s < 60 else None
+    assert found["Basket.__init__"].test_failed == failed
+    until = time.monotonic() + 10
+    while _runs(int(pid.read_text())) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not _runs(int(pid.read_text()))
+
+
+def _runs(pid: int) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def test_a_body_that_breaks_its_file_is_no_body(plan: BatchPlan, root: Path) -> None:
@@ -197,6 +214,8 @@ def test_the_environment_of_the_repository_is_known_in_its_copy(plan: BatchPlan,
     assert replace(plan, config=config).config_in("shop").tool.python == python
     untrusted = replace(config, tool=replace(config.tool, trusted=False))
     assert replace(plan, config=untrusted).config_in("shop").tool.python is None
+    unpacked = replace(plan, config=config, out=root.parent)
+    assert unpacked.config_in("shop").tool.python is None, "what comes with an archive is not run"
 
 
 def test_a_second_run_makes_nothing_again(plan: BatchPlan) -> None:
@@ -296,8 +315,7 @@ def test_an_interruption_waits_for_no_function_and_leaves_no_copy(root: Path, tm
     command = [sys.executable, "-c", COMMAND, *words]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        while process.stderr.readline() != "writing\n":
-            pass
+        assert any(line == "writing\n" for line in process.stderr), "it ended before it wrote"
         process.send_signal(number)
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 130

@@ -138,5 +138,6 @@ def test_a_connection_that_asks_nothing_gives_its_place_back(
     with server.remote.connect() as idle:
         assert unpack(idle.recv(timeout=10)) == Failed("nothing was asked for in 0.3 s")
         wait_for(lambda: server.count("running") == "0")
+        monkeypatch.setattr(replica, "_REQUEST_S", 10)
         assert text_of(server.events(REQUEST)) == BODY
     assert not server.told

@@ -86,11 +86,11 @@ def test_blank_lines_around_a_block_go() -> None:
 
 
 def test_comments_behind_the_last_statement_go() -> None:
-    assert (
-        drop_comments_at_end("    # first\n    a = 1  # why\n    # then\n\n    # more\n")
-        == "    # first\n    a = 1  # why\n"
-    )
-    assert drop_comments_at_end("    # only\n") == "    # only\n"
+    text = "    # first\n    a = 1  # why\n"
+    assert drop_comments_at_end(f"{text}    # then\n\n    # more\n", "    ") == text
+    string = '    return """\n# title\n"""\n'
+    assert drop_comments_at_end(f"{string}    # then\n", "    ") == string
+    assert drop_comments_at_end("    # only\n", "    ") == "    # only\n"
 
 
 def test_clean_leaves_good_text_alone() -> None:

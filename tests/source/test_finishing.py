@@ -84,6 +84,12 @@ def test_the_rest_of_the_line_is_not_said_twice(case: str, kept: str) -> None:
         ("$[return 1\n    if x:\n        $]", "return 1"),
         ("$[if x:  # why\n    y = 1\n    z$]", "if x:  # why\n    y = 1"),
         ("$[if x:\n    $]", "if x"),
+        ("return $[a and b$]", "a"),
+        ("return $[not a$]", ""),
+        ("x = $[a if b else c$]", "a"),
+        ("x = $[f(a, [b for b, c in d$]", "f(a)"),
+        ("foo($[a, lambda x, y$]", "a"),
+        ("if $[a and b$]", "a"),
         ("x = $[alpha$]", ""),
     ],
 )

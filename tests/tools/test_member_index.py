@@ -341,6 +341,7 @@ def test_reread_makes_another_index(index: MemberIndex, root: Path, write: Calla
         ("__all__: list[str] = ['_three']\n", {"_three"}),
         ("__all__ = []\n", set()),
         ("__all__ = other.__all__\n", {"One", "Two"}),
+        ("__all__ = ['One']\n__all__.extend(['Two'])\n", {"One", "Two"}),
     ],
 )
 def test_what_a_star_import_brings(

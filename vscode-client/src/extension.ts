@@ -35,7 +35,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
         }),
         await watchEnvironment(() => void started.environmentChanged()),
     );
-    await started.start();
+    await started.restart(); // what was granted or set meanwhile may have started one
 }
 
 export async function deactivate(): Promise<void> {

@@ -41,7 +41,8 @@ class LlamaModel:
         network: the weights and what runs them.
         tokenizer: the tokenizer the weights were trained with.
         name: how reports call the model.
-        prefix_bytes: memory for sequences that have ended, whose starts later prompts may share.
+        prefix_bytes: memory for sequences that have ended, whose starts later prompts may share; None is 128 MB, and
+            512 for several threads.
         costs_key: tells weights, processor and threads apart, for what was measured of them; None measures nothing.
         long: how long a sequence may be, and when attention sees a chosen part of it; None never.
     """
@@ -51,7 +52,7 @@ class LlamaModel:
         network: TreeNetwork,
         tokenizer: Tokenizer,
         name: str,
-        prefix_bytes: int = 128 << 20,
+        prefix_bytes: int | None = None,
         costs_key: str | None = None,
         long: LongContexts | None = None,
     ) -> None:
@@ -60,7 +61,8 @@ class LlamaModel:
         self.network = network
         self.long = long or LongContexts()
         self._last_prompt: LastPrompt | None = None
-        self.prefixes = PrefixCache(network.new_cache, prefix_bytes)
+        self._has_usual_prefixes = prefix_bytes is None
+        self.prefixes = PrefixCache(network.new_cache, 128 << 20 if prefix_bytes is None else prefix_bytes)
         self.step_costs = known_costs(costs_key, network.blank_forward(), _COST_CONTEXTS) if costs_key else None
         self.parallel_prompt: ParallelPrompt | None = None
 
@@ -92,6 +94,8 @@ class LlamaModel:
         """The same for several threads, a sequence each; this one is not used meanwhile."""
         from generation.decoding.llama.together import TogetherModel
 
+        if self._has_usual_prefixes:
+            self.prefixes.capacity_bytes = 512 << 20
         return TogetherModel(self)
 
     def start(self, prompt_ids: Sequence[int], stop: Stop | None = None) -> SequenceState:

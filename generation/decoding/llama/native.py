@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from ctypes import POINTER, c_char_p, c_float, c_int, c_int32, c_void_p
 from dataclasses import dataclass
 from functools import cache
@@ -109,9 +110,10 @@ def find_kernels(build: Build = "native") -> Kernels | NoKernels:
     compiler = next(filter(None, map(shutil.which, [os.environ.get("CXX", ""), *_COMPILERS])), None)
     failure = "there is no C++ compiler (looked for $CXX, " + ", ".join(_COMPILERS) + ")"
     for flags in _flag_sets(build):
-        if compiler is None:
-            if made := next(_folder().glob(f"{_key(flags)}-*.so"), None):  # by a compiler that is gone
+        for made in _folder().glob(f"{_key(flags)}-*.so") if compiler is None else ():  # by one that is gone
+            with suppress(OSError):
                 return _loaded(made)
+        if compiler is None:
             continue
         try:
             return _loaded(_compiled(compiler, flags))

@@ -50,7 +50,7 @@ class PrefixCache:
 
     def __init__(self, new_cache: Callable[[], Slots], capacity_bytes: int) -> None:
         self.new_cache = new_cache
-        self._capacity_bytes = capacity_bytes
+        self.capacity_bytes = capacity_bytes
         self._ended: list[_Ended] = []  # used last comes last
         self._lock = threading.Lock()
 
@@ -84,10 +84,10 @@ class PrefixCache:
 
     def give(self, token_ids: Sequence[int], cache: Slots) -> None:
         """Keep a sequence that has ended; ``cache`` holds its rows and belongs to this object from now on."""
-        if not token_ids or not self._capacity_bytes:
+        if not token_ids or not self.capacity_bytes:
             return
         with self._lock:
             known = [ended for ended in self._ended if common_start(ended.token_ids, token_ids) < len(ended.token_ids)]
             self._ended = [*known, _Ended(list(token_ids), cache)]
-            while len(self._ended) > 1 and self.size_bytes > self._capacity_bytes:
+            while len(self._ended) > 1 and self.size_bytes > self.capacity_bytes:
                 del self._ended[0]

@@ -43,7 +43,8 @@ def retreat(run: Run, point: TriggerPoint, first_token: int) -> bool:
     """
     has_dot = f"{run.block.text}{point.glue}".rstrip().endswith(".")
     known_place = has_dot or point.expected.kind in (NameKind.ARGUMENT, NameKind.IMPORT)
-    if not known_place or run.history.retreats == _MOST_RETREATS:
+    is_typed = bool(run.missing and run.request.prefix)  # and must be spelled, whatever is refused
+    if not known_place or is_typed or run.history.retreats == _MOST_RETREATS:
         return False
     run.history.retreats += 1
     if not has_dot or "." in point.glue:
