@@ -94,6 +94,7 @@ class ToolAnswer:
             when all went well.
         trusted_unless_bound: trusted, were it not for names that the code from the position on may bind: a target, the
             variable of a comprehension.
+        may_have_more: though the list is the best to write from, a name outside it is not certainly wrong.
         excluded: names that cannot stand here whatever the list says: arguments that a call has got already.
     """
 
@@ -105,6 +106,7 @@ class ToolAnswer:
     cached: bool = False
     error: str | None = None
     trusted_unless_bound: bool = False
+    may_have_more: bool = False
     excluded: tuple[str, ...] = ()
 
 

@@ -240,4 +240,8 @@ def _unguarded_imports(node: ast.AST, lines: range) -> Iterator[ast.ImportFrom]:
 def _is_unknown(name: str, start: int, end: int, text: str, query: ToolQuery, tool: CompletionTool) -> bool:
     question = ToolQuery(query.root, query.path, text[:start], text[end:], query.kind)
     answer = tool.suggest(question)
-    return answer.trusted and all(suggestion.name != name for suggestion in answer.suggestions)
+    return (
+        answer.trusted
+        and not answer.may_have_more
+        and all(suggestion.name != name for suggestion in answer.suggestions)
+    )

@@ -36,12 +36,14 @@ class Facts:
     Attributes:
         kinds: its words for the values found: module, class, instance, function; empty when it found none.
         dynamic: a value defines ``__getattr__`` or ``__getattribute__``.
+        open: methods set members by a variable, or a metaclass has some.
         unresolved: a base class or a star import of a value could not be followed.
         starred: it is what ``*args`` or ``**kwargs`` holds, so that nothing that Jedi does not list is a member.
     """
 
     kinds: tuple[str, ...] = ()
     dynamic: bool = False
+    open: bool = False
     unresolved: bool = False
     starred: bool = False
 

@@ -342,7 +342,8 @@ def receiver_facts(values: list[Any], completions: list[Any]) -> dict[str, Any]:
     """What Jedi found the expression before the dot to be, and what could make its list incomplete."""
     return {
         "kinds": sorted({str(value.api_type) for value in values}),
-        "dynamic": any(map(_is_dynamic, completions)) or any(map(_is_open, values)),
+        "dynamic": any(map(_is_dynamic, completions)),
+        "open": any(map(_is_open, values)),
         "unresolved": any(_has_unresolved_base(value) for value in values),
         "starred": bool(values) and all(map(_is_starred, values)),
     }

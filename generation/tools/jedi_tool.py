@@ -148,6 +148,7 @@ class JediTool:
             cached=_is_known(pending),
             error=error,
             trusted_unless_bound=known,
+            may_have_more=answer.facts.open,
         )
 
     def _name(self, position: Position, started_s: float) -> ToolAnswer:
@@ -250,7 +251,7 @@ def _read(reply: Answer) -> JediAnswer:
     facts: dict[str, Any] = reply.get("facts") or {}
     # Most names are in most lists: one string for all of them.
     found = tuple((intern(str(name)), intern(str(kind))) for name, kind in reply.get("names", ()))
-    flags = {name: bool(facts.get(name)) for name in ("dynamic", "unresolved", "starred")}
+    flags = {name: bool(facts.get(name)) for name in ("dynamic", "open", "unresolved", "starred")}
     return JediAnswer(found, Facts(tuple(facts.get("kinds", ())), **flags))
 
 

@@ -285,12 +285,14 @@ def test_unknown_members(root: Path, tool: JediTool) -> None:
         "    try:\n        return json.extra\n    except AttributeError:\n        return None\n",
         "    if hasattr(json, 'extra'):\n        return json.extra\n",
         "    return x.anything, unknown(x).anything\n",
+        "    return Open().anything\n",
         "    return json.__extra__\n",
         "    y = json\n    y = x\n    return y.extra\n",
     ],
 )
 def test_members_that_may_exist(root: Path, tool: JediTool, body: str) -> None:
-    assert problems(root, f"import json\n\ndef unknown(x): ...\n\ndef f(x):\n<<{body}>>", tool) == ()
+    head = "import json\n\ndef unknown(x): ...\n\nclass Open:\n    def __init__(self, **k):\n        self.__dict__.update(k)\n"
+    assert problems(root, f"{head}\ndef f(x):\n<<{body}>>", tool) == ()
 
 
 def test_names_that_no_module_has(root: Path, tool: JediTool) -> None:

@@ -227,10 +227,6 @@ def test_empty_file(shared: JediTool, shared_root: Path) -> None:
         ("class A(Missing):\n    def f(self):\n        x = self.$0", False),
         ("class A(Client):\n    def f(self):\n        x = self.$0", True),
         ("class A(Client):\n    def f(self):\n        self.$0", False),  # may be a new attribute
-        ("class A:\n    def g(self, k):\n        setattr(self, k, 1)\n    def f(self):\n        x = self.$0", False),
-        ("class A(Client):\n    def g(self, k):\n        self.__dict__.update(k)\ndef f(a: A):\n    x = a.$0", False),
-        ("class M(type): ...\nclass A(metaclass=M):\n    b = 1\ndef f():\n    x = A.$0", False),
-        ("class M(type): ...\nclass A(metaclass=M):\n    b = 1\ndef f():\n    x = A().$0", True),
         ("def f(x):\n    x.$0", False),
         ("def f(x):\n    return $0", True),
         ("def f(x):\n    $0", False),
@@ -241,6 +237,23 @@ def test_empty_file(shared: JediTool, shared_root: Path) -> None:
 )
 def test_trust(shared: JediTool, shared_root: Path, text: str, trusted: bool) -> None:
     assert shared.suggest(query(shared_root, BODY + text)).trusted is trusted
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ("class A:\n    def g(self, k):\n        setattr(self, k, 1)\n    def f(self):\n        x = self.$0", True),
+        ("class A(Client):\n    def g(self, k):\n        self.__dict__.update(k)\ndef f(a: A):\n    x = a.$0", True),
+        ("class M(type): ...\nclass A(metaclass=M):\n    b = 1\ndef f():\n    x = A.$0", True),
+        ("class M(type): ...\nclass A(metaclass=M):\n    b = 1\ndef f():\n    x = A().$0", False),
+        ("def f(c: Client):\n    x = c.$0", False),
+    ],
+)
+def test_what_sets_members_by_a_variable_may_have_more(
+    shared: JediTool, shared_root: Path, text: str, more: bool
+) -> None:
+    answer = shared.suggest(query(shared_root, BODY + text))
+    assert (answer.trusted, answer.may_have_more) == (True, more)
 
 
 def test_answer_is_reused_until_the_receiver_is_bound_again(shared: JediTool, shared_root: Path) -> None:
