@@ -27,6 +27,7 @@ from generation.batch.records import BatchRecord, Status
 from generation.batch.results import outcome_of
 from generation.batch.run import BatchPlan, run
 from generation.batch.targets import Select, find_targets
+from generation.cache import cache_root
 from generation.config import GeneratorConfig
 from generation.errors import ConfigError
 from generation.evaluation.bare_python import measured_tool
@@ -78,6 +79,10 @@ def preferences(text: str) -> dict[str, float]:
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernels = cache_root() / "kernels"  # are compiled once for all tests
+    kernels.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "kernels").symlink_to(kernels)
     monkeypatch.setenv("MEMBERWISE_CACHE", str(tmp_path / "cache"))
 
 
