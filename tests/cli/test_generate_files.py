@@ -132,7 +132,8 @@ def test_a_body_that_would_break_the_file_is_shown_and_not_written(
     printed = capsys.readouterr()
     assert "+        nonlocal nobody\n" in printed.out
     assert "no binding for nonlocal 'nobody' found (syntax)" in printed.out
-    assert printed.err == f"memberwise: {path} is unchanged: this body would break it\n"
+    why = "the body would break the file: no binding for nonlocal 'nobody' found"
+    assert printed.err == f"memberwise: {path} is unchanged: {why}\n"
     assert path.read_text(encoding="utf-8") == TOTAL
 
 
