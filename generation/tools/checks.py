@@ -218,8 +218,8 @@ def _imports(part: _Part, query: ToolQuery, tool: CompletionTool) -> Iterator[Pr
         for alias in node.names:
             start = part.tolerant.offset(alias.lineno, alias.col_offset)
             end = start + len(alias.name)
-            special = alias.name == "*" or (alias.name.startswith("__") and alias.name.endswith("__"))
-            if special or not part.start <= start < end <= part.end:
+            private = alias.name == "*" or alias.name.startswith("_")  # which stubs may leave out
+            if private or not part.start <= start < end <= part.end:
                 continue
             if _is_unknown(alias.name, start, end, part.text, query, tool):
                 module = "." * node.level + (node.module or "")

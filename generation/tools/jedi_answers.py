@@ -227,12 +227,15 @@ def imports(script: jedi.Script, position: tuple[int, int]) -> Members:
     leaf = script._module_node.get_leaf_for_position(position, include_prefixes=True)
     statement = leaf and leaf.search_ancestor("import_from")
     module = statement.get_from_names()[-1:] if statement else []
-    values = _meant(script, module)
-    outer = _before_dot(script, position) if script._code_lines[position[0] - 1][: position[1]].endswith(".") else None
+    after_dot = script._code_lines[position[0] - 1][: position[1]].endswith(".")
+    outer = _before_dot(script, position) if after_dot else None
+    inside = [outer] if outer is not None and outer.type == "name" else []
+    values, packages = _meant(script, module), _meant(script, inside)
+    unknown = not packages if inside else bool(module) and not after_dot and not values  # or a namespace
     return _names(completions), {
-        "kinds": ["package" if value.is_package() else "module" for value in _meant(script, [outer] if outer else [])],
+        "kinds": ["package" if value.is_package() else "module" for value in packages],
         "dynamic": any(_is_dynamic(completion) for completion in completions),
-        "unresolved": any(map(_unresolved_stars, values)),
+        "unresolved": unknown or any(map(_is_incomplete, values)),
     }
 
 
@@ -240,6 +243,11 @@ def _meant(script: jedi.Script, names: Iterable[Any]) -> list[Any]:
     """The modules that names of an import statement stand for."""
     values = (value for name in names for found in script.infer(*name.start_pos) for value in found._name.infer())
     return [value for value in values if value.is_module()]
+
+
+def _is_incomplete(module: Any) -> bool:
+    """A module has names that its text does not bind, as those that protobuf generates have."""
+    return _unresolved_stars(module) or any("globals()" in line for line in module.code_lines or ())
 
 
 def file_names(script: jedi.Script, position: tuple[int, int]) -> list[tuple[str, str]]:

@@ -27,6 +27,8 @@ FILES = {
         "class Client:\n    limit = 3\n\n    def __init__(self) -> None:\n        self.session = wire.Session()\n\n"
         "    def fetch(self, url: str, retries: int = 3) -> wire.Reply:\n        return self.session.send(url)\n"
     ),
+    "src/pkg/made.py": "First = 1\nglobals().update(Second=2)\n",
+    "src/spread/part.py": "x = 1\n",  # of a namespace, which other folders may have more of
     "src/pkg/wire.py": (
         "from pkg import client  # a cycle\n\n\nclass Reply:\n    status: int\n    body: bytes\n\n\n"
         "class Session:\n    def send(self, url: str) -> Reply:\n        return Reply()\n\n    def shut(self) -> None: ...\n\n\n"
@@ -183,6 +185,10 @@ def test_jedi_is_asked_once_for_the_arguments_of_a_call(shared: JediTool, shared
         ("import json, ", {"pkg"}, {"Session"}, False),
         ("from missing import ", set(), set(), False),
         ("from missing.", set(), set(), False),
+        ("from pkg.made import ", {"First"}, set(), False),
+        ("from spread import ", {"part"}, set(), False),
+        ("from spread.", {"part"}, set(), False),
+        ("from .", {"wire"}, set(), True),
         ("from pkg.wire.", set(), set(), True),
         ("import os.path.", set(), set(), True),
     ],

@@ -76,16 +76,21 @@ def decide(
     if search.mass < least_mass:
         return Decision(free.node, is_invented=trusted or free.name in answer.excluded)
     if not search.best(1):
-        return Decision(free.node, is_invented=trusted and point.expected.kind is NameKind.IMPORT)
+        return Decision(free.node, is_invented=trusted and _is_known_import(point, free))
     node = search.sample()
     return Decision(node, search.suggestion(node))
+
+
+def _is_known_import(point: TriggerPoint, free: FreePath) -> bool:
+    """Whether a trusted list says what can be imported; private names may be missing from stubs."""
+    return point.expected.kind is NameKind.IMPORT and not free.name.startswith("_")
 
 
 def _least_mass(
     listed: Suggestion | None, trusted: bool, point: TriggerPoint, free: FreePath, config: DecodingConfig
 ) -> float:
     """With less probability the list is declined. An import of what a known module lacks is an error in any case."""
-    imports = trusted and point.expected.kind is NameKind.IMPORT
+    imports = trusted and _is_known_import(point, free)
     if listed is not None or imports or not config.abstain or free.name in NEVER_ASKED:
         return 0.0
     return config.abstain_below_trusted if trusted else config.abstain_below
