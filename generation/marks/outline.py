@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from generation.source import parsing
+from generation.source.parsing import blocks_of
 from generation.types import ImportNeeded
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -245,11 +246,3 @@ def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
         yield node
         for block in blocks_of(node):
             yield from _statements(block)
-
-
-def blocks_of(node: ast.stmt) -> Iterator[Sequence[ast.stmt]]:
-    """The indented blocks of a compound statement."""
-    for branch in (node, *getattr(node, "handlers", ()), *getattr(node, "cases", ())):
-        for name in ("body", "orelse", "finalbody"):
-            if block := getattr(branch, name, None):
-                yield block

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from generation.errors import TargetError
 from generation.source.files import dominant_newline
+from generation.source.parsing import blocks_of
 from generation.source.tolerant import TolerantTree, parse_tolerant, split_lines
 from generation.types import ImportNeeded
 
@@ -210,9 +211,8 @@ def _top_level(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
         if isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.unparse(statement.test):
             yield from _top_level(statement.orelse)
         elif not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            for branch in (statement, *getattr(statement, "handlers", ()), *getattr(statement, "cases", ())):
-                for block in ("body", "orelse", "finalbody"):
-                    yield from _top_level(getattr(branch, block, ()))
+            for block in blocks_of(statement):
+                yield from _top_level(block)
 
 
 # ------------------------------------------------------------------------------------------------- joining a statement

@@ -11,7 +11,7 @@ import ast
 import gc
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 PARSING = threading.RLock()  # held by whoever parses by other means
@@ -43,6 +43,14 @@ def _uncollected() -> Iterator[None]:
 def reaches_into(node: ast.stmt, lines: range) -> bool:
     """Whether any of a statement stands in these 1-based lines."""
     return node.lineno < lines.stop and (node.end_lineno or node.lineno) >= lines.start
+
+
+def blocks_of(node: ast.stmt) -> Iterator[Sequence[ast.stmt]]:
+    """The indented blocks of a compound statement."""
+    for branch in (node, *getattr(node, "handlers", ()), *getattr(node, "cases", ())):
+        for name in ("body", "orelse", "finalbody"):
+            if block := getattr(branch, name, None):
+                yield block
 
 
 def unguarded(node: ast.AST, error: str) -> Iterator[ast.AST]:

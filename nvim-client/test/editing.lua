@@ -96,19 +96,7 @@ local function offer(text, row, from, to, before)
 end
 
 local function ghost()
-  return lua([[
-    local shown = {}
-    for name, space in pairs(vim.api.nvim_get_namespaces()) do
-      if name == 'memberwise.ghost' or name == 'nvim.lsp.inline_completion' then
-        for _, mark in ipairs(vim.api.nvim_buf_get_extmarks(0, space, 0, -1, { details = true })) do
-          for _, line in ipairs({ mark[4].virt_text, unpack(mark[4].virt_lines or {}) }) do
-            table.insert(shown, line[1][1])
-          end
-        end
-      end
-    end
-    return table.concat(shown, '|')
-  ]])
+  return (lua('return dofile(...)', folder .. '/grey.lua'):gsub('\n', '|'))
 end
 
 local function shows(text)

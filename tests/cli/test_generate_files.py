@@ -112,22 +112,23 @@ def test_a_syntax_error_elsewhere_is_a_warning(tmp_path: Path, capsys: pytest.Ca
     assert path.read_text(encoding="utf-8").startswith("import = 3\n" + TOTAL)
 
 
-def writing(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every prompt is answered with this text."""
+def stub_for(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file with ``Basket.total``, for which every prompt is answered with this text."""
 
     def preferences(prompt: str) -> dict[str, float]:
         written = prompt.rpartition(TOTAL.splitlines()[-1] + "\n")[2]
         return {text[len(written) :][:1] if text.startswith(written) else "": 1.0}
 
     monkeypatch.setattr(service, "load_model", lambda config: ScriptedModel(preferences))
+    path = folder / "shop.py"
+    path.write_text(TOTAL, encoding="utf-8")
+    return path
 
 
 def test_a_body_that_would_break_the_file_is_shown_and_not_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writing("        nonlocal nobody\n        return 1\n", monkeypatch)
-    path = tmp_path / "shop.py"
-    path.write_text(TOTAL, encoding="utf-8")
+    path = stub_for("        nonlocal nobody\n        return 1\n", tmp_path, monkeypatch)
     assert main(["generate", f"{path}::Basket.total", "--write", "--trigger", "off"]) == 1
     printed = capsys.readouterr()
     assert "+        nonlocal nobody\n" in printed.out
@@ -140,9 +141,7 @@ def test_a_body_that_would_break_the_file_is_shown_and_not_written(
 def test_text_that_was_shown_and_is_no_body_is_called_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writing("        return self.prices\n", monkeypatch)
-    path = tmp_path / "shop.py"
-    path.write_text(TOTAL, encoding="utf-8")
+    path = stub_for("        return self.prices\n", tmp_path, monkeypatch)
     assert main(["generate", f"{path}::Basket.total", "--trigger", "off", "--max-tokens", "3"]) == 1
     assert "nothing of this is a body: no statement came to its end" in capsys.readouterr().out
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,12 +22,10 @@ from generation.types import (
     Suggestion,
     SuggestionSource,
     TextDelta,
-    ToolAnswer,
-    ToolQuery,
 )
 from tests.decoding.drafts import lookup
 from tests.decoding.generating import PROMPT, TableTool, calls, run, text_of
-from tests.decoding.scripted import ScriptedModel, ScriptedState, writes
+from tests.decoding.scripted import ScriptedModel, writes
 
 IMPORT_JSON = Suggestion("json", "module", SuggestionSource.IMPORT, ImportNeeded("json"))
 
@@ -56,13 +54,6 @@ def test_a_keyword_is_no_member() -> None:
 def test_a_body_that_does_not_parse_ends_where_it_did() -> None:
     events, _ = run([("    a = 1\n    b = (2))\n    return a\n", 1)], config=PRESETS["off"])
     assert text_of(events) == "    a = 1\n"
-
-
-def test_a_call_that_loops_goes_another_way() -> None:
-    loop = "    x = self.clock(" * 1 + "self.clock(" * 12
-    texts = [(loop, 0.9), ("    x = self.clock(self.clock)\n", 0.1)]
-    events, _ = run(texts, config=PRESETS["off"], max_tokens=300)
-    assert text_of(events) == "    x = self.clock(self.clock)\n"
 
 
 def test_comments_give_way_to_code() -> None:
@@ -187,44 +178,6 @@ def test_an_import_to_come_is_known_to_the_questions_behind_it() -> None:
     assert behind.before.startswith("import json\n")
 
 
-def test_a_dot_is_taken_back_where_nothing_behind_it_is_meant() -> None:
-    texts = [("    return self.gone\n", 0.9), ("    return self\n", 0.1)]
-    events, _ = run(texts, TableTool(attributes=["zap"]))
-    assert text_of(events) == "    return self\n"
-    assert text_of(run(texts, TableTool(attributes=["zap"], trusted=False))[0]) == "    return self.gone\n"
-    only, _ = run([("    return self.gone\n", 1)], TableTool(attributes=["zap"]))
-    assert text_of(only)  # nothing else can be written, and something is better than nothing
-
-
-def test_a_module_that_is_no_package_has_no_modules() -> None:
-    texts = [("    from self.gone import print\n", 0.9), ("    from self import print\n", 0.1)]
-
-    class Tool(TableTool):
-        def suggest(self, query: ToolQuery) -> ToolAnswer:
-            self.lists[NameKind.IMPORT] = [] if query.before.endswith(".") else ["self", "print"]
-            return super().suggest(query)
-
-    assert text_of(run(texts, Tool())[0]) == "    from self import print\n"
-    assert text_of(run(texts, Tool(trusted=False))[0]) == "    from self.gone import print\n"
-
-
-def test_no_call_gets_an_argument_twice() -> None:
-    texts = [("    print(a=1, a=2)\n", 0.9), ("    print(a=1, b=2)\n", 0.1)]
-
-    class Tool(TableTool):
-        def suggest(self, query: ToolQuery) -> ToolAnswer:
-            self.excluded = ("a=",) if "a=1" in query.before else ()
-            return super().suggest(query)
-
-    assert text_of(run(texts, Tool(trusted=False))[0]) == "    print(a=1, b=2)\n"
-    assert text_of(run(texts, Tool(trusted=False, arguments=["b="]))[0]) == "    print(a=1, b=2)\n"
-
-
-def test_a_known_module_has_what_it_has() -> None:
-    texts = [("    from json import gone\n", 1.0), ("    from json import load\n", 1e-7)]
-    assert text_of(run(texts, TableTool(imports=["json", "load"]))[0]) == "    from json import load\n"
-
-
 def test_a_bracket_that_nothing_opened_is_not_closed() -> None:
     texts = [("    return f'{[1]}'])\n", 0.9), ("    return f'{[1]}'\n", 0.1)]
     assert text_of(run(texts, config=PRESETS["off"])[0]) == "    return f'{[1]}'\n"
@@ -258,51 +211,6 @@ def test_a_limit_ends_at_a_complete_statement() -> None:
     last = events[-1]
     assert isinstance(last, Finished)
     assert (last.reason, last.text) == (FinishReason.LIMIT, "    print(1)\n")
-
-
-def test_a_repetition_is_taken_back_and_something_else_is_written() -> None:
-    once = "    self.a()\n    print(self)\n    print(print)\n"
-    again = 50 * "    print(self)\n    print(print)\n"
-    events, model = run([(once + again, 0.9), (once + "\n    return\n", 0.1)], TableTool(["a"]))
-    last = events[-1]
-    assert isinstance(last, Finished)
-    assert (last.reason, last.text) == (FinishReason.END, f"{once}\n    return\n")
-    assert "".join(event.text for event in events if isinstance(event, TextDelta)).count("print(self)") == 1
-    assert all(state.closed for state in model.states)
-
-
-def test_a_comment_without_end_is_taken_back_and_never_shown() -> None:
-    events, _ = run([("    # " + "1." * 200, 0.9), ("    return 1\n", 0.1)], max_tokens=200)
-    assert text_of(events) == "    return 1\n"
-    assert not any("#" in event.text for event in events if isinstance(event, TextDelta))
-
-
-def test_a_docstring_that_repeats_itself_is_done_without_and_never_shown() -> None:
-    again = 40 * "\n    None if it is set.\n\n    None if it is not.\n"
-    for opening in ('"""', '"""The state.\n', "# Why.\n    '''"):
-        texts = [(f"    {opening}{again}", 0.9), ("    return 1\n", 0.1)]
-        events, model = run(texts, config=PRESETS["off"], max_tokens=1000)
-        last = events[-1]
-        assert isinstance(last, Finished)
-        assert (last.reason, last.text) == (FinishReason.END, "    return 1\n")
-        assert last.stats.generated_tokens < 250
-        assert "None" not in "".join(event.text for event in events if isinstance(event, TextDelta))
-        assert all(state.closed for state in model.states)
-
-
-def test_a_text_in_a_statement_may_say_a_line_again() -> None:
-    text = '    return """\n    |\n    |\n    |\n    |\n"""\n'
-    assert text_of(run([(text, 1)], config=PRESETS["off"])[0]) == text
-
-
-def test_it_ends_when_it_only_repeats_itself() -> None:
-    lines = [f"    print({'self' * number})\n" for number in range(1, 6)]
-    texts = [("\n".join([*lines[:index], line * 40]), 0.1**index) for index, line in enumerate(lines)]
-    events, _ = run(texts, config=PRESETS["off"], max_tokens=2000)
-    last = events[-1]
-    assert isinstance(last, Finished)
-    assert (last.reason, last.text) == (FinishReason.REPETITION, "\n".join(lines[:4]))
-    assert last.stats.generated_tokens < 400
 
 
 def test_a_header_gets_a_block() -> None:
@@ -354,25 +262,6 @@ def test_cancel_and_deadline_end_with_what_is_there() -> None:
     assert isinstance(late, Finished)
     assert late.reason is FinishReason.DEADLINE
     assert all(state.closed for state in model.states)
-
-
-def test_going_back_can_be_cancelled() -> None:
-    said = "    self.a()\n    print(self)\n"
-    cancel = threading.Event()
-
-    class Model(ScriptedModel):
-        def start(self, prompt_ids: Sequence[int], stop: Callable[[], bool] | None = None) -> ScriptedState:
-            if self.states:
-                cancel.set()
-            return super().start(prompt_ids, stop)
-
-    model = Model(writes(PROMPT, (said + 9 * "    print(self)\n", 1)))
-    request = GenerationRequest(Path("/r"), Path("/r/m.py"), PROMPT, "", PROMPT, "    ")
-    *_, last = Generator(model, None, None, PRESETS["off"], SamplingConfig()).stream(request, cancel)
-    assert isinstance(last, Finished)
-    assert (last.reason, last.text) == (FinishReason.CANCELLED, said)
-    assert len(model.states) == 1
-    assert model.states[0].closed
 
 
 def test_closing_the_stream_closes_the_state() -> None:

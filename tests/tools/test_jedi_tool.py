@@ -2,39 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from generation.config import ToolConfig
-from generation.tools.answer_cache import AnswerKey
 from generation.tools.jedi_tool import JediTool
 from generation.tools.member_index import MemberIndex
-from generation.tools.position import Position
-from generation.types import NameKind, SuggestionSource, ToolAnswer, ToolQuery
-
-PATIENT = ToolConfig(deadline_s=30.0)
-FILES = {
-    "src/pkg/__init__.py": "from .client import Client\n",
-    "src/pkg/client.py": (
-        "from __future__ import annotations\nfrom pkg import wire\n\n\n"
-        "class Client:\n    limit = 3\n\n    def __init__(self) -> None:\n        self.session = wire.Session()\n\n"
-        "    def fetch(self, url: str, retries: int = 3) -> wire.Reply:\n        return self.session.send(url)\n"
-    ),
-    "src/pkg/made.py": "First = 1\nglobals().update(Second=2)\n",
-    "src/spread/part.py": "x = 1\n",  # of a namespace, which other folders may have more of
-    "src/pkg/wire.py": (
-        "from pkg import client  # a cycle\n\n\nclass Reply:\n    status: int\n    body: bytes\n\n\n"
-        "class Session:\n    def send(self, url: str) -> Reply:\n        return Reply()\n\n    def shut(self) -> None: ...\n\n\n"
-        "class Loose:\n    def __getattr__(self, name: str) -> int:\n        return 1\n    known = 1\n"
-    ),
-}
+from generation.types import NameKind, SuggestionSource, ToolQuery
+from tests.tools.client_repository import BODY, PATIENT, names, query, write
 
 
 @pytest.fixture(scope="module")
@@ -61,25 +37,6 @@ def tool(root: Path) -> Iterator[JediTool]:
     tool.close()
 
 
-def write(root: Path) -> Path:
-    for name, text in FILES.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    return root
-
-
-def query(root: Path, text: str, path: str = "src/pkg/new.py") -> ToolQuery:
-    before, _, after = text.partition("$0")
-    kind = NameKind.ATTRIBUTE if before.rstrip().endswith(".") else NameKind.NAME
-    return ToolQuery(root, root / path, before, after, kind)
-
-
-def names(answer: ToolAnswer) -> set[str]:
-    assert answer.error is None
-    return {suggestion.name for suggestion in answer.suggestions}
-
-
-BODY = "from pkg import wire\nfrom pkg.client import Client\n\n\n"
 ATTRIBUTES = [
     ("def f(c: Client):\n    c.$0\n", {"limit", "session", "fetch"}),
     ("def f(c: Client):\n    reply = c.fetch('u')\n    if reply.$0\n", {"status", "body"}),
@@ -262,19 +219,6 @@ def test_what_sets_members_by_a_variable_may_have_more(
     assert (answer.trusted, answer.may_have_more) == (True, more)
 
 
-def test_answer_is_reused_until_the_receiver_is_bound_again(shared: JediTool, shared_root: Path) -> None:
-    start = BODY + "def reuse(c: Client):\n    c.$0"
-    assert not shared.suggest(query(shared_root, start)).cached
-    more = BODY + "def reuse(c: Client):\n    c.fetch('a')\n    # note\n    d = c\n    d.e = c.$0"
-    assert shared.suggest(query(shared_root, more)).cached
-    bound = BODY + "def reuse(c: Client):\n    c = wire.Session()\n    c.$0"
-    answer = shared.suggest(query(shared_root, bound))
-    assert not answer.cached
-    assert "shut" in names(answer)
-    elsewhere = shared.suggest(query(shared_root, BODY + "def reuse(c: wire.Session):\n    c.$0"))
-    assert not elsewhere.cached
-
-
 def test_assigned_attributes_are_offered_at_once(shared: JediTool, shared_root: Path) -> None:
     text = BODY + "class Own:\n    def __init__(self):\n        self.first = 1\n        x = self.$0"
     shared.suggest(query(shared_root, text))
@@ -285,30 +229,11 @@ def test_assigned_attributes_are_offered_at_once(shared: JediTool, shared_root: 
     assert "first" not in {s.name for s in answer.suggestions if s.source is SuggestionSource.INDEX}
 
 
-def test_names_cost_one_question_per_function(shared: JediTool, shared_root: Path) -> None:
-    shared.suggest(query(shared_root, BODY + "def once(c):\n    return $0"))
-    answer = shared.suggest(query(shared_root, BODY + "def once(c):\n    brand_new = 1\n    return $0"))
-    assert answer.cached
-    assert "brand_new" in names(answer)
-
-
 def test_buffer_does_not_hide_the_file_from_others(shared: JediTool, shared_root: Path) -> None:
     """While wire.py is being edited, client.py still sees what is on disk."""
     cut = query(shared_root, "class Reply:\n    def f(self):\n        self.$0", "src/pkg/wire.py")
     assert names(shared.suggest(cut))
     assert {"status", "body"} <= names(shared.suggest(query(shared_root, BODY + "x = Client().fetch('u')\nx.$0")))
-
-
-def test_changed_file_is_seen(tool: JediTool, root: Path) -> None:
-    asked = query(root, BODY + "def f(s: wire.Session):\n    s.$0")
-    assert "extra" not in names(tool.suggest(asked))
-    assert tool.suggest(asked).cached
-    wire = root / "src/pkg/wire.py"
-    wire.write_text(wire.read_text().replace("def shut", "def extra"))
-    os.utime(wire, ns=(time.time_ns(), time.time_ns() + 10**9))
-    answer = tool.suggest(asked)
-    assert not answer.cached
-    assert "extra" in names(answer)
 
 
 def test_modules_of_the_same_name_in_two_folders_are_two(tool: JediTool, root: Path) -> None:
@@ -319,75 +244,6 @@ def test_modules_of_the_same_name_in_two_folders_are_two(tool: JediTool, root: P
     for folder in ("one", "two", "one"):
         found = names(tool.suggest(query(root, "import util\nhelper = util.Helper()\nhelper.$0", f"{folder}/main.py")))
         assert found & set(members.values()) == {members[folder]}
-
-
-def test_prefetch_answers_before_the_question(tool: JediTool, root: Path) -> None:
-    start = BODY + "class A(Client):\n    def f(self, reply: wire.Reply):\n"
-    tool.prefetch(query(root, start + "$0"))
-    end = time.monotonic() + 20
-    asked = [start + "        x = 1\n        x = " + receiver + "$0" for receiver in ("self.", "")]
-    while not all(tool._cache.get(_key(query(root, text))) for text in asked) and time.monotonic() < end:
-        time.sleep(0.02)
-    for text in asked:
-        answer = tool.suggest(query(root, text))
-        assert answer.cached, text
-        assert answer.suggestions
-
-
-def test_nothing_is_asked_ahead_where_nobody_waits(root: Path) -> None:
-    tool = JediTool(root, replace(PATIENT, ahead=False))
-    tool.prefetch(query(root, BODY + "def f(c: Client):\n$0"))
-    time.sleep(0.1)
-    assert not tool._in_flight
-    assert "fetch" in names(tool.suggest(query(root, BODY + "def f(c: Client):\n    c.$0")))
-    tool.close()
-
-
-def _key(asked: ToolQuery) -> AnswerKey:
-    position = Position.of(asked)
-    return position.key(position.receiver or "")
-
-
-def test_index_answers_when_jedi_is_late(root: Path) -> None:
-    tool = JediTool(root, ToolConfig(deadline_s=0.3), index=MemberIndex.build(root))
-    try:
-        asked = query(root, "def f(session):\n    session.$0\n")
-        for pid in tool._pool.pids:
-            os.kill(pid, signal.SIGSTOP)
-        started = time.perf_counter()
-        answer = tool.suggest(asked)
-        assert time.perf_counter() - started < 1.0
-        assert answer.error == "timeout"
-        assert not answer.trusted
-        assert [(s.name, s.source) for s in answer.suggestions] == [
-            ("send", SuggestionSource.INDEX),
-            ("shut", SuggestionSource.INDEX),  # of the class that it is called after
-        ]
-    finally:
-        tool.close()
-
-
-def test_late_answer_warms_the_cache(root: Path) -> None:
-    tool = JediTool(root, ToolConfig(deadline_s=0.1))
-    try:
-        asked = query(root, BODY + "def f(c: Client):\n    c.$0\n")
-        assert tool.suggest(asked).error == "timeout"  # the process has only just been started
-        end = time.monotonic() + 20
-        while tool.suggest(asked).error and time.monotonic() < end:
-            time.sleep(0.05)
-        assert "fetch" in names(tool.suggest(asked))
-        assert tool.suggest(asked).cached
-    finally:
-        tool.close()
-
-
-def test_worker_killed_in_the_middle_of_a_question(tool: JediTool, root: Path) -> None:
-    names(tool.suggest(query(root, BODY + "wire.$0")))
-    (pid,) = tool._pool.pids
-    os.kill(pid, signal.SIGSTOP)
-    threading.Timer(0.2, os.kill, (pid, signal.SIGKILL)).start()
-    assert tool.suggest(query(root, BODY + "Client.$0")).error == "crash"
-    assert "fetch" in names(tool.suggest(query(root, BODY + "Client.$0")))
 
 
 def test_index_comes_after_jedi_and_brings_imports(root: Path) -> None:
@@ -440,18 +296,3 @@ def test_unrepaired_sees_only_the_text_before(root: Path) -> None:
         assert "later" not in names(answer)
     finally:
         tool.close()
-
-
-def test_large_file(tool: JediTool, root: Path) -> None:
-    filler = "".join(f"def f{i}(a):\n    return a.b\n\n\n" for i in range(5000))
-    text = filler + BODY + "def last(c: Client):\n    c.$0\n"
-    assert text.count("\n") > 20_000
-    assert "fetch" in names(tool.suggest(query(root, text)))
-
-
-def test_close_ends_everything(root: Path) -> None:
-    tool = JediTool(root, PATIENT)
-    tool.prefetch(query(root, BODY + "def f(c: Client):\n$0"))
-    tool.close()
-    assert tool._pool.pids == []
-    assert tool.suggest(query(root, BODY + "wire.$0")).error == "closed"

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from generation.tools import index_cache
 from generation.tools.attribute_uses import scan, scan_around
 from generation.tools.member_index import MemberIndex
-from generation.tools.repository_files import source_root
 from generation.types import ImportNeeded, SuggestionSource
 
 FILES = {
@@ -330,44 +329,6 @@ def test_reread_makes_another_index(index: MemberIndex, root: Path, write: Calla
     write("new.py", "session.created()\n")
     assert "created" in index.reread().members("session", root / "x.py", "")
     assert index.members("session", root / "x.py", "") == before
-
-
-@pytest.mark.parametrize(
-    ("exported", "starred"),
-    [
-        ("", {"One", "Two"}),
-        ("__all__ = ['One']\n", {"One"}),
-        ("__all__ = ['One']\n__all__ += ['_three']\n", {"One", "_three"}),
-        ("__all__: list[str] = ['_three']\n", {"_three"}),
-        ("__all__ = []\n", set()),
-        ("__all__ = other.__all__\n", {"One", "Two"}),
-        ("__all__ = ['One']\n__all__.extend(['Two'])\n", {"One", "Two"}),
-    ],
-)
-def test_what_a_star_import_brings(
-    root: Path, write: Callable[[str, str], Path], exported: str, starred: set[str]
-) -> None:
-    write("many/parts.py", exported + "class One: ...\nclass Two: ...\nclass _three: ...\n")
-    write("many/__init__.py", "from many.parts import *\n")
-    modules = MemberIndex.build(root).modules
-    assert set(modules.exports("many")) == starred
-
-
-def test_documentation_and_settings_inside_a_package_are_part_of_it(
-    root: Path, write: Callable[[str, str], Path]
-) -> None:
-    for folder in ("", "shop/"):
-        write(f"{folder}conf.py", "class Settings: ...\n")
-        write(f"{folder}docs/writer.py", "class Writer: ...\n")
-    write("shop/docs/__init__.py", "")
-    names = {item.module for item in MemberIndex.build(root).definitions(["Settings", "Writer"])}
-    assert names == {"shop.conf", "shop.docs.writer"}
-
-
-def test_deep_folders_and_long_names(tmp_path: Path) -> None:
-    deep = tmp_path.joinpath(*["a"] * 1500)
-    assert source_root(tmp_path, deep) == tmp_path
-    assert source_root(tmp_path, tmp_path / ("b" * 300)) == tmp_path
 
 
 def test_files_outside_the_repository(index: MemberIndex, tmp_path: Path) -> None:
