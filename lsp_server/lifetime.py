@@ -18,7 +18,6 @@ import psutil
 from lsp_server import statistics
 from lsp_server.server import MemberwiseServer
 
-_WATCH_S = 0.2
 _CLEAN_UP_S = 1.0
 _ending = threading.Lock()
 
@@ -39,24 +38,6 @@ def end(servers: Sequence[MemberwiseServer], code: int) -> None:
         for child in psutil.Process().children(recursive=True):
             child.kill()
     os._exit(code)
-
-
-def watch_parent(client_pid: int | None, leave: Callable[[], None]) -> None:
-    """Call ``leave`` when the process that started this one, or the one the client named, is gone."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent and (client_pid is None or _lives(client_pid)):
-            time.sleep(_WATCH_S)
-        leave()
-
-    threading.Thread(target=watch, name="parent", daemon=True).start()
-
-
-def _lives(pid: int) -> bool:
-    with contextlib.suppress(psutil.Error):
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    return False
 
 
 def on_signal(leave: Callable[[], None]) -> None:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import BinaryIO
 
+from generation.orphans import watch_parent
 from lsp_server import lifetime
 from lsp_server.decode_thread import Worker
 from lsp_server.handlers import (
@@ -51,7 +52,7 @@ def serve(load_model: LoadModel, *, verbose: bool = False) -> int:
         lifetime.end([server], code)
 
     def watch_client(pid: int | None) -> None:
-        lifetime.watch_parent(pid, lambda: leave(0))
+        watch_parent(lambda: leave(0), client=pid)
 
     server = build_server(load_model, leave, watch_client)
     lifetime.on_signal(lambda: leave(0))

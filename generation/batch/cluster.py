@@ -23,15 +23,16 @@ from typing import Any
 from generation import service
 from generation.batch.fill import fill
 from generation.batch.plan import waves
-from generation.batch.records import BatchRecord, Status, failed
+from generation.batch.records import BatchRecord, failed
 from generation.batch.run import BatchPlan, LoadModel, finished_records, open_run
 from generation.batch.targets import Target
 from generation.batch.tree import Tree, left_out, open_tree
-from generation.errors import ConfigError, MissingExtraError, TargetError
+from generation.errors import ConfigError, MissingExtraError
 
 _MOST_LOSSES = 4  # of actors with the same function; then it is the function that kills them
 _NO_ACTOR_S = 600.0  # without any actor that is ready, the cluster is not coming
 _LOOK_S = 1.0
+_CLOSE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,9 @@ class Filler:
 
     def __init__(self, plan: BatchPlan, load_model: LoadModel) -> None:
         self._plan = plan
-        model = load_model(plan.config)
-        shared = service.share_model(model) if plan.together > 1 else None
-        self._model = shared or model
+        self._model, threads = service.model_for_threads(load_model(plan.config), plan.together)
         self._opening = Lock()
-        self._one = Lock() if shared is None else None  # a model that cannot be shared is used by one thread
+        self._one = Lock() if threads == 1 else None  # a model that cannot be shared is used by one thread
         self._stack = ExitStack()
         self._open: dict[str, _Opened] = {}
 
@@ -79,6 +78,10 @@ class Filler:
         with self._one or nullcontext():
             return fill(opened.session, opened.tree, target, self._plan.settings, options)
 
+    def close(self) -> None:
+        """Remove the copies."""
+        self._stack.close()
+
     def _opened(self, name: str, archive: bytes, earlier: Sequence[Sequence[BatchRecord]]) -> _Opened:
         """The repository as it is before this wave; the driver asks for the next wave when this one has ended."""
         with self._opening:
@@ -86,7 +89,7 @@ class Filler:
                 self._open[name] = self._unpacked(name, archive)
             opened = self._open[name]
             for wave in earlier[opened.waves :]:
-                put_wave(opened.tree, opened.session, wave)
+                opened.tree.put_wave(wave, opened.session)
                 opened.waves += 1
             return opened
 
@@ -97,7 +100,8 @@ class Filler:
             packed.extractall(root, filter="data")
         tested = self._plan.options.test_command is not None
         tree = self._stack.enter_context(open_tree(root, folder, tested=tested))
-        session = service.build_generator(self._plan.config, tree.root, self._model, folder / "index")
+        config = self._plan.config_in(name)  # its environment is known where this machine has it
+        session = service.build_generator(config, tree.root, self._model, folder / "index")
         return _Opened(tree, self._stack.enter_context(session))
 
 
@@ -106,15 +110,6 @@ class _Opened:
     tree: Tree
     session: service.Session
     waves: int = 0  # that were put into it
-
-
-def put_wave(tree: Tree, session: service.Session, wave: Sequence[BatchRecord]) -> None:
-    """Put what was written in a wave into the copy, for those that follow."""
-    for record in wave:
-        if record.status is Status.DONE:
-            with suppress(TargetError):  # the original has changed since; the end of the run says so
-                tree.put(record, session.first_party)
-    session.index.refresh_changed()
 
 
 def pack(root: Path, out: Path) -> bytes:
@@ -230,7 +225,10 @@ class _Actors:
         return _Actor(handle, handle.ready.remote())
 
     def close(self) -> None:
-        """End all actors."""
+        """End all actors, which remove their copies."""
+        closing = [actor.handle.close.remote() for actor in self._actors if actor.starting is None]
+        with suppress(Exception):  # of one that is lost, or is stopped in the middle of a function
+            self._ray.wait(closing, num_returns=len(closing), timeout=_CLOSE_S)
         for actor in self._actors:
             self._ray.kill(actor.handle)
 

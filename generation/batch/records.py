@@ -102,7 +102,7 @@ def written(target: Target, settings: str, best: RankedCandidate, **more: Any) -
         reason=finished.reason.value,
         problems=[asdict(problem) for problem in best.problems],
         stats=asdict(finished.stats),
-        calls=[call_line(call) for call in best.events],
+        calls=[call_line(call) for call in best.calls],
         **more,
     )
 

@@ -13,18 +13,17 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from generation import __version__, service
 from generation.batch.fill import FillOptions, fill
 from generation.batch.plan import waves
-from generation.batch.records import BatchRecord, Status, failed, ledger
+from generation.batch.records import BatchRecord, failed, ledger
 from generation.batch.targets import Target, Unreadable
 from generation.batch.tree import Tree, open_tree, remove_abandoned
 from generation.config import GeneratorConfig
-from generation.errors import TargetError
 from generation.interfaces import LanguageModel
 from generation.ledger import Ledger
 from generation.service import Session
@@ -192,9 +191,8 @@ class _Work:
     def _ready_model(self) -> tuple[LanguageModel, int]:
         """The model, loaded when it is first needed, and how many threads may use it."""
         if self._model is None:
-            self._model = self._load_model(self._plan.config)
-            shared = service.share_model(self._model) if self._plan.together > 1 else None
-            self._model, self._together = (shared, self._plan.together) if shared else (self._model, 1)
+            loaded = self._load_model(self._plan.config)
+            self._model, self._together = service.model_for_threads(loaded, self._plan.together)
         return self._model, self._together
 
     def _fill_wave(self, session: Session, tree: Tree, wave: Sequence[Target], threads: Executor) -> None:
@@ -206,11 +204,7 @@ class _Work:
                 known = self._records.known()  # those of other settings are there, too
                 self._skipped(sum(key in known for key in self._plan.keys) - self._made)
         known = self._records.known()
-        for target in wave:
-            if known[self._plan.key(target)].status is Status.DONE:
-                with suppress(TargetError):  # the original has changed since; the end of the run says so
-                    tree.put(known[self._plan.key(target)], session.first_party)
-        session.index.refresh_changed()
+        tree.put_wave([known[self._plan.key(target)] for target in wave], session)
 
     def _fill_one(self, session: Session, tree: Tree, target: Target) -> bool:
         """Whether this process has made the record now."""

@@ -72,6 +72,11 @@ class _Remote(SharedOutput):
         self._put_s = time.monotonic()
 
 
+def is_url(out: str) -> bool:
+    """Whether ``--out`` names another place than a folder of this machine."""
+    return "://" in out
+
+
 @contextmanager
 def shared_output(out: str) -> Iterator[SharedOutput]:
     """The output that ``--out`` names: a folder, or a URL of any file system that fsspec knows.
@@ -80,7 +85,7 @@ def shared_output(out: str) -> Iterator[SharedOutput]:
         ConfigError: there is no such file system, or it cannot be reached.
         MissingExtraError: fsspec is not installed.
     """
-    if "://" not in out:
+    if not is_url(out):
         yield SharedOutput(Path(out))
         return
     try:

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from generation import service
 from generation.batch.records import BatchRecord, Status
 from generation.errors import ConfigError, TargetError
+from generation.service import Session
 from generation.source.files import SourceFile, read_source, write_source
 from generation.source.functions import find_function
 from generation.source.text_diff import unified_diff
@@ -45,8 +46,15 @@ class Tree:
     trial: Path | None = None
     testing: threading.Lock = field(default_factory=threading.Lock)
 
-    def put(self, record: BatchRecord, first_party: Collection[str]) -> None:
-        """Put a body into the copies; one that no longer fits in is left out, and ``changed_files`` will say so."""
+    def put_wave(self, wave: Sequence[BatchRecord], session: Session) -> None:
+        """Put what was written in a wave into the copies, for those that follow."""
+        for record in wave:
+            if record.status is Status.DONE:
+                with suppress(TargetError):  # the original has changed since; ``changed_files`` will say so
+                    self._put(record, session.first_party)
+        session.index.refresh_changed()
+
+    def _put(self, record: BatchRecord, first_party: Collection[str]) -> None:
         for root in filter(None, (self.root, self.trial)):
             file = read_source(root / record.path)
             write_source(file, _with_body(file, record, first_party))

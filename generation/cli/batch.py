@@ -23,13 +23,14 @@ from generation.batch.inputs import is_folder, open_inputs
 from generation.batch.records import BatchRecord, Status
 from generation.batch.run import BatchPlan
 from generation.batch.run import run as run_batch
-from generation.batch.shared_output import shared_output
+from generation.batch.shared_output import is_url, shared_output
 from generation.batch.targets import Select, find_targets, read_targets
 from generation.cli.batch_progress import BatchProgress
 from generation.cli.context import add_context, with_context
 from generation.cli.numbers import CORES, MAX_TOKENS, MOST_JOBS, SEEDS, add_number
 from generation.config import PRESETS, GeneratorConfig, SamplingConfig, ToolConfig
 from generation.errors import ConfigError
+from generation.orphans import watch_parent
 from generation.service import usual_preset, weights_hash
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "--ray", metavar="ADDRESS", help="work on a Ray cluster: local, auto, HOST:PORT, ray://HOST:PORT"
     )
     add_number(parser, "--workers", 1, 10_000, metavar="N", help="with --ray: actors, each with a model (1)")
+    parser.add_argument("--helper-of", type=int, metavar="PID", help=argparse.SUPPRESS)  # one of its --jobs
     parser.add_argument("--resume", action="store_true", help="go on with a run; without it DIR must be new or empty")
     parser.add_argument("--test", metavar="COMMAND", help="must succeed in the repository with each body in place")
     parser.add_argument("--untrusted", action="store_true", help="run no interpreter that a repository brings")
@@ -85,14 +87,18 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fill, check, write; 1 when a function could not be filled."""
+    if args.jobs > 1 and is_url(args.out):
+        raise ConfigError("with --jobs, --out must be a folder, which the processes share; a URL goes with --ray")
     with _ended_in_order(), shared_output(args.out) as shared:
+        if args.helper_of:
+            watch_parent(lambda: os.kill(os.getpid(), signal.SIGTERM), args.helper_of)
         args.out = shared.folder
         _check(args)
         plan = _opened(args)
         if not plan.total:
             print("nothing to fill: no function without a body was found")
             return 0
-        for name in plan.roots if args.ray is None else ():
+        for name in plan.roots:
             for warning in getattr(plan.environment(name), "warnings", ()):
                 print(f"memberwise: {warning}", file=sys.stderr)
         with _helpers(args), BatchProgress(plan.total) as progress:
@@ -201,6 +207,7 @@ def _helpers(args: argparse.Namespace) -> Iterator[None]:
     words = [word for word in args.words if word not in ("--resume", "--write")]
     threads = ["--threads", str(count)] if (count := args.threads or _threads(args)) else []
     command = [sys.executable, "-m", "generation.cli.main", *words, "--resume", "--jobs", "1", "--patch", *threads]
+    command += ["--helper-of", str(os.getpid())]
     processes = [
         subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(args.jobs - 1)
     ]

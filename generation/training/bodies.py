@@ -25,6 +25,7 @@ from generation.interfaces import Tokenizer, silent
 from generation.marks.insertion import pieces
 from generation.marks.outline import indent_of
 from generation.marks.prompt import build_prompt
+from generation.orphans import end_with_parent
 from generation.tools.member_index import MemberIndex
 from generation.tools.prompt_context import prompt_context
 from generation.training.corpus import CorpusFile, Split, read_files
@@ -226,7 +227,7 @@ def build_holes(
         if file.repo in roots and (functions := marked.get((file.repo, file.path))):
             by_repo.setdefault(file.repo, []).append((file, functions))
     found = 0
-    with writing(folder / HOLES_NAME) as out, ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with writing(folder / HOLES_NAME) as out, ProcessPoolExecutor(jobs, get_context("spawn"), end_with_parent) as pool:
         work = [
             pool.submit(_holes_of, roots[repo], _limited(files, per_repo), model, settings)
             for repo, files in by_repo.items()

@@ -25,6 +25,7 @@ from generation.evaluation.positions import Position, positions
 from generation.evaluation.sources import parse
 from generation.evaluation.tasks import FunctionNode, functions_of
 from generation.interfaces import silent
+from generation.orphans import end_with_parent
 from generation.tools.member_index import MemberIndex
 from generation.tools.scope import bound_names
 from generation.tools.whole_files import AskedAttribute, WholeFileTool, WholeFunction
@@ -104,7 +105,7 @@ def mark_all(
     chunks = list(plan(folder, roots, per_repo))
     total, done = sum(chunk.functions for chunk in chunks), 0
     report(done, total)
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(jobs, get_context("spawn"), end_with_parent) as pool:
         running: dict[Future[list[str]], Chunk] = {pool.submit(mark_chunk, chunk): chunk for chunk in chunks}
         for future in as_completed(running):
             _append(folder / MARKED_NAME, future.result())

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
+import venv
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from generation.batch.cluster import Cluster, pack, run_on_ray
+from generation.batch.cluster import Cluster, Filler, pack, run_on_ray
 from generation.batch.fill import FillOptions
 from generation.batch.records import BatchRecord, Status
 from generation.batch.run import BatchPlan, run
@@ -18,7 +21,7 @@ from generation.batch.targets import Select, find_targets
 from generation.config import GeneratorConfig
 from generation.evaluation.bare_python import measured_tool
 from generation.ledger import read_lines
-from tests.batch.test_run import SHOP, preferences
+from tests.batch.test_run import BODIES, SHOP, preferences
 from tests.decoding.scripted import ScriptedModel
 
 MANY = "".join(f'\n\ndef describe_{n}(basket: Basket) -> str:\n    """It is number {n}."""\n' for n in range(12))
@@ -70,6 +73,25 @@ def test_a_node_that_is_killed_loses_nothing_and_repeats_nothing(two_nodes: Any,
     again: list[BatchRecord] = []
     assert run_on_ray(plan, Cluster(two_nodes.address, workers=1), slow_model, done=again.append) == found
     assert not again
+
+
+def test_a_worker_knows_the_environment_of_a_repository_where_its_machine_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "shop"
+    venv.create(root / ".venv", symlinks=True)
+    packages = next(root.glob(".venv/lib/python*/site-packages"))
+    (packages / "till.py").write_text("def coins() -> int:\n    return 1\n")
+    (root / "basket.py").write_text('import till\n\n\ndef change() -> int:\n    """In coins."""\n')
+    config = GeneratorConfig(max_tokens=20).with_preset("dot")
+    targets, _ = find_targets("shop", root, Select.STUBS)
+    plan = BatchPlan({"shop": root}, {"shop": targets}, config, tmp_path / "out", FillOptions(retries=0))
+    monkeypatch.setitem(BODIES, "change", ["    return till.money()\n", "    return till.coins()\n"])
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    with closing(Filler(plan, lambda _: ScriptedModel(preferences))) as filler:
+        assert "till.coins" in filler.fill(targets[0], pack(root, plan.out), ()).text
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 def test_an_archive_leaves_out_what_is_no_source(tmp_path: Path) -> None:

@@ -307,8 +307,8 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_waits_for_no_function_and_leaves_no_copy(root: Path, tmp_path: Path, number: int) -> None:
+def _killed_while_writing(command: list[str], root: Path, tmp_path: Path, number: int) -> int:
+    """The exit code of a command that is sent a signal while a function that takes minutes is written."""
     (root / "basket.py").write_text('def long() -> int:\n    """Takes minutes."""\n')
     model = tmp_path / "model"
     model.mkdir()
@@ -317,17 +317,29 @@ def test_an_interruption_waits_for_no_function_and_leaves_no_copy(root: Path, tm
     out = tmp_path / "out"
     words = ["batch", str(root), "--out", str(out), "--model", str(model), "--max-tokens", "4096"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, "-c", COMMAND, *words]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([*command, *words], env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert any(line == "writing\n" for line in process.stderr), "it ended before it wrote"
         process.send_signal(number)
-        _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
+        _, errors = process.communicate(timeout=30)  # until nobody holds the pipe
     assert errors.endswith("memberwise: interrupted\n")
     assert errors.count("writing\n") < 100
     assert _count(out) == 0
     assert not list((out / "work").glob("tree-*"))
+    return process.returncode
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_waits_for_no_function_and_leaves_no_copy(root: Path, tmp_path: Path, number: int) -> None:
+    assert _killed_while_writing([sys.executable, "-c", COMMAND], root, tmp_path, number) == 130
+
+
+MAIN = "import os, subprocess, sys; subprocess.run([*sys.argv[1:], '--helper-of', str(os.getpid())])"
+
+
+def test_the_other_processes_of_a_run_end_with_the_one_that_started_them(root: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", MAIN, sys.executable, "-c", COMMAND]
+    assert _killed_while_writing(command, root, tmp_path, signal.SIGKILL) == -signal.SIGKILL
 
 
 def test_a_full_disk_ends_the_run_and_loses_nothing(plan: BatchPlan, root: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from generation.batch.records import BatchRecord, Status, ledger
 from generation.batch.shared_output import shared_output
+from generation.cli.main import main
 from generation.errors import ConfigError
 
 
@@ -42,6 +43,11 @@ def test_records_of_a_run_that_failed_are_there_for_the_next(tmp_path: Path, kin
 def test_a_url_that_cannot_be_used_says_so() -> None:
     with pytest.raises(ConfigError, match="cannot use nothing://x"), shared_output("nothing://x"):
         pass
+
+
+def test_processes_share_a_folder_and_no_url(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["batch", str(tmp_path), "--out", "memory://run", "--jobs", "2"]) == 2
+    assert "with --jobs, --out must be a folder" in capsys.readouterr().err
 
 
 def test_a_folder_is_itself(tmp_path: Path) -> None:

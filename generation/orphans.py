@@ -1,0 +1,42 @@
+"""A process that does not outlive the one it works for, which may be killed and then tells nobody."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable
+
+import psutil
+
+_WATCH_S = 0.2
+
+
+def watch_parent(leave: Callable[[], None], parent: int | None = None, client: int | None = None) -> None:
+    """Call ``leave``, on a thread, when the process that started this one is gone.
+
+    Args:
+        leave: ends this process.
+        parent: its number, where it may be gone already; None is the parent of now.
+        client: another process that must live.
+    """
+    started_by = os.getppid() if parent is None else parent
+
+    def watch() -> None:
+        while os.getppid() == started_by and (client is None or _lives(client)):
+            time.sleep(_WATCH_S)
+        leave()
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def end_with_parent() -> None:
+    """For the processes of a pool, which otherwise wait for work for ever."""
+    watch_parent(lambda: os._exit(1))
+
+
+def _lives(pid: int) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    return False
