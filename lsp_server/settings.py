@@ -82,21 +82,22 @@ def read_settings(*sources: object) -> tuple[Settings, tuple[str, ...]]:
     """Settings from what clients send, later sources first in rank, and what is wrong with them.
 
     A source may be the section itself or an object that holds it under ``memberwise``. Keys that are not known are left
-    alone: editors keep settings of their own there.
+    alone: editors keep settings of their own there. A null is the default, also where an earlier source has a value:
+    that is how an editor takes back what it sent when the server started.
     """
     merged: dict[str, object] = {}
     problems = []
     for source in sources:
         section = source.get("memberwise", source) if isinstance(source, Mapping) else source
         if isinstance(section, Mapping):
-            merged |= {key: value for key, value in section.items() if value is not None}
+            merged |= section
         elif section is not None and section != []:  # an empty table of Lua is an empty list
             problems.append(f"settings must be an object, not {_shown(section)}")
     values = {}
     hints = typing.get_type_hints(Settings)
     for field in fields(Settings):
         key = camel(field.name)
-        if key in merged:
+        if merged.get(key) is not None:
             wrong = _problem(field.name, hints[field.name], merged[key])
             if wrong:
                 problems.append(f"memberwise.{key}: {wrong}; {_shown(field.default)} is used")

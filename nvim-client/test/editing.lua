@@ -173,6 +173,27 @@ local function typing(same)
   shows('obar')
 end
 
+local function asking(same)
+  local function kind()
+    return lua('local all = server.of(...); return all[#all].params.context.triggerKind', INLINE)
+  end
+  open({ 'x', '' })
+  ask('GAf')
+  same('a question that nobody asked', kind(), 2)
+  keys('<M-Bslash>')
+  wait('a question that somebody asked', function()
+    return kind() == 1
+  end)
+  offer('foo', 1, 0, 1)
+  shows('oo')
+  keys('<Tab>')
+  becomes(same, 'what was asked for', { 'x', 'foo' })
+  keys('b')
+  wait('the next question is by itself again', function()
+    return kind() == 2
+  end)
+end
+
 local function mappings(same)
   lua([[vim.keymap.set('i', '<Tab>', function() return vim.keycode('<Tab>') .. ']' end, { expr = true, remap = true })]])
   lua([[vim.cmd('inoremap <M-w> W')]])
@@ -238,7 +259,7 @@ local function bodies(same)
   command('Memberwise generate')
   same('a buffer that was deleted does not stop the next body', heard(), {})
 
-  lua('server.die()')
+  lua('server.die(15)')
   wait('the word of it', function()
     local said = heard()
     return said[1] and said[1]:find('the server has ended', 1, true)
@@ -253,10 +274,82 @@ local function bodies(same)
   same('a server that ended does not stop the next body', heard(), {})
 end
 
+--- The number of the client that is there, or nil.
+local function client_id()
+  local id = lua('local client = require("memberwise").client(); return client and client.id')
+  return id ~= vim.NIL and id or nil
+end
+
+--- Do what ends a server and starts another.
+local function next_server(what, act)
+  local before = client_id()
+  act()
+  wait(what, function()
+    return client_id() and client_id() ~= before
+  end)
+end
+
+local function restart()
+  command('Memberwise restart')
+end
+
+local function pauses(same)
+  local function enabled()
+    return told('workspace/didChangeConfiguration').settings.memberwise.enabled
+  end
+  open({ 'x' })
+  command('Memberwise pause')
+  same('a server hears of the pause', enabled(), false)
+  next_server('a server in the pause', restart)
+  same('so does one that starts', enabled(), false)
+  command('Memberwise resume')
+  next_server('a server after it', restart)
+  same('and of its end', enabled(), true)
+end
+
+local function deaths(same)
+  local function hears(words)
+    wait(words, function()
+      return table.concat(heard(), '\n'):find(words, 1, true)
+    end)
+  end
+  local function die(signal)
+    lua('server.die(...)', signal)
+  end
+  open({ 'x' })
+  die(15)
+  vim.wait(600)
+  same('a server that was stopped is left', client_id(), nil)
+
+  lua('server.answers = false')
+  local starts = asked('initialize')
+  restart()
+  wait('a start', function()
+    return asked('initialize') > starts
+  end)
+  die(9)
+  hears('the server does not start')
+  same('it is not tried again', asked('initialize'), starts + 1)
+
+  lua('server.answers = true')
+  next_server('a server that answers', restart)
+  for number = 1, 3 do
+    next_server('one in place of dead server ' .. number, function()
+      die(9)
+    end)
+  end
+  die(9)
+  hears('the server has ended again and again')
+  same('a server that dies a fourth time is left', client_id(), nil)
+end
+
 return function(same)
   line_ends(same)
   typing(same)
+  asking(same)
   mappings(same)
   bodies(same)
+  pauses(same)
+  deaths(same)
   vim.fn.jobstop(editor)
 end

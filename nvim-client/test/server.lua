@@ -1,5 +1,5 @@
 -- A server inside of the editor that is tested, answering what it is told to, when it is told to. See editing.lua.
-local M = { asked = {}, told = {} }
+local M = { asked = {}, told = {}, answers = true }
 local alive, dispatchers
 
 local CAPABILITIES = { positionEncoding = 'utf-16', textDocumentSync = { openClose = true, change = 2 }, inlineCompletionProvider = true }
@@ -14,7 +14,7 @@ function M.cmd(given)
         done(id)
         callback(err, result)
       end }
-      if method == 'initialize' then
+      if method == 'initialize' and M.answers then
         vim.schedule(function()
           callback(nil, { capabilities = CAPABILITIES })
         end)
@@ -28,14 +28,16 @@ function M.cmd(given)
     is_closing = function()
       return not alive
     end,
-    terminate = M.die,
+    terminate = function()
+      M.die(15)
+    end,
   }
 end
 
---- The server ends.
-function M.die()
+--- The server ends by a signal.
+function M.die(signal)
   alive = false
-  dispatchers.on_exit(0, 15)
+  dispatchers.on_exit(0, signal)
 end
 
 --- A notification of the server.

@@ -71,6 +71,17 @@ local function open(name, text)
   keys('G')
 end
 
+--- Change a setting of the server that runs. When it has answered something else, it has asked for the settings.
+local function set(name, value)
+  lua([[
+    local name, value = ...
+    local client = require('memberwise').client()
+    client.settings.memberwise[name] = value
+    client:notify('workspace/didChangeConfiguration', { settings = client.settings })
+    client:request_sync('memberwise/status', vim.empty_dict())
+  ]], name, value)
+end
+
 --- A page of what the window shows, its virtual text included, for a picture.
 local function page(name)
   if lua('return pcall(require, "tohtml")') then
@@ -250,6 +261,38 @@ step('says why nothing came, pauses and goes on', function()
   keys('0la')
   wait('a reason', function()
     return status():find('inside a word') or status():find('nothing')
+  end)
+end)
+
+step('asks by a key where nothing comes by itself', function()
+  open('nvim_ask.py', USAGE)
+  set('inline', 'off')
+  keys('oreturn context.get')
+  wait('the reason', function()
+    return status():find('automatic completions are off')
+  end)
+  keys('<M-Bslash>')
+  wait('ghost text', function()
+    return ghost():find('^_usage')
+  end)
+  set('inline', 'auto')
+end)
+
+step('starts a server in place of one that was killed', function()
+  open('nvim_again.py', USAGE)
+  local killed = lua('return require("memberwise").client().id')
+  for _, process in ipairs(ask('nvim_get_proc_children', lua('return vim.fn.getpid()'))) do
+    vim.uv.kill(process, 'sigkill')
+  end
+  wait('another server', function()
+    return lua('local client = require("memberwise").client(); return client ~= nil and client.id ~= ...', killed)
+  end)
+  wait('ready', function()
+    return status() == 'memberwise'
+  end)
+  keys('oreturn context.get')
+  wait('ghost text', function()
+    return ghost():find('^_usage')
   end)
 end)
 

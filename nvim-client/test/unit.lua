@@ -105,6 +105,9 @@ local help = table.concat(vim.fn.readfile(vim.api.nvim_get_runtime_file('doc/mem
 for _, name in ipairs(commands.complete('')) do
   same('help for ' .. name, help:find(':Memberwise ' .. name, 1, true) ~= nil, true)
 end
+for action, key in pairs(require('memberwise').keys) do
+  same('help for the key that is to ' .. action, help:find('\n  ' .. key .. ' ', 1, true) ~= nil, true)
+end
 same('completion', commands.complete('re'), { 'restart', 'resume' })
 
 -- what needs an editor with somebody who types

@@ -1,24 +1,30 @@
-"""Settings: defaults, spelling, and what is said of a bad value."""
+"""Settings: defaults, spelling, what is said of a bad value, and what a change of them means to a server that runs."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 
 from generation.config import PRESETS
 from lsp_server.repositories import configuration
 from lsp_server.settings import Settings, camel, read_settings
+from tests.server.client import Client
+
+STATUS, REFRESH = "memberwise/didChangeStatus", "workspace/codeLens/refresh"
 
 
 def test_nothing_sent_means_the_defaults() -> None:
     assert read_settings(None, {}, {"memberwise": None}) == (Settings(), ())
 
 
-def test_later_sources_win_and_null_is_no_value() -> None:
-    found, problems = read_settings({"lineTokens": 5, "model": "m"}, {"memberwise": {"lineTokens": 7, "model": None}})
-    assert (found.line_tokens, found.model, problems) == (7, "m", ())
+def test_later_sources_win_and_null_is_the_default() -> None:
+    found, problems = read_settings(
+        {"lineTokens": 5, "threads": 1, "model": "m"}, {"memberwise": {"lineTokens": 7, "threads": None}}
+    )
+    assert (found.line_tokens, found.threads, found.model, problems) == (7, None, "m", ())
 
 
 @pytest.mark.parametrize(
@@ -66,3 +72,46 @@ def test_a_longer_context_is_filled_by_prompts() -> None:
     assert read_settings({"contextTokens": 7})[1] == (
         "memberwise.contextTokens: 7 is not from 1024 to 1048576; None is used",
     )
+
+
+def change(client: Client, settings: dict[str, object]) -> None:
+    """Say that the settings are others now; the server asks for them."""
+    client.configuration = settings
+    client.notify("workspace/didChangeConfiguration", {"settings": None})
+
+
+def test_a_null_takes_back_what_the_server_was_started_with(repository: Path) -> None:
+    with Client() as client:
+        client.initialize(repository, options={"threads": 1})
+        change(client, {"threads": None})
+        client.until(lambda: times_loaded(client) == 2, 20, "the model, loaded again with the default")
+
+
+def times_loaded(client: Client) -> int:
+    """How often the server has begun to load its model."""
+    said = client.notifications(STATUS)
+    return sum(status["message"] == "loading the model default" and status["percent"] == 0 for status in said)
+
+
+def test_lenses_are_asked_for_again_where_settings_bring_or_take_them() -> None:
+    with Client() as client:
+        client.initialize(ready=False, capabilities=with_lenses(refresh=True))
+        change(client, {"codeLens": False})
+        client.until(lambda: len(client.notifications(REFRESH)) == 1, 20, "a refresh")
+        change(client, {"codeLens": False, "enabled": False})
+        client.until(lambda: len(client.notifications(REFRESH)) == 2, 20, "a refresh")
+
+
+def test_a_client_that_cannot_refresh_its_lenses_is_not_asked_to() -> None:
+    with Client() as client:
+        client.initialize(ready=False, capabilities=with_lenses(refresh=False))
+        change(client, {"enabled": False})
+        client.until(
+            lambda: any(status["kind"] == "paused" for status in client.notifications(STATUS)), what="the pause"
+        )
+        assert client.notifications(REFRESH) == []
+
+
+def with_lenses(*, refresh: bool) -> dict[str, object]:
+    """The capabilities of a client."""
+    return {"workspace": {"configuration": True, "codeLens": {"refreshSupport": refresh}}}

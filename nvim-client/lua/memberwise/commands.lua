@@ -17,15 +17,6 @@ local function client()
   return found
 end
 
---- Pause or go on: the server asks for the settings again.
----@param on boolean
-local function enable(on)
-  for _, each in ipairs(vim.lsp.get_clients({ name = 'memberwise' })) do
-    each.settings = vim.tbl_deep_extend('force', each.settings or {}, { memberwise = { enabled = on } })
-    each:notify('workspace/didChangeConfiguration', { settings = each.settings })
-  end
-end
-
 ---@type table<string, fun()>
 local commands = {
   generate = function()
@@ -48,10 +39,10 @@ local commands = {
     end
   end,
   pause = function()
-    enable(false)
+    require('memberwise.pause').enable(false)
   end,
   resume = function()
-    enable(true)
+    require('memberwise.pause').enable(true)
   end,
   restart = function()
     for _, each in ipairs(vim.lsp.get_clients({ name = 'memberwise' })) do

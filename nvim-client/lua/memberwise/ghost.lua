@@ -7,6 +7,7 @@ local parts = require('memberwise.parts')
 local M = {}
 local namespace = vim.api.nvim_create_namespace('memberwise.ghost')
 local places = vim.api.nvim_create_namespace('memberwise.places')
+local INVOKED, AUTOMATIC = 1, 2 -- InlineCompletionTriggerKind
 
 ---@class memberwise.Item
 ---@field id string
@@ -105,16 +106,17 @@ local function show(client, buffer, item)
   end
 end
 
---- Ask for the text at the cursor.
+--- Put the question for the text at the cursor.
 ---@param client vim.lsp.Client
 ---@param buffer integer
-local function ask(client, buffer)
+---@param kind integer
+local function request(client, buffer, kind)
   if asked then
     asked.client:cancel_request(asked.id)
   end
   local params = vim.lsp.util.make_position_params(0, client.offset_encoding)
   ---@diagnostic disable-next-line: inject-field
-  params.context = { triggerKind = 2 }
+  params.context = { triggerKind = kind }
   local question = { client = client }
   local ok, id = client:request('memberwise/streamInlineCompletion', params, function(err, answer)
     if asked ~= question then
@@ -135,7 +137,18 @@ local function ask(client, buffer)
 end
 
 --- Ask once more, though nothing was typed.
-M.again = ask
+---@param client vim.lsp.Client
+---@param buffer integer
+function M.again(client, buffer)
+  request(client, buffer, AUTOMATIC)
+end
+
+--- Somebody asks.
+---@param client vim.lsp.Client
+---@param buffer integer
+function M.ask(client, buffer)
+  request(client, buffer, INVOKED)
+end
 
 --- Mark where the cursor is.
 ---@param moves boolean whether what comes in there moves the mark
@@ -201,7 +214,7 @@ function M.attach(client, buffer)
   vim.api.nvim_create_autocmd({ 'TextChangedI', 'TextChangedP', 'InsertEnter' }, vim.tbl_extend('force', events, {
     callback = function()
       draw()
-      ask(client, buffer)
+      request(client, buffer, AUTOMATIC)
     end,
   }))
   vim.api.nvim_create_autocmd('CursorMovedI', vim.tbl_extend('force', events, {

@@ -21,22 +21,34 @@ local function check_editor()
 end
 
 ---@param command string
+local function check_models(command)
+  local done = output({ command, 'model', 'list', '--json' })
+  if not done or done.code ~= 0 then
+    vim.health.error(command .. ' model list does not run', done and vim.trim(done.stderr) or nil)
+    return
+  end
+  local names = vim.tbl_map(function(model)
+    return model.provenance.name
+  end, vim.json.decode(done.stdout))
+  if #names > 0 then
+    vim.health.ok('models: ' .. table.concat(names, ', '))
+  else
+    vim.health.warn('no model is on this machine', 'Fetch the default one: memberwise model pull default')
+  end
+end
+
+---@param command string
 local function check_server(command)
   local done = output({ command, '--version' })
   if not done or done.code ~= 0 then
     vim.health.error(command .. ' does not run', {
-      'Install it: pip install "memberwise[model,server]"',
+      "Install it, in the repository of Memberwise: pip install -c constraints.txt -e '.[model,server]'",
       "Or say where it is: require('memberwise').setup({ cmd = { '/path/to/memberwise', 'serve' } })",
     })
     return
   end
   vim.health.ok(('%s (%s)'):format(vim.trim(done.stdout), vim.fn.exepath(command)))
-  local models = output({ command, 'model', 'list' })
-  if models and models.code == 0 and vim.trim(models.stdout) ~= '' then
-    vim.health.info('models:\n' .. vim.trim(models.stdout))
-  else
-    vim.health.warn('no model is on this machine', 'Fetch the default one: memberwise model pull default')
-  end
+  check_models(command)
 end
 
 local function check_clients()

@@ -4,10 +4,10 @@ local M = {}
 ---@class memberwise.Options
 ---@field cmd? string[] the command of the server; default: `memberwise serve`
 ---@field settings? table settings of the server, see docs/lsp-extensions.md
----@field keys? table<string, string|false> keys in insert mode: accept, accept_word, accept_line, dismiss
+---@field keys? table<string, string|false> keys in insert mode: accept, accept_word, accept_line, ask, dismiss
 
 ---@type table<string, string|false>
-M.keys = { accept = '<Tab>', accept_word = '<M-w>', accept_line = '<M-l>', dismiss = '<C-]>' }
+M.keys = { accept = '<Tab>', accept_word = '<M-w>', accept_line = '<M-l>', ask = '<M-Bslash>', dismiss = '<C-]>' }
 
 --- Start the server for Python files.
 ---@param options? memberwise.Options
@@ -41,6 +41,12 @@ end
 ---@return boolean
 function M.accept(part)
   return require('memberwise.inline').accept(part)
+end
+
+--- Ask for the text at the cursor, in insert mode; false without a server. For keys of your own.
+---@return boolean
+function M.ask()
+  return require('memberwise.inline').ask()
 end
 
 return M

@@ -14,6 +14,19 @@ function M.accept(part)
   return shower().accept(part)
 end
 
+--- Ask for the text at the cursor: for more than comes by itself, also where nothing does. False without a server.
+---@return boolean
+function M.ask()
+  local client, buffer = require('memberwise').client(), vim.api.nvim_get_current_buf()
+  if not client then
+    return false
+  end
+  vim.schedule(function() -- an expression mapping may not do all that a question does
+    shower().ask(client, buffer)
+  end)
+  return true
+end
+
 --- Give a key an action, where there is nothing to do the meaning that it has in other buffers.
 ---@param buffer integer
 ---@param key string
@@ -79,6 +92,7 @@ function M.attach(client, buffer)
     accept = { 'accept the text', M.accept },
     accept_word = { 'accept a word', function() return M.accept('word') end },
     accept_line = { 'accept a line', function() return M.accept('line') end },
+    ask = { 'ask for the text', M.ask },
     dismiss = { 'dismiss the text', shower().dismiss },
   }
   for name, action in pairs(actions) do

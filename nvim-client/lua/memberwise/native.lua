@@ -1,24 +1,47 @@
 --- Inline completions by Neovim itself, from 0.12 on; here is only what it has no word for: accepting a part, asking
---- again, and files with line ends from DOS.
+--- again or at once, and files with line ends from DOS.
 local parts = require('memberwise.parts')
 
 local M = {}
 local METHOD = 'textDocument/inlineCompletion'
-local known = {} ---@type table<integer, true> clients whose answers come with the line ends of a buffer
+local INVOKED = 1 -- InlineCompletionTriggerKind
+local known = {} ---@type table<integer, true> clients whose questions pass through here
+local wanted ---@type { buffer: integer, tick: integer }? where somebody asks, and the text as it was then
 
 --- Neovim shows and inserts the text as it comes, with carriage returns where the file has them.
+---@param handler function
+---@return function
+local function without_carriage_returns(handler)
+  return function(err, answer, ...)
+    for _, item in ipairs(answer and answer.items or {}) do
+      item.insertText = parts.lines_of_a_buffer(item.insertText)
+    end
+    handler(err, answer, ...)
+  end
+end
+
+--- Whether the question that Neovim puts is the one that somebody asked.
+---@param buffer integer
+---@return boolean
+local function is_wanted(buffer)
+  local asked = wanted
+  wanted = nil
+  return asked ~= nil and asked.buffer == buffer and asked.tick == vim.api.nvim_buf_get_changedtick(buffer)
+end
+
+--- Let Neovim's questions for inline completions, and their answers, pass through here.
 ---@param client vim.lsp.Client
-local function without_carriage_returns(client)
+local function intercept(client)
   local request = client.request
   ---@diagnostic disable-next-line: duplicate-set-field
-  function client:request(method, params, handler, ...)
-    local plain = method == METHOD and handler and function(err, answer, ...)
-      for _, item in ipairs(answer and answer.items or {}) do
-        item.insertText = parts.lines_of_a_buffer(item.insertText)
+  function client:request(method, params, handler, buffer)
+    if method == METHOD and handler then
+      handler = without_carriage_returns(handler)
+      if buffer and is_wanted(buffer) then
+        params.context.triggerKind = INVOKED
       end
-      handler(err, answer, ...)
     end
-    return request(self, method, params, plain or handler, ...)
+    return request(self, method, params, handler, buffer)
   end
 end
 
@@ -27,7 +50,7 @@ end
 function M.attach(client, _)
   if not known[client.id] then
     known[client.id] = true
-    without_carriage_returns(client)
+    intercept(client)
   end
   vim.lsp.inline_completion.enable(true, { client_id = client.id })
 end
@@ -37,6 +60,14 @@ end
 ---@param buffer integer
 function M.again(_, buffer)
   vim.api.nvim_exec_autocmds('CursorMovedI', { buffer = buffer, modeline = false }) -- what Neovim asks after
+end
+
+--- Somebody asks. Neovim says of every question of its own that nobody did.
+---@param client vim.lsp.Client
+---@param buffer integer
+function M.ask(client, buffer)
+  wanted = { buffer = buffer, tick = vim.api.nvim_buf_get_changedtick(buffer) }
+  M.again(client, buffer)
 end
 
 --- What of an item stands in the buffer already, up to the cursor.
