@@ -7,6 +7,8 @@
     ├── ModelLoadError             weights that cannot be found, fetched, verified, converted or loaded
     │   └── AdapterMismatchError   an adapter that was trained for another base model
     ├── CapacityError              more tokens or memory than the model or the machine has
+    ├── LostError                  the server of a model cannot be reached; the local model writes instead
+    ├── RefusedError               it can be reached, but does not write this text; the local model does
     ├── StoppedError               a prompt was not read to its end, as its caller wished; becomes ``Finished.reason``
     └── ToolError                  the repository tool cannot start; inside a generation it never escapes
 
@@ -53,6 +55,14 @@ class AdapterMismatchError(ModelLoadError):
 
 class CapacityError(MemberwiseError):
     """More tokens or memory than the model or the machine has."""
+
+
+class LostError(MemberwiseError):
+    """The server of a model cannot be reached, or not any more."""
+
+
+class RefusedError(MemberwiseError):
+    """The server of a model can be reached, but does not write this text."""
 
 
 class StoppedError(MemberwiseError):

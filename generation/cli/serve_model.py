@@ -15,7 +15,7 @@ from generation.config import PRESETS, GeneratorConfig
 from generation.errors import ConfigError
 from generation.service import usual_preset, weights_hash
 from generation.serving.app import Service, deploy
-from generation.serving.session import Limits
+from generation.serving.wire_tool import Limits
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]

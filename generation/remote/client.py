@@ -20,14 +20,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 from generation.cache import cache_root
 from generation.config import DecodingConfig, SamplingConfig
-from generation.errors import ConfigError, MissingExtraError, ModelLoadError
+from generation.errors import ConfigError, LostError, MissingExtraError, ModelLoadError, RefusedError
 from generation.interfaces import CompletionTool, DecodingState, LanguageModel, Tell, Tokenizer
 from generation.remote.wire import (
     Answered,
@@ -62,14 +63,6 @@ _RETRY_S = 30.0  # after a lost connection the local model is used for so long
 _log = logging.getLogger("memberwise")  # not below "generation", which the command line keeps quiet
 
 LoadTokenizer = Callable[[Path, int, int | None], Tokenizer]
-
-
-class LostError(Exception):
-    """The server cannot be reached, or not any more."""
-
-
-class RefusedError(Exception):
-    """The server can be reached, but does not write this text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +118,20 @@ class RemoteModel:
         self._loading = threading.Lock()
         self._local: LanguageModel | None = None
         self._lost_s = self._refused_s = -_RETRY_S
-        self._tokenizer: Tokenizer | None = None
+        self._is_told = False  # that the server is lost
+        self._load_tokenizer = load_tokenizer
+        self._tokenizer: Tokenizer | None = None  # until the server has been met
         try:
-            self._about = _About.read(self._get("/v1/model"))
-            self._tokenizer = load_tokenizer(self._tokenizer_folder(), self._about.vocabulary, self._about.mark_id)
+            self._meet()
         except LostError as error:
             self.lost(str(error))
+
+    def _meet(self) -> None:
+        """Ask the server what model it has."""
+        try:
+            self._about = _About.read(self._get("/v1/model"))
+            folder = self._tokenizer_folder()
+            self._tokenizer = self._load_tokenizer(folder, self._about.vocabulary, self._about.mark_id)
         except (ValueError, TypeError) as error:
             raise ModelLoadError(
                 f"what answers at {self.url} is no Memberwise server, or one of another version ({error}); "
@@ -155,7 +156,7 @@ class RemoteModel:
     @property
     def is_lost(self) -> bool:
         """Whether the server was lost a short time ago."""
-        return self._tokenizer is None or time.monotonic() - self._lost_s < _RETRY_S
+        return time.monotonic() - self._lost_s < _RETRY_S
 
     @property
     def local(self) -> LanguageModel:
@@ -174,7 +175,8 @@ class RemoteModel:
 
     def lost(self, why: str) -> None:
         """Use the local model for a while, and say so."""
-        if not self.is_lost or self._tokenizer is None:
+        if not self._is_told:
+            self._is_told = True
             self._say(f"cannot be reached ({why}); the local model is used")
         self._lost_s = time.monotonic()
 
@@ -195,17 +197,22 @@ class RemoteModel:
         Raises:
             LostError: the server cannot be reached.
             ConfigError: it does not let us in.
+            ModelLoadError: something else than Memberwise answers.
         """
+        if self._tokenizer is None:
+            self._meet()
         client = _websockets()
         address = "ws" + self.url.removeprefix("http") + "/v1/generate"
         try:
-            return client.connect(address, additional_headers=_headers(), open_timeout=_CONNECT_S, max_size=1 << 24)
+            found = client.connect(address, additional_headers=_headers(), open_timeout=_CONNECT_S, max_size=1 << 24)
         except client.InvalidStatus as error:
             if error.response.status_code in {401, 403}:
                 raise _refused(self.url) from error
             raise LostError(str(error)) from error
         except (OSError, TimeoutError, client.InvalidHandshake) as error:
             raise LostError(str(error) or type(error).__name__) from error
+        self._is_told = False
+        return found
 
     def _tokenizer_folder(self) -> Path:
         """A copy of the server's tokenizer, kept by its content."""
@@ -375,24 +382,17 @@ def _refused(url: str) -> ConfigError:
     return ConfigError(f"{url} does not know this token; set {TOKEN_VARIABLE} to the one that its owner gave you")
 
 
-class _Websockets:
-    """The parts of the library that are used."""
-
-    @cached_property
-    def _library(self) -> Any:
-        try:
-            import websockets.exceptions
-            import websockets.sync.client
-        except ImportError as error:
-            raise MissingExtraError("websockets", "batch") from error
-        return websockets
-
-    def __getattr__(self, name: str) -> Any:
-        return self._library.sync.client.connect if name == "connect" else getattr(self._library.exceptions, name)
-
-
+@cache
 def _websockets() -> Any:
-    return _LIBRARY
-
-
-_LIBRARY = _Websockets()
+    """What is used of the library, which comes with an extra."""
+    try:
+        from websockets import exceptions
+        from websockets.sync.client import connect
+    except ImportError as error:
+        raise MissingExtraError("websockets", "batch") from error
+    return SimpleNamespace(
+        connect=connect,
+        ConnectionClosed=exceptions.ConnectionClosed,
+        InvalidHandshake=exceptions.InvalidHandshake,
+        InvalidStatus=exceptions.InvalidStatus,
+    )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from generation.config import GeneratorConfig
 from generation.errors import ConfigError, MissingExtraError
-from generation.serving.session import Limits
+from generation.serving.wire_tool import Limits
 
 APP = "memberwise"
 _COUNTS = "memberwise-counts"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from generation import models, service
 from generation.errors import ConfigError
 from generation.remote.wire import Answered, Asked, Failed, ImportFound, Message, pack, unpack
-from generation.serving.session import WireTool, generate
+from generation.serving.wire_tool import WireTool, generate
 from generation.types import Finished
 
 if TYPE_CHECKING:
@@ -31,10 +31,7 @@ class Replica:
 
     def __init__(self, served: Service, counts: Any) -> None:
         self._served, self._counts = served, counts
-        model = service.load_model(served.config)
-        shared = service.share_model(model) if served.together > 1 else None
-        self.model = shared or model
-        self._places = served.together if shared else 1
+        self.model, self._places = service.model_for_threads(service.load_model(served.config), served.together)
         self._running = 0
         self._threads = ThreadPoolExecutor(self._places, "writing")
 

@@ -10,14 +10,15 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
-from generation.errors import ModelLoadError
+from generation.errors import LostError, ModelLoadError
+from generation.remote import client as remote_client
 from generation.remote.client import RemoteModel
 from tests.decoding.scripted import ByteTokenizer, ScriptedModel
 from tests.server.client import Client
@@ -61,12 +62,16 @@ FOUND = b"HTTP/1.0 200 OK\r\n\r\n"
 
 
 @contextmanager
-def server(about: bytes, tokenizer: bytes = FOUND + b'{"config.json": "{}"}') -> Iterator[str]:
-    """Something that answers so."""
+def server(
+    about: bytes, tokenizer: bytes = FOUND + b'{"config.json": "{}"}', earlier: Sequence[bytes] = ()
+) -> Iterator[str]:
+    """Something that answers so, after it gave the earlier answers."""
+    waiting = list(earlier)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.wfile.write(tokenizer if self.path == "/v1/tokenizer" else about)
+            answer = tokenizer if self.path == "/v1/tokenizer" else about
+            self.wfile.write(waiting.pop(0) if waiting else answer)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -116,3 +121,17 @@ def test_a_newer_server_may_say_more_and_its_tokenizer_is_not_pulled_away(
             client(url)
             assert file.stat().st_ino != os.fstat(reading.fileno()).st_ino
     assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_server_that_starts_later_is_met_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMBERWISE_CACHE", str(tmp_path))
+    monkeypatch.setattr(remote_client, "_RETRY_S", 0.0)
+    answers = [b"HTTP/1.0 503 Starting\r\n\r\n"] * 2
+    with server(FOUND + json.dumps(ABOUT).encode(), earlier=answers) as url:
+        model, told = client(url)
+        assert model.name == model.local.name
+        with pytest.raises(LostError, match="HTTP 503"):
+            model.connect()
+        with pytest.raises(LostError):  # it speaks no protocol but that of the handshake
+            model.connect()
+        assert (model.name, len(told)) == ("m", 1)

@@ -12,7 +12,7 @@ import pytest
 from generation.config import DecodingConfig, SamplingConfig
 from generation.errors import ConfigError
 from generation.remote.wire import Answered, Asked, ImportAsked, ImportFound, Message, Question, pack, unpack
-from generation.serving.session import Limits, WireTool, generate
+from generation.serving.wire_tool import Limits, WireTool, generate
 from generation.types import (
     FinishReason,
     GenerationRequest,
