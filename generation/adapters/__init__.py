@@ -15,6 +15,7 @@ from typing import Any
 
 from generation.cache import cache_root
 from generation.errors import AdapterMismatchError, ModelLoadError
+from generation.hashes import sha256_of
 
 MANIFEST_NAME = "manifest.json"
 TENSORS_NAME = "adapter.safetensors"
@@ -134,14 +135,14 @@ def fits(manifest: AdapterManifest, model: Path) -> bool:
 
 def adapter_sha256(folder: Path) -> str:
     """Of the tensors; names what is computed from base and adapter."""
-    return _sha256(folder / TENSORS_NAME)
+    return sha256_of(folder / TENSORS_NAME)
 
 
 def weights_sha256(model: Path) -> str:
     """One hash over the weights of a model folder, from its manifest where it has one."""
     names = sorted(path.name for path in model.glob("*.safetensors"))
     known = _known_hashes(model)
-    lines = [f"{name} {known.get(name) or _sha256(model / name)}" for name in names]
+    lines = [f"{name} {known.get(name) or sha256_of(model / name)}" for name in names]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -155,8 +156,3 @@ def _known_hashes(model: Path) -> dict[str, str]:
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

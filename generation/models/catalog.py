@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 
 from generation.errors import ConfigError, ModelLoadError
+from generation.hashes import sha256_of
 from generation.models import store
-from generation.models.manifest import sha256_of
 from generation.models.sources import (
     DEFAULT,
     WheelSource,

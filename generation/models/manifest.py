@@ -6,7 +6,6 @@ Start reading at ``Manifest``; ``describe`` makes one for a folder in Hugging Fa
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import struct
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from generation.errors import ModelLoadError
+from generation.hashes import sha256_of
 
 MANIFEST_NAME = "manifest.json"
 FORMAT = 1  # of the converted folder; a folder of another format is fetched again
@@ -134,12 +134,6 @@ def count_parameters(folder: Path) -> tuple[int, str]:
         for tensor in _tensor_entries(path):
             by_dtype[tensor["dtype"]] = by_dtype.get(tensor["dtype"], 0) + math.prod(tensor["shape"])
     return sum(by_dtype.values()), max(by_dtype, key=lambda dtype: by_dtype[dtype], default="unknown")
-
-
-def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _tensor_entries(path: Path) -> Iterator[dict[str, Any]]:

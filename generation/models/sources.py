@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from generation.errors import MissingExtraError, ModelLoadError
+from generation.hashes import sha256_of
 from generation.models.conversion import convert_gguf, gguf_fields
-from generation.models.manifest import Manifest, Provenance, describe, sha256_of
+from generation.models.manifest import Manifest, Provenance, describe
 from generation.models.store import Report, require_space
 
 Result = TypeVar("Result")

