@@ -74,16 +74,12 @@ def parse(text: str) -> ast.Module:
     lines = text.split("\n")
     for attempt in range(_PARSE_ATTEMPTS):
         try:
-            return _parse_silently("\n".join(lines))
+            return parsing.parse("\n".join(lines))
         except SyntaxError as error:
             _blank_block(lines, (error.lineno or 1) - 1, whole=attempt > 0)
         except (ValueError, RecursionError, MemoryError):
             break
     return ast.Module(body=[], type_ignores=[])
-
-
-def _parse_silently(text: str) -> ast.Module:
-    return parsing.parse(text)
 
 
 def _blank_block(lines: list[str], error_line: int, whole: bool) -> None:

@@ -52,7 +52,7 @@ class SourceFile:
         return self.content.startswith(codecs.BOM_UTF8)
 
 
-def read_source(path: Path, limit_bytes: int = LIMIT_BYTES) -> SourceFile:
+def read_source(path: Path) -> SourceFile:
     """Read and decode a Python file as Python would (PEP 263).
 
     Raises:
@@ -61,7 +61,7 @@ def read_source(path: Path, limit_bytes: int = LIMIT_BYTES) -> SourceFile:
     try:
         target = path.resolve(strict=True)
         status = target.stat()
-        _check_readable(path, status, limit_bytes)
+        _check_readable(path, status)
         content = target.read_bytes()
     except FileNotFoundError as error:
         raise TargetError(f"there is no file {path}{_near_files(path)}") from error
@@ -107,13 +107,13 @@ def dominant_newline(text: str) -> str:
     return counts.most_common(1)[0][0] if counts else "\n"
 
 
-def _check_readable(path: Path, status: os.stat_result, limit_bytes: int) -> None:
+def _check_readable(path: Path, status: os.stat_result) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise TargetError(f"{path} is a directory; name a Python file in it")
     if not stat.S_ISREG(status.st_mode):
         raise TargetError(f"{path} is not a regular file")
-    if status.st_size > limit_bytes:
-        raise TargetError(f"{path} is too large: {status.st_size:,} bytes, the limit is {limit_bytes:,}")
+    if status.st_size > LIMIT_BYTES:
+        raise TargetError(f"{path} is too large: {status.st_size:,} bytes, the limit is {LIMIT_BYTES:,}")
 
 
 def _near_files(path: Path) -> str:

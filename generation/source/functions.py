@@ -58,7 +58,6 @@ class FunctionSite:
     name: str
     ordinal: int
     namesakes: int
-    is_async: bool
     class_path: tuple[str, ...]
     decorators_start: int
     header_start: int
@@ -267,7 +266,6 @@ def _site(text: str, parsed: TolerantTree, place: _Place) -> FunctionSite:
         name=node.name,
         ordinal=place.ordinal,
         namesakes=place.namesakes,
-        is_async=isinstance(node, ast.AsyncFunctionDef),
         class_path=place.classes,
         decorators_start=_decorators_start(text, parsed, node),
         header_start=header_start,

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from generation.errors import TargetError
 from generation.source.files import dominant_newline
-from generation.source.parsing import blocks_of
+from generation.source.parsing import blocks_of, is_for_type_checkers
 from generation.source.tolerant import TolerantTree, parse_tolerant, split_lines
 from generation.types import ImportNeeded
 
@@ -208,7 +208,7 @@ def _top_level(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
     """Statements that run when the module is imported, those in blocks included."""
     for statement in body:
         yield statement
-        if isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.unparse(statement.test):
+        if isinstance(statement, ast.If) and is_for_type_checkers(statement):
             yield from _top_level(statement.orelse)
         elif not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             for block in blocks_of(statement):

@@ -53,6 +53,12 @@ def blocks_of(node: ast.stmt) -> Iterator[Sequence[ast.stmt]]:
                 yield block
 
 
+def is_for_type_checkers(statement: ast.stmt) -> bool:
+    """Whether the body of an ``if`` is never run: ``if TYPE_CHECKING`` and ``if typing.TYPE_CHECKING``."""
+    test = statement.test if isinstance(statement, ast.If) else None
+    return getattr(test, "attr", getattr(test, "id", "")) == "TYPE_CHECKING"
+
+
 def unguarded(node: ast.AST, error: str) -> Iterator[ast.AST]:
     """The children of a node, without what stands where ``error`` is caught, or suppressed."""
     for child in ast.iter_child_nodes(node):

@@ -98,7 +98,7 @@ def parse_tolerant(text: str) -> TolerantTree:
     problems: list[SyntaxProblem] = []
     for _ in range(MAX_REPAIRS):
         try:
-            return _translated(_parse("".join(row.text for row in rows)), rows, problems)
+            return _translated(parsing.parse("".join(row.text for row in rows)), rows, problems)
         except SyntaxError as error:
             if _hide_type_parameters(rows):
                 continue
@@ -109,10 +109,6 @@ def parse_tolerant(text: str) -> TolerantTree:
             raise TargetError(f"the file cannot be read as Python: {error}") from error
     first = problems[0]
     raise TargetError(f"the file cannot be read as Python: line {first.line}: {first.message}; correct it first")
-
-
-def _parse(text: str) -> ast.Module:
-    return parsing.parse(text)
 
 
 def _translated(tree: ast.Module, rows: Sequence[_Row], problems: Sequence[SyntaxProblem]) -> TolerantTree:

@@ -19,6 +19,7 @@ from generation.tools.repository_modules import Module, RepositoryModules
 from generation.tools.scope import bound_names, dotted_path
 
 _KINDS = inspect.Parameter
+_LONGEST_CHAIN = 20
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -120,15 +121,15 @@ def _constructor(module: Module, qualname: str, modules: RepositoryModules) -> i
 
 def _chain(module: Module, qualname: str, modules: RepositoryModules) -> list[tuple[Module, str]]:
     """The class and its bases; ``module`` may be a buffer that the repository does not know yet."""
-    bases = module.facts.bases.get(qualname)
-    if bases is None:
-        return []
-    chain = [(module, qualname)]
-    for base in bases:
-        found = _resolved(module, base, modules)
-        if found and found != (module.name, qualname):
-            chain += _chain(module, found[1], modules) if found[0] == module.name else modules.class_chain(*found)
-    return chain[:20]
+    chain: dict[tuple[str, str], tuple[Module, str]] = {}
+    waiting = [(module.name, qualname)]
+    while waiting and len(chain) < _LONGEST_CHAIN:
+        here = waiting.pop(0)
+        owner = _module(here[0], module, modules)
+        if owner is not None and here[1] in owner.facts.bases and here not in chain:
+            chain[here] = (owner, here[1])
+            waiting[:0] = filter(None, (_resolved(owner, base, modules) for base in owner.facts.bases[here[1]]))
+    return list(chain.values())
 
 
 def _resolved(module: Module, base: str, modules: RepositoryModules) -> tuple[str, str] | None:

@@ -105,11 +105,11 @@ def _scan(text: str, start: Open) -> Scanned:
 _remembered = lru_cache(maxsize=16)(_scan)
 
 
-def receiver_key(receiver: str, owner: str = "") -> str:
+def receiver_key(receiver: str) -> str:
     """The key under which uses on the expression ``receiver`` are counted; empty when it has no name."""
     blank, _ = _without_text(receiver.rstrip(), "")
     match = re.search(rf"({_NAME}|[)\]}}]|'')$", blank)
-    return _key_at(blank, match.start(), match[1], owner) if match else ""
+    return _key_at(blank, match.start(), match[1], "") if match else ""
 
 
 def _scan_piece(text: str, start: Open, uses: Uses) -> str:

@@ -1,9 +1,9 @@
 """Which interpreter's packages Jedi is told about.
 
 In a workspace that is not trusted it is always our own: any other would be executed. Otherwise the order is the
-setting, the client's interpreter, ``VIRTUAL_ENV``, ``.venv`` of the repository, our own. An interpreter that does not
-run is one warning, and the next one is tried. Start reading at ``discover``. And where Jedi itself is:
-``folders_of_jedi``.
+setting (which VS Code fills with the interpreter that is selected), ``VIRTUAL_ENV``, ``.venv`` of the repository, our
+own. An interpreter that does not run is one warning, and the next one is tried. Start reading at ``discover``. And
+where Jedi itself is: ``folders_of_jedi``.
 """
 
 from __future__ import annotations

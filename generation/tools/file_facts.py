@@ -104,7 +104,7 @@ class _Reader:
                 self._class(node, scope)
             case ast.Assign() | ast.AnnAssign() | ast.AugAssign():
                 self._assignment(node, scope, function)
-            case ast.If() if _for_type_checkers(node.test):
+            case ast.If() if parsing.is_for_type_checkers(node):
                 self.block(node.body, scope, function or _NO_SELF)
                 self.block(node.orelse, scope, function)
             case _:
@@ -172,10 +172,6 @@ def function_signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     keyword = "async def" if isinstance(node, ast.AsyncFunctionDef) else "def"
     returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
     return f"{keyword} {node.name}({ast.unparse(arguments)}){returns}"
-
-
-def _for_type_checkers(test: ast.expr) -> bool:
-    return getattr(test, "attr", getattr(test, "id", "")) == "TYPE_CHECKING"
 
 
 def _inner_blocks(node: ast.stmt) -> Iterator[list[ast.stmt]]:

@@ -47,14 +47,14 @@ class _Known(NamedTuple):
 
     Attributes:
         state: modules and types.
-        lists: members by type (``Session.remembered``).
+        lists: members by type (``JediState.remembered``).
     """
 
     state: Any
     lists: dict[str, Members]
 
 
-class Session:
+class JediState:
     """Jedi's state for one repository.
 
     Args:
@@ -145,19 +145,19 @@ class Session:
         return sorted(file for file in files if file.startswith(f"{self._root}{os.sep}"))
 
 
-def answer(session: Session, question: Question) -> Answer:
+def answer(state: JediState, question: Question) -> Answer:
     """The names at a position.
 
     A question holds ``path``, ``text``, ``line`` (1-based), ``column``, ``kind`` and ``epoch``. The answer holds
     ``names`` (pairs of name and kind), ``facts`` (see ``filtering.Facts``) and ``files``; that of a question of the
     kind ``references``, which also holds ``end_line`` and ``end_column``, holds ``references``.
     """
-    script = session.script(Path(question["path"]), question["text"], question["epoch"])
+    script = state.script(Path(question["path"]), question["text"], question["epoch"])
     position = (question["line"], question["column"])
     if question["kind"] == "references":
         return {"references": references(script, position, (question["end_line"], question["end_column"]))}
     if question["kind"] == "attribute":
-        names, facts = members(session, script, position)
+        names, facts = members(state, script, position)
     elif question["kind"] == "argument":
         names, facts = arguments(script, position)
     elif question["kind"] == "import":
@@ -166,19 +166,19 @@ def answer(session: Session, question: Question) -> Answer:
         names, facts = file_names(script, position), module_facts(script)
     else:
         names, facts = _names(_visible(script, position, script.complete(*position))), module_facts(script)
-    return {"names": names, "facts": facts, "files": session.repository_files()}
+    return {"names": names, "facts": facts, "files": state.repository_files()}
 
 
-def attempt(session: Session, question: Question) -> Answer:
+def attempt(state: JediState, question: Question) -> Answer:
     """The answer, or what Jedi raised."""
     try:
-        return answer(session, question)
+        return answer(state, question)
     except Exception as problem:  # noqa: BLE001 - Jedi raises anything, and the next question must still be answered
-        session.forget()
+        state.forget()
         return {"error": f"{type(problem).__name__}: {problem}"[:200]}
 
 
-def members(session: Session, script: jedi.Script, position: tuple[int, int]) -> Members:
+def members(state: JediState, script: jedi.Script, position: tuple[int, int]) -> Members:
     """The members of the expression before the dot, and facts about it.
 
     Listing the members of a class takes Jedi up to a tenth of a second; so the list is kept for receivers whose type
@@ -198,7 +198,7 @@ def members(session: Session, script: jedi.Script, position: tuple[int, int]) ->
         completions = _listed(script, complete_trailer(get_user_context(context, position), values))
         return _names(completions), receiver_facts(list(values), completions)
 
-    return session.remembered(key, values, look)
+    return state.remembered(key, values, look)
 
 
 def arguments(script: jedi.Script, position: tuple[int, int]) -> Members:

@@ -2,8 +2,8 @@
 
 A question is repaired (``position``), answered from the cache or by a worker within the deadline (``worker_pool``), and
 merged with what the function itself binds and what the index has seen (``filtering``). Nothing raises and nothing takes
-longer than the deadline: what is missing then is said in ``ToolAnswer.error``. One thread asks; warming goes on in
-another. Knows nothing of models. Start reading at ``JediTool.suggest``.
+longer than the deadline: what is missing then is said in ``ToolAnswer.error``. One question at a time is answered,
+whoever asks; warming goes on in a thread of its own. Knows nothing of models. Start reading at ``JediTool.suggest``.
 """
 
 from __future__ import annotations
@@ -77,6 +77,11 @@ class JediTool:
         self._one_question = threading.Lock()  # the thread of a generation that ended may still be answered
         self._warming = 0
         self._closed = False
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be asked for a while; empty while it can."""
+        return self._pool.problem
 
     def suggest(self, query: ToolQuery) -> ToolAnswer:
         """Names that can stand at the position, within the deadline."""

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from generation.source.parsing import reaches_into, unguarded
+from generation.tools.scope import bound_names
 
 _FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 _NARROWING = ("isinstance", "issubclass", "hasattr", "callable", "setattr", "type")
@@ -78,18 +79,9 @@ def _receivers(node: ast.expr) -> Iterator[ast.expr]:
 
 def _doubtful(function: ast.AST) -> set[str]:
     """Names bound more than once in ``function``, and expressions whose type it tests."""
-    bound = Counter(name for node in ast.walk(function) for name in _bound_by(node))
+    nodes = (node for node in ast.walk(function) if not isinstance(node, ast.Attribute | ast.Subscript))
+    bound = Counter(name for node in nodes for name in bound_names(node))
     return {name for name, count in bound.items() if count > 1} | set(_tested(function))
-
-
-def _bound_by(node: ast.AST) -> Iterator[str]:
-    match node:
-        case ast.arg():
-            yield node.arg
-        case ast.Name(ctx=ast.Store() | ast.Del()):
-            yield node.id
-        case ast.ExceptHandler(name=str(name)):
-            yield name
 
 
 def _tested(function: ast.AST) -> Iterator[str]:

@@ -153,7 +153,7 @@ def main() -> None:
     interpreter = (os.path.realpath(environment.executable), environment.version_info)  # one for all that link to it
     made_by = (jedi.__version__, parso.__version__, *interpreter, sys.platform, confined)
     kept = kept_lists.KeptLists(Path(jedi.settings.cache_directory), made_by)
-    serve(partial(answers.attempt, answers.Session(Path(root), environment, kept)), questions, out)
+    serve(partial(answers.attempt, answers.JediState(Path(root), environment, kept)), questions, out)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ Answer = dict[str, Any]
 WORKER = Path(__file__).with_name("worker.py")
 MOST_CRASHES = 3  # in a row; then no worker is started for a while
 RETRY_S = 30.0  # that while; an editor runs for days
+_DOWN = "Jedi does not run, and its names are missing"
 _END_S = 5.0
 _LISTEN_S = 1.0  # after the end; a process that the worker has started may hold its standard error open
 _LAST_WORDS = 200  # characters
@@ -188,9 +189,11 @@ class WorkerPool:
         return [worker.pid for worker in self._workers]
 
     @property
-    def busy(self) -> bool:
-        """Some question waits for its answer."""
-        return any(worker.load for worker in self._workers)
+    def problem(self) -> str:
+        """Why there are no answers for a while; empty while there are some."""
+        if self._workers or self._crashes < MOST_CRASHES:
+            return ""
+        return _because(_DOWN, self._last_words)
 
     def submit(self, question: Question) -> Future[Answer]:
         """Send a question to the least loaded worker. The future holds an answer, or ``{"error": ...}``."""
@@ -237,6 +240,6 @@ class WorkerPool:
             self._crashed_s = time.monotonic()
             self._last_words = worker.last_words
             if self._crashes == MOST_CRASHES and not self._closed:
-                _log.warning(_because("Jedi does not run, and its names are missing", self._last_words))
+                _log.warning(_because(_DOWN, self._last_words))
             if not self._workers:
                 self._start()

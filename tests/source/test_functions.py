@@ -139,7 +139,6 @@ def test_names_and_class_path() -> None:
         "Outer.Inner.method.Local.deep", "Outer.size", "Outer.pick",
     ]  # fmt: skip
     assert found["Outer.Inner.method"].class_path == ("Outer", "Inner")
-    assert found["Outer.Inner.method"].is_async
     assert found["Outer.Inner.method.local"].class_path == ()
     assert found["Outer.Inner.method.Local.deep"].class_path == ("Local",)
     assert found["Outer.Inner.method.Local.deep"].body_indent == " " * 20

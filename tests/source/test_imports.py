@@ -192,6 +192,7 @@ def test_comments_above_an_import_stay_with_it() -> None:
         "import simplejson as json\n",
         "try:\n    import json\nexcept ImportError:\n    json = None\n",
         "import sys\nif sys.platform:\n    from fast import json\n",
+        "if not TYPE_CHECKING:\n    import json\n",
         "def json(): ...\n",
         "json = 1\n",
         "(json, other) = 1, 2\n",

@@ -252,6 +252,11 @@ def test_calls_inside_the_file_need_no_index(root: Path) -> None:
     assert problem.message == "call of g: missing a required argument: 'a'"
 
 
+def test_classes_that_are_their_own_ancestors(root: Path, index: MemberIndex) -> None:
+    case = "class A: ...\nclass B(A): ...\nclass A(B):\n    def use(self, n):\n<<        return self.other(n), A(n)\n>>"
+    assert problems(root, case, index=index) == ()
+
+
 # ------------------------------------------------------------------------------------------------- members
 
 
@@ -288,6 +293,7 @@ def test_unknown_members(root: Path, tool: JediTool) -> None:
         "    return Open().anything\n",
         "    return json.__extra__\n",
         "    y = json\n    y = x\n    return y.extra\n",
+        "    import json as y\n    y = x\n    return y.extra\n",
     ],
 )
 def test_members_that_may_exist(root: Path, tool: JediTool, body: str) -> None:

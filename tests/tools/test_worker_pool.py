@@ -184,8 +184,10 @@ def test_worker_that_always_crashes_is_given_up_for_a_while(
         os.kill(pid, signal.SIGKILL)
         assert until(lambda pid=pid: pid not in pool.pids)  # type: ignore[misc]
     assert ask(pool, tmp_path) == {"error": "3 crashes in a row"}
+    assert pool.problem == "Jedi does not run, and its names are missing"
     monkeypatch.setattr(worker_pool, "RETRY_S", 0.0)
     assert "names" in ask(pool, tmp_path)
+    assert not pool.problem
 
 
 def test_large_worker_is_replaced_between_questions(start: Start, tmp_path: Path) -> None:
