@@ -10,8 +10,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from generation.cli.numbers import add_number, add_numbers
 from generation.cli.output import say, write_json
-from generation.errors import ConfigError
 from generation.evaluation.emptying import empty
 from generation.evaluation.repositories import open_repositories
 
@@ -28,11 +28,11 @@ def add_parser(parts: Subparsers) -> None:
     empties.set_defaults(run=run_empty)
     parser = parts.add_parser("batch", help="functions a second, one by one and several at a time")
     _add_repository(parser, 24)
-    parser.add_argument("--together", default="2,4,8", metavar="A,B", help="so many at a time (%(default)s)")
-    parser.add_argument("--workers", default="", metavar="A,B", help="so many Ray workers on this machine (none)")
-    parser.add_argument(
-        "--commands", type=int, default=4, metavar="N", help="so many functions by a command each (%(default)s)"
-    )
+    add_numbers(parser, "--together", 2, 256, default="2,4,8", metavar="A,B", help="so many at a time (%(default)s)")
+    workers = "so many Ray workers on this machine (none)"
+    add_numbers(parser, "--workers", 1, 256, default=(), metavar="A,B", help=workers)
+    commands = "so many functions by a command each (%(default)s)"
+    add_number(parser, "--commands", 0, default=4, metavar="N", help=commands)
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there, and a picture beside")
     parser.set_defaults(run=run)
 
@@ -40,7 +40,7 @@ def add_parser(parts: Subparsers) -> None:
 def _add_repository(parser: argparse.ArgumentParser, functions: int) -> None:
     parser.add_argument("--repos", type=Path, required=True, metavar="FILE", help="list of pinned repositories")
     parser.add_argument("--only", required=True, metavar="NAME", help="this of the list")
-    parser.add_argument("--functions", type=int, default=functions, metavar="N", help="so many (%(default)s)")
+    add_number(parser, "--functions", 1, default=functions, metavar="N", help="so many (%(default)s)")
 
 
 def run_empty(args: argparse.Namespace) -> int:
@@ -54,22 +54,13 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print; the exit code."""
     from generation.batch import bench
 
-    together, workers = _numbers(args.together), _numbers(args.workers)
-    if not together or min([*together, *workers, args.functions, args.commands + 1]) < 1:
-        raise ConfigError("--together, --workers and --functions are numbers from 1 on, --commands from 0 on")
-    report = bench.measure(_root(args), args.functions, bench.settings(together, workers), say, args.commands)
+    settings = bench.settings(args.together, args.workers)
+    report = bench.measure(_root(args), args.functions, settings, say, args.commands)
     write_json(report, args.json)
     if args.json is not None:
         bench.draw(report, args.json.with_suffix(".png"))
     print(json.dumps(report, indent=2))
     return 0
-
-
-def _numbers(text: str) -> list[int]:
-    try:
-        return [int(word) for word in text.split(",") if word]
-    except ValueError as error:
-        raise ConfigError(f"{text} is no list of numbers") from error
 
 
 def _root(args: argparse.Namespace) -> Path:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from generation.cli.numbers import CORES, add_number
+from generation.cli.numbers import CORES, add_number, add_numbers
 from generation.cli.output import Output, say, write_json
 from generation.config import GeneratorConfig
 from generation.errors import ConfigError, ModelLoadError
@@ -41,13 +41,13 @@ def add_parser(parts: Subparsers) -> None:
         "--repos", type=Path, default=Path("benchmark_repos/eval.txt"), metavar="FILE",
         help="list of pinned repositories, or a folder (benchmark_repos/eval.txt)",
     )  # fmt: skip
-    parser.add_argument("--lengths", default="200,1000,2000,8000", metavar="A,B", help="tokens of the prompts")
+    add_numbers(parser, "--lengths", 1, default="200,1000,2000,8000", metavar="A,B", help="tokens of the prompts")
     parser.add_argument(
         "--prompts", type=int, default=3, metavar="N", help="of each length, by turns completion, edit and body (3)"
     )
     parser.add_argument("--tokens", type=int, default=32, metavar="N", help="written behind each (32)")
     parser.add_argument("--functions", type=int, default=2, metavar="N", help="of each repository, with the tool (2)")
-    parser.add_argument("--threads", default="1,2", metavar="A,B", help="of a forward (1,2)")
+    add_numbers(parser, "--threads", 1, CORES, default="1,2", metavar="A,B", help="of a forward (1,2)")
     parser.add_argument("--rivals", default="transformers,llama.cpp", metavar="A,B", help="compared with these")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
     parser.add_argument("--cpu-time", action="store_true", help="count processor time; for busy machines")
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _measured(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
-    threads = _threads(args.threads)
+    threads: list[int] = args.threads
     config = GeneratorConfig(dtype="int8", threads=threads[0])
     clock = time.process_time if args.cpu_time else time.perf_counter
     model = load_model(config)
@@ -116,12 +116,6 @@ def _measured(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
         "perplexity": surprise,
         "rss_mb": round(memory_mb),
     }
-
-
-def _threads(text: str) -> list[int]:
-    if not all(count.isdecimal() and 1 <= int(count) <= CORES for count in text.split(",")):
-        raise ConfigError(f"--threads {text} is no list of numbers from 1 to {CORES}, the cores here")
-    return [int(count) for count in text.split(",")]
 
 
 def _rows(
@@ -164,8 +158,7 @@ def _overheads(args: argparse.Namespace, threads: int) -> list[overhead_bench.Ov
 def _prompts(args: argparse.Namespace, model: LanguageModel) -> dict[int, list[list[int]]]:
     roots = list(open_repositories(args.repos, say).values())
     encode = model.tokenizer.encode
-    lengths = [int(length) for length in args.lengths.split(",")]
-    found = {length: decode_bench.prompts(roots, encode, length, args.prompts) for length in lengths}
+    found = {length: decode_bench.prompts(roots, encode, length, args.prompts) for length in args.lengths}
     if short := [length for length, prompts in found.items() if not prompts]:
         raise ConfigError(f"{args.repos} has no file of {short[0]} tokens; give shorter --lengths")
     return found

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from generation import models
 from generation.cache import cache_root
-from generation.cli.numbers import MOST_JOBS, SEEDS, add_number
+from generation.cli.numbers import MOST_JOBS, SEEDS, add_number, add_numbers
 from generation.cli.output import say
 from generation.errors import ConfigError
 from generation.evaluation.repositories import open_repositories
@@ -45,8 +45,10 @@ def add_parser(subparsers: Subparsers) -> None:
     add_repositories(holes)
     add_data(holes)
     holes.add_argument("--base", default="default", metavar="M", help="model whose tokenizer counts (default)")
-    holes.add_argument("--shares", default="0.6,0.15,0.25", help="of whole bodies, rests and middles (0.6,0.15,0.25)")
-    holes.add_argument("--prompt-tokens", default="128,256,384", help="budgets of prompts, drawn (128,256,384)")
+    shares = "of whole bodies, rests and middles (%(default)s)"
+    add_numbers(holes, "--shares", 0.0, default="0.6,0.15,0.25", metavar="A,B,C", help=shares)
+    budgets = "budgets of prompts, drawn (%(default)s)"
+    add_numbers(holes, "--prompt-tokens", 1, default="128,256,384", metavar="A,B", help=budgets)
     add_number(holes, "--seed", *SEEDS, default=0, help="of the draws (0)")
     add_number(holes, "--per-repo", 0, default=0, metavar="N", help="functions of each; 0 is all marked (0)")
     add_number(holes, "--jobs", 1, MOST_JOBS, default=1, help="processes (1)")
@@ -103,23 +105,16 @@ def run_holes(args: argparse.Namespace) -> int:
     """Write holes; the exit code."""
     from generation.training.bodies import HoleKind, HoleSettings, build_holes
 
-    shares = tuple(zip(HoleKind, _numbers(args.shares), strict=False))
+    shares = tuple(zip(HoleKind, args.shares, strict=False))
     if len(shares) != len(HoleKind):
-        raise ConfigError(f"--shares is {args.shares}; it needs {len(HoleKind)} numbers")
-    settings = HoleSettings(shares, tuple(map(int, _numbers(args.prompt_tokens))), args.seed)
+        raise ConfigError(f"--shares needs {len(HoleKind)} numbers, and has {len(args.shares)}")
+    settings = HoleSettings(shares, tuple(args.prompt_tokens), args.seed)
     with bar("holes") as report:
         found = build_holes(
             args.data, repositories(args.repos), models.resolve(args.base), settings, args.per_repo, args.jobs, report
         )
     print(f"{found} holes in {args.data}")
     return 0
-
-
-def _numbers(text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise ConfigError(f"{text!r} is no list of numbers") from error
 
 
 @contextmanager

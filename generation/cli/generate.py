@@ -220,7 +220,7 @@ def _show(target: Target, result: RankedCandidate, new: str, args: argparse.Name
     if not args.diff:
         console.print(display.styled_diff(diff) if diff else _why_no_diff(result.finished), soft_wrap=True)
     if args.explain:
-        console.print(display.explain_table(result.events, result.finished.text, _first_line(target, result, new)))
+        console.print(display.explain_table(result.calls, result.finished.text, _first_line(target, result, new)))
         console.print()
     console.print(display.summary(result.finished), markup=False)
     for problem in result.problems:
@@ -259,7 +259,7 @@ def _answer(target: Target, result: RankedCandidate, args: argparse.Namespace, n
         "model": args.model,
         "trigger": args.trigger,
         "seed": args.seed,
-        **display.as_json(result.finished, result.events),
+        **display.as_json(result.finished, result.calls),
         "edits": [asdict(edit) for edit in display.edits(target.file.text, new_text)],
         "problems": [asdict(problem) for problem in result.problems],
     }

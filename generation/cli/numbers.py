@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from typing import Any
 
 from generation.errors import ConfigError
@@ -20,6 +21,21 @@ def add_number(parser: argparse.ArgumentParser, option: str, least: float, most:
 
     Any other is a ``ConfigError`` when the command line is parsed.
     """
+    parser.add_argument(option, type=_in_range(option, least, most), **more)
+
+
+def add_numbers(parser: argparse.ArgumentParser, option: str, least: float, most: float = _MOST, **more: Any) -> None:
+    """The same for an option that takes several, separated by commas."""
+    number = _in_range(option, least, most)
+
+    def numbers(text: str) -> list[float]:
+        return [number(word) for word in text.split(",")]
+
+    numbers.__name__ = f"list of {number.__name__}"
+    parser.add_argument(option, type=numbers, **more)
+
+
+def _in_range(option: str, least: float, most: float) -> Callable[[str], float]:
     kind = type(least)
 
     def number(text: str) -> float:
@@ -29,4 +45,4 @@ def add_number(parser: argparse.ArgumentParser, option: str, least: float, most:
         return value
 
     number.__name__ = kind.__name__  # argparse says it where the text is no number at all
-    parser.add_argument(option, type=number, **more)
+    return number

@@ -42,6 +42,26 @@ def test_a_wrong_number_is_refused() -> None:
         memberwise("tool", "--repos", str(TINY), "--per-repo", "0")
 
 
+@pytest.mark.parametrize(
+    ("command", "option", "value"),
+    [
+        ("batch", "--together", "2,1"),
+        ("batch", "--workers", "0"),
+        ("long", "--lengths", "0"),
+        ("decode", "--threads", "0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(command: str, option: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=f"{option} [01] is out of range"):
+        memberwise(command, "--repos", str(TINY), "--only", "tiny", option, value)
+
+
+def test_what_is_no_number_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        memberwise("long", "--repos", str(TINY), "--lengths", "7800,long")
+    assert "argument --lengths: invalid list of int value: '7800,long'" in capsys.readouterr().err
+
+
 def test_a_missing_list_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read the list"):
         memberwise("tool", "--repos", str(tmp_path / "none.txt"))

@@ -69,7 +69,7 @@ def test_repositories_of_an_empty_folder(tmp_path: Path, capsys: pytest.CaptureF
 def test_bad_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--repos", str(tmp_path), "--data", str(tmp_path)]
     assert main(["corpus", "holes", *options, "--shares", "1,2"]) == 2
-    assert "--shares is 1,2; it needs 3 numbers" in capsys.readouterr().err
+    assert "--shares needs 3 numbers, and has 2" in capsys.readouterr().err
     assert main(["marks", "insert", *options, "--jobs", "0"]) == 2
     assert "--jobs 0 is out of range; it must be from 1 to " in capsys.readouterr().err
     assert main(["corpus", "holes", *options, "--jobs", "0"]) == 2
