@@ -20,12 +20,12 @@ class RankedCandidate:
 
     Attributes:
         finished: the text, its imports and what it cost.
-        events: where the tool was asked, and what came of it.
+        calls: where the tool was asked, and what came of it.
         problems: what is wrong with it in its file.
     """
 
     finished: Finished
-    events: tuple[ToolCalled, ...]
+    calls: tuple[ToolCalled, ...]
     problems: tuple[Problem, ...]
 
     @property

@@ -137,7 +137,7 @@ class GeneratorConfig:
 
     model: str = "default"
     adapter: str | None = None  # a name or a folder; "none" takes the model as it is, None what ships for the trigger
-    dtype: str = "auto"  # auto, float32, bfloat16
+    dtype: str = "auto"  # auto, int8, float32, bfloat16
     threads: int | None = None
     max_tokens: int = 256
     context_tokens: int | None = None  # longest sequence; None is what the model was trained for

@@ -144,7 +144,7 @@ class CompletionTool(Protocol):
         """Names that can stand at the position, within the tool's deadline."""
 
     def prefetch(self, query: ToolQuery) -> None:
-        """Start warming what questions in this function will need (self, parameters, imports); returns at once."""
+        """Start warming what questions in this function will need; returns at once."""
 
     def close(self) -> None:
         """End the tool's processes."""

@@ -106,6 +106,12 @@ def share_model(model: LanguageModel) -> LanguageModel | None:
     return shared() if shared else None
 
 
+def model_for_threads(model: LanguageModel, together: int) -> tuple[LanguageModel, int]:
+    """The model as so many threads may use it, and how many do: one where it cannot be shared."""
+    shared = share_model(model) if together > 1 else None
+    return (shared, together) if shared else (model, 1)
+
+
 def adapter_for(config: GeneratorConfig, model: Path) -> Path | None:
     """The adapter folder to use with a model: the one that is named, else what ships for this model and trigger.
 

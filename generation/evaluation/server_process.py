@@ -171,9 +171,9 @@ class ServerProcess:
         """Params of all notifications of one method so far."""
         return [message.get("params") for message in list(self.seen) if message.get("method") == method]
 
-    def wait_ready(self, wait_s: float = 2 * WAIT_S) -> None:
-        """Wait until the model and the folders are there."""
-        self.until(lambda: any(s["kind"] == "ready" for s in self.notifications(_STATUS)), wait_s, "ready")
+    def wait_ready(self, wait_s: float = 2 * WAIT_S, *, since: int = 0) -> None:
+        """Wait until the model and the folders are there; the first ``since`` statuses do not count."""
+        self.until(lambda: any(s["kind"] == "ready" for s in self.notifications(_STATUS)[since:]), wait_s, "ready")
 
     def errors(self) -> str:
         """What the server wrote to stderr."""

@@ -7,7 +7,6 @@ functions, marks or models. Start reading at ``build_files``.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from generation.errors import ConfigError
 from generation.evaluation.sources import parse, python_files, read_text
 from generation.evaluation.tasks import is_left_out
+from generation.hashes import sha256_of
 from generation.interfaces import silent
 from generation.marks.context import unix_newlines
 from generation.training.near_duplicates import NearDuplicates
@@ -120,8 +120,7 @@ def digest_of(folder: Path) -> str:
         ConfigError: the corpus is missing.
     """
     try:
-        with (folder / FILES_NAME).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(folder / FILES_NAME)
     except OSError as error:
         raise ConfigError(f"no corpus in {folder} ({error}); make one with: memberwise corpus build") from error
 

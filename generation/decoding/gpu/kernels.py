@@ -21,8 +21,7 @@ from generation.decoding.gpu.weights import Layer, Linear
 from generation.decoding.llama.shape import LlamaShape
 
 # Places of a block (a page holds whole blocks), warps of a program, blocks that are fetched ahead.
-_FEW_ROWS = (64, 4, 3)
-_MANY_ROWS = (64, 4, 3)
+_BLOCK_KEYS, _WARPS, _STAGES = 64, 4, 3
 _MOST_BLOCK_ROWS = 64
 _LEAST_BLOCK = 16  # of what is multiplied
 _PROGRAMS = 512  # of one attention: some for each processor of a large GPU
@@ -273,17 +272,16 @@ def attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, batc
     (sequences, pages), padded = batch.tables.shape, max(_LEAST_BLOCK, triton.next_power_of_2(size))
     members = rows * (heads // key_heads)
     block_rows = min(_MOST_BLOCK_ROWS, max(_LEAST_BLOCK, triton.next_power_of_2(members)))
-    block_keys, warps, stages = _MANY_ROWS if block_rows == _MOST_BLOCK_ROWS else _FEW_ROWS
     tiles = triton.cdiv(members, block_rows)
-    splits = _splits(tiles * sequences * key_heads, pages * PAGE_SLOTS // block_keys)
+    splits = _splits(tiles * sequences * key_heads, pages * PAGE_SLOTS // _BLOCK_KEYS)
     found = torch.empty_like(queries)
     parts = queries.new_empty((splits, rows, heads, size), dtype=torch.float32) if splits > 1 else found
     levels = queries.new_empty((splits, rows, heads), dtype=torch.float32)
     _attend[(tiles, sequences * key_heads, splits)](
         queries, keys, values, parts, levels, batch.sequences, batch.enter, batch.leave, batch.tables,
         rows, pages, size**-0.5 * _LOG2_E,
-        heads, key_heads, size, padded, RECORD, PAGE_SLOTS, block_rows, block_keys, splits,
-        num_warps=warps, num_stages=stages,
+        heads, key_heads, size, padded, RECORD, PAGE_SLOTS, block_rows, _BLOCK_KEYS, splits,
+        num_warps=_WARPS, num_stages=_STAGES,
     )  # fmt: skip
     if splits > 1:
         _add_up[(rows * heads,)](parts, levels, found, size, triton.next_power_of_2(size), splits)

@@ -41,7 +41,7 @@ class LongRows:
         self._chosen_by: dict[int, torch.Tensor] = {}  # (H D), by layer
         self._slots = self._all, self._all  # of the store and of the list, while rows choose
         self._start = 0  # of the last tokens in the list, in the sequence
-        self.choices = self.kept_choices = 0
+        self.kept_choices = 0
 
     def forget(self) -> None:
         """The store was cut; ``begin`` makes the list anew."""
@@ -90,7 +90,6 @@ class LongRows:
         if rows == 1 and before is not None and reference.similar(last, before) >= settings.similar:
             self.kept_choices += 1
             return
-        self.choices += 1
         self._chosen_by[layer] = last
         candidates = self._slots[0][settings.sink : self._start]
         votes = self._votes(voters, self._pool.keys[layer], candidates)

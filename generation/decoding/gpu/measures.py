@@ -1,6 +1,6 @@
 """What ``memberwise bench gpu`` measures: our GPU path, transformers on the same weights, and what the memory allows.
 
-A part that fails is told and left out, for whoever has the GPU at hand may not have it for long. On a CPU the same code
+A part that fails, or for which there is no time left, is told and left out. On a CPU the same code
 runs with tiny models (``subjects.TINY``); its numbers then mean nothing. Knows no terminal. Start reading at
 ``measure``.
 """
@@ -65,7 +65,7 @@ class Report:
         """Whether compiling may begin; else it is told."""
         enough = time.perf_counter() - self.started + _COMPILING_S <= plan.budget_s
         if not enough:
-            self.left_out.append(f"speed, {name}: not begun, for the ten minutes would not do")
+            self.left_out.append(f"speed, {name}: not begun, for there is too little time")
         return enough
 
 

@@ -8,7 +8,6 @@ Start reading at ``dependencies``.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,8 +57,3 @@ def _is_dependency(reference: Reference, root: Path, file: Path, own: range) -> 
         place.path.is_relative_to(root) and place.kind != "param" and not (place.path == file and place.line in own)
         for place in reference.definitions
     )
-
-
-def used(body: str, wanted: Collection[str]) -> frozenset[str]:
-    """Those of ``wanted`` that a body uses."""
-    return chains(body) & frozenset(wanted)

@@ -39,9 +39,9 @@ def ratio(sums: Sequence[float]) -> float:
 class Bootstrap:
     """Resamples of a number of tasks, drawn once."""
 
-    def __init__(self, tasks: int, seed: int, resamples: int = RESAMPLES) -> None:
+    def __init__(self, tasks: int, seed: int) -> None:
         draw = np.random.default_rng(seed)
-        self._weights = draw.multinomial(tasks, np.full(tasks, 1.0 / tasks), size=resamples).astype(np.float64)
+        self._weights = draw.multinomial(tasks, np.full(tasks, 1.0 / tasks), size=RESAMPLES).astype(np.float64)
 
     def value(self, statistics: Sequence[Statistic | None], combine: Combine) -> Value:
         """A metric of one row: its statistic for every task in order, None where the task does not count."""

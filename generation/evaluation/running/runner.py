@@ -148,7 +148,7 @@ def _record_of_candidates(
         logprob=spent[0].logprob,
     )
     finished = replace(ranked[0].finished, stats=stats)
-    return record_of(key, finished, ranked[0].events, Costs(perf_counter() - started_s, None, _memory_bytes()))
+    return record_of(key, finished, ranked[0].calls, Costs(perf_counter() - started_s, None, _memory_bytes()))
 
 
 def _memory_bytes() -> int:

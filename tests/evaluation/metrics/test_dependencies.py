@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from generation.config import ToolConfig
-from generation.evaluation.metrics.dependencies import dependencies, used
+from generation.evaluation.metrics.bodies import chains
+from generation.evaluation.metrics.dependencies import dependencies
 from generation.evaluation.metrics.facts import gather
 from generation.evaluation.tasks import collect_tasks
 from generation.source.functions import find_function
@@ -84,8 +85,8 @@ def test_locals_and_outer_parameters_do_not_count(references: References, reposi
 
 def test_a_hit_is_the_same_expression() -> None:
     wanted = {"self.box", "self.box.size", "helper", "helpers.helper"}
-    assert used("    return self.box.size + self.helper\n", wanted) == {"self.box", "self.box.size"}
-    assert used("    return helpers.helper(\n", wanted) == frozenset()
+    assert chains("    return self.box.size + self.helper\n") & wanted == {"self.box", "self.box.size"}
+    assert chains("    return helpers.helper(\n") & wanted == frozenset()
 
 
 def test_facts_are_kept_by_content(repository: Path, tmp_path: Path) -> None:
