@@ -1,6 +1,6 @@
 """Writing the body of a function into an open document: generate, check, and turn the result into one edit.
 
-Runs on the decode thread, but for ``fitting_site``. Start reading at ``write_body``.
+Runs on the decode thread. Start reading at ``write_body``.
 """
 
 from __future__ import annotations

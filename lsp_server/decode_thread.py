@@ -15,7 +15,6 @@ import threading
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-_ATTEMPTS = 4
 T = TypeVar("T")
 Work = Callable[[threading.Event], T]
 
@@ -44,7 +43,7 @@ class Job(Generic[T]):
             _call(self.loop, self.result.cancel)
             return
         try:
-            _call(self.loop, _resolve, self.result, repeated(self.work, self.stop), None)
+            _call(self.loop, _resolve, self.result, self.work(self.stop), None)
         except BaseException as error:  # noqa: BLE001 - whatever went wrong belongs to the one who asked
             _call(self.loop, _resolve, self.result, None, error)
 
@@ -109,20 +108,6 @@ class DecodeThread:
         """Stop everything that was submitted."""
         for job in tuple(self._jobs):
             job.cancel()
-
-
-def repeated(function: Callable[..., T], *args: object) -> T:
-    """Call, and call again where threads that parse at the same time got into each other's way.
-
-    CPython before 3.13 counts the recursion of ``ast.parse`` for all threads together and raises SystemError when the
-    count does not come out even.
-    """
-    for _ in range(_ATTEMPTS - 1):
-        try:
-            return function(*args)
-        except SystemError:
-            continue
-    return function(*args)
 
 
 def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *args: object) -> None:

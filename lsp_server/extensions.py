@@ -53,7 +53,6 @@ class ServerStatus:
     busy: bool
     kind: str  # loading, ready, empty, paused, error
     message: str
-    command: str | None = None
     percent: int | None = None  # of what is loading, where that can be told
 
 

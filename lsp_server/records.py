@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
+from generation.source.files import dominant_newline
 from generation.types import GenerationStats, ImportNeeded, ToolCalled
 
 _KEPT = 200
@@ -60,6 +61,7 @@ class Records:
         self._offers: OrderedDict[str, Record] = OrderedDict()
         self._regions: dict[str, list[Region]] = {}
         self._accepted: set[str] = set()  # ids; a client may tell of one twice, in the command and the notification
+        self._found: set[str] = set()  # those of them whose text was found in the document
         self._ids = count(1)
         self.counts: Counter[str] = Counter()
         self.last_reason = ""
@@ -88,11 +90,12 @@ class Records:
         if record.id not in self._accepted:
             self._accepted.add(record.id)
             self.counts["accepted"] += 1
-        newline = "\r\n" if "\r\n" in document else "\n"
+        newline = dominant_newline(document)
         text = record.text.replace("\n", newline)
         start = record.offset if document.startswith(text, record.offset) else document.find(text)
-        if start < 0 or not text:
+        if start < 0 or not text or record.id in self._found:
             return
+        self._found.add(record.id)
         calls = tuple(_placed(record.text, call, newline) for call in record.calls if call.chosen)
         regions = self._regions.setdefault(record.uri, [])
         regions.append(Region(start, start + len(text), calls))

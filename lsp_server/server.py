@@ -25,7 +25,7 @@ from generation.errors import MemberwiseError
 from generation.interfaces import LanguageModel, ReportShare, Tell
 from generation.service import Session
 from lsp_server.completions import Completions
-from lsp_server.decode_thread import DecodeThread, Worker, repeated
+from lsp_server.decode_thread import DecodeThread, Worker
 from lsp_server.documents import Documents
 from lsp_server.extensions import DID_CHANGE_STATUS, ServerStatus, payload
 from lsp_server.progress import Progress
@@ -40,6 +40,7 @@ LoadModel = Callable[[GeneratorConfig, ReportShare, Tell], LanguageModel]
 _MODEL_FIELDS = ("model", "adapter", "threads", "trigger", "context_tokens")
 _REREAD_S = 1.0  # after the first of some changes on disk
 _SESSION_FIELDS = ("temperature", "python", "trusted", "body_tokens")
+_LENS_FIELDS = ("enabled", "code_lens")  # what decides whether lenses are shown
 
 
 class MemberwiseServer(LanguageServer):
@@ -209,7 +210,7 @@ class MemberwiseServer(LanguageServer):
 
     async def run_reading(self, function: Callable[..., Any], *args: object) -> Any:
         """Run something slow that touches no model."""
-        return await asyncio.get_running_loop().run_in_executor(self.reading, repeated, function, *args)
+        return await asyncio.get_running_loop().run_in_executor(self.reading, function, *args)
 
     def unready(self, path: Path | None) -> str:
         """Why nothing can be generated for a file now; empty when it can."""
@@ -236,9 +237,17 @@ class MemberwiseServer(LanguageServer):
             self.model, self.failure = None, ""
         if _differ(old, new, (*_MODEL_FIELDS, *_SESSION_FIELDS)):
             self.repositories.close_all()
+        if _differ(old, new, _LENS_FIELDS):
+            self._refresh_lenses()
         self.completions.stop()
         self.say(self.idle_status)
         self.start(self.load())
+
+    def _refresh_lenses(self) -> None:
+        """Let the client ask for its lenses again: editors do so by themselves only after a change of the text."""
+        workspace = self.client_capabilities.workspace
+        if workspace and workspace.code_lens and workspace.code_lens.refresh_support:
+            self.workspace_code_lens_refresh(None)
 
     # ------------------------------------------------------------------------------------------ telling
 
@@ -251,6 +260,9 @@ class MemberwiseServer(LanguageServer):
             return ServerStatus(busy=False, kind="error", message=self.failure)
         if self.model is None:
             return ServerStatus(busy=True, kind="loading", message="starting")
+        problems = (session.tool.problem for session in self.repositories.sessions)
+        if problem := next(filter(None, problems), ""):
+            return ServerStatus(busy=False, kind="error", message=problem)
         return ServerStatus(busy=False, kind="ready", message=self.model.name)
 
     def say(self, status: ServerStatus) -> None:

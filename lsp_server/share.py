@@ -21,14 +21,16 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import platformdirs
 from filelock import FileLock
 
 from generation import __version__
-from generation.config import GeneratorConfig
+from generation.config import GeneratorConfig, Trigger
 from generation.errors import ConfigError
 from generation.interfaces import LanguageModel, ReportShare, Tell
+from generation.orphans import watch_parent
 from lsp_server import lifetime
 from lsp_server.decode_thread import Worker
 from lsp_server.protocol import Input
@@ -52,7 +54,7 @@ def pass_through(arguments: Sequence[str]) -> int:
     path = _socket_path(arguments)
     connection = _connected(path, arguments)
     codes: queue.SimpleQueue[int] = queue.SimpleQueue()
-    lifetime.watch_parent(None, lambda: codes.put(0))
+    watch_parent(lambda: codes.put(0))
     for copy in (_to_host, _to_editor):
         threading.Thread(target=copy, args=(connection, codes), daemon=True).start()
     code = codes.get()
@@ -68,14 +70,30 @@ def host(path: Path, load_model: LoadModel, *, verbose: bool = False) -> int:
     return 0
 
 
+class SharedModels:
+    """The models of all windows, each once."""
+
+    def __init__(self, load_model: LoadModel) -> None:
+        self._load_model = load_model
+        self._held = WeakValueDictionary[tuple[object, ...], LanguageModel]()  # while a window has them
+        self._latest: LanguageModel | None = None  # is kept for the next window
+
+    def load(self, config: GeneratorConfig, report: ReportShare, tell: Tell) -> LanguageModel:
+        """The model for these settings; on the worker's thread, so never twice at once."""
+        marks = config.decoding.trigger is Trigger.MARK  # which adapter is taken where none is named
+        key = config.model, config.adapter, marks, config.threads, config.context_tokens
+        self._latest = self._held.get(key) or self._load_model(config, report, tell)
+        self._held[key] = self._latest
+        return self._latest
+
+
 class _Host:
     """The process behind the socket."""
 
     def __init__(self, path: Path, load_model: LoadModel) -> None:
         self._path = path
-        self._load_model = load_model
         self._worker = Worker()
-        self._models: dict[tuple[object, ...], LanguageModel] = {}
+        self._models = SharedModels(load_model)
         self._servers: dict[socket.socket, MemberwiseServer] = {}
         self._idle_since_s = time.monotonic()
 
@@ -103,7 +121,7 @@ class _Host:
                 connection.sendall(bytes([code]))
                 connection.shutdown(socket.SHUT_RDWR)
 
-        server = build_server(self._load, leave, worker=self._worker)
+        server = build_server(self._models.load, leave, worker=self._worker)
         self._servers[connection] = server
         threading.Thread(target=self._talk, args=(server, connection), daemon=True).start()
 
@@ -121,13 +139,6 @@ class _Host:
             lifetime.clean_up(server)
             self._idle_since_s = time.monotonic()
             self._servers.pop(connection, None)
-
-    def _load(self, config: GeneratorConfig, report: ReportShare, tell: Tell) -> LanguageModel:
-        """The model for these settings; on the worker's thread, so never twice at once."""
-        key = config.model, config.adapter, config.threads, config.decoding.trigger, config.context_tokens
-        if key not in self._models:
-            self._models[key] = self._load_model(config, report, tell)
-        return self._models[key]
 
 
 # ------------------------------------------------------------------------------------------------- the window's side

@@ -13,7 +13,7 @@ from lsp_server.completion_cache import Place
 from lsp_server.completions import Answer
 from lsp_server.convert import encodable
 from lsp_server.documents import Snapshot
-from lsp_server.extensions import ACCEPT_COMPLETION
+from lsp_server.extensions import ACCEPT_COMPLETION, ServerStatus
 from lsp_server.records import Record
 from lsp_server.server import MemberwiseServer
 from lsp_server.writing import OnText, Request
@@ -123,7 +123,7 @@ def _unwanted(server: MemberwiseServer, invoked: bool) -> str:
 
 
 async def _answered(server: MemberwiseServer, request: Request, show: OnText) -> Answer:
-    working = replace(server.idle_status, busy=True, message="generating")
+    working = ServerStatus(busy=True, kind="ready", message="generating")
 
     def shown(text: str) -> None:
         server.say(working)

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from lsp_server.decode_thread import DecodeThread, Worker, repeated
+from lsp_server.decode_thread import DecodeThread, Worker
 
 
 def test_jobs_run_in_order_on_one_thread_and_a_cancelled_one_is_never_started() -> None:
@@ -82,19 +82,3 @@ def test_work_that_gives_way_is_stopped_by_any_other() -> None:
         assert await ahead.result == "gave way"
 
     asyncio.run(run())
-
-
-def test_a_parser_that_another_thread_disturbed_is_asked_again() -> None:
-    calls: list[int] = []
-
-    def parse(limit: int) -> int:
-        calls.append(1)
-        if len(calls) < limit:
-            raise SystemError("AST constructor recursion depth mismatch")
-        return len(calls)
-
-    assert repeated(parse, 3) == 3
-    calls.clear()
-    with pytest.raises(SystemError):
-        repeated(parse, 99)
-    assert len(calls) == 4

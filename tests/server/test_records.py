@@ -80,6 +80,14 @@ def test_an_offer_that_is_accepted_twice_counts_once() -> None:
     for offer in (*offers, *offers):
         records.accept(offer, "x = self.count\n")
     assert records.counts["accepted"] == 2
+    assert len(records.regions("u")) == 2
+
+
+def test_one_line_end_of_windows_hides_no_accepted_text() -> None:
+    records = Records()
+    offer = records.offer(record("x = self.count\ny = 1", offset=0))
+    records.accept(offer, "x = self.count\ny = 1\nfirst = 1\r\nlast = 2\n")
+    assert records.regions("u")
 
 
 def test_old_offers_are_forgotten() -> None:

@@ -168,6 +168,22 @@ def test_a_tool_process_that_is_killed_or_hangs_fails_nothing(shared: Client, ur
     assert shared.result(INLINE, inline(uri, line, character))["items"]
 
 
+def test_the_status_says_that_jedi_does_not_run(repository: Path, uri: str) -> None:
+    with Client() as client:
+        client.initialize(repository)
+        line, character = place(client, uri, f"{BASKET}    def total(self):\n        $0\n")
+        assert client.result(INLINE, inline(uri, line, character))["items"]
+        for _ in range(3):
+            client.until(lambda: psutil.Process(client.process.pid).children(), what="a tool process")
+            for worker in psutil.Process(client.process.pid).children():
+                worker.kill()
+                worker.wait()
+        place(client, uri, f"{BASKET}    def total(self):\n        $0\n", version=9)
+        assert client.result(INLINE, inline(uri, line, character))["items"]
+        status = client.result("memberwise/status", None)
+        assert (status["kind"], status["message"]) == ("error", "Jedi does not run, and its names are missing")
+
+
 def test_half_a_surrogate_pair_spoils_nothing(shared: Client, uri: str) -> None:
     line, character = place(shared, uri, f"half = '\ud83d'\n{BASKET}    def total(self):\n        $0\n")
     (item,) = shared.result(INLINE, inline(uri, line, character))["items"]

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import stat
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
+from generation.config import GeneratorConfig
 from generation.evaluation.server_process import ServerProcess, inline
+from generation.interfaces import silent
+from lsp_server.share import SharedModels
+from tests.decoding.scripted import ScriptedModel
 from tests.server.client import SCRIPTED, gone
 from tests.server.conftest import BASKET, place
 
@@ -72,6 +79,26 @@ def test_two_windows_share_a_host_and_survive_each_other(runtime: Path, reposito
         assert first.process.wait(5) == 0
     assert ends_within(host, 30.0)
     assert not path.exists()
+
+
+def test_a_model_is_held_once_and_while_a_window_has_it() -> None:
+    loaded: list[str] = []
+
+    def load(config: GeneratorConfig, *_: object) -> ScriptedModel:
+        loaded.append(config.model)
+        return ScriptedModel(lambda text: {"": 1.0})
+
+    models = SharedModels(load)
+    asked = [GeneratorConfig(model=name).with_preset(preset) for name, preset in (("a", "off"), ("a", "dot"))]
+    first, second = (models.load(config, silent, print) for config in asked)
+    assert first is second
+    gone = weakref.ref(first)
+    del first, second
+    other = models.load(replace(asked[0], model="b"), silent, print)
+    gc.collect()
+    assert gone() is None
+    assert models.load(replace(asked[1], model="b"), silent, print) is other
+    assert loaded == ["a", "b"]
 
 
 def test_a_window_whose_host_was_killed_ends_and_the_next_starts_another(
