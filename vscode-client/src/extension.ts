@@ -1,19 +1,21 @@
 /** Puts the parts together: the server, what is shown of it, and the commands. Start reading at `activate`. */
 import * as vscode from "vscode";
 import type { Middleware } from "vscode-languageclient/node";
-import { pullModel, setUp, watchEnvironment } from "./environment";
+import { configuredCommand, pullModel, setUp, watchEnvironment } from "./environment";
 import { showExplanation } from "./explainView";
 import { generateBody, type BodyArgument } from "./generateBody";
+import { offer, offerHelp, offerUpdate, openSetting } from "./help";
 import { showMenu } from "./menu";
 import { Review } from "./review";
 import { Server } from "./server";
-import { modelToPull, statusShown } from "./status";
+import { statusShown } from "./status";
 import { Streaming } from "./streaming";
 import { askWhenReady } from "./waiting";
 
 let server: Server | undefined;
+let mending: Promise<unknown> | undefined; // a set-up or a download: one at a time, and nobody is told meanwhile what is missing
 
-export async function activate(context: vscode.ExtensionContext): Promise<void> {
+export function activate(context: vscode.ExtensionContext): void {
     const log = vscode.window.createOutputChannel("Memberwise", { log: true });
     const review = new Review((id) => void server?.running?.sendNotification("memberwise/didAcceptCompletion", { id }));
     const streaming = new Streaming(() => server?.running);
@@ -23,9 +25,9 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
             command === "memberwise.generateBody" ? body(review, args[0] as BodyArgument) : next(command, args),
     };
     const started = (server = new Server(context, log, middleware));
-    context.subscriptions.push(log, review, started, statusBar(started), ...commands(context, started, review, log));
+    context.subscriptions.push(log, review, started, statusBar(started), ...commands(context, started, review, streaming, log));
     context.subscriptions.push(
-        started.onDidChange(() => offerHelp(started, log)),
+        started.onDidChange(() => changed(started, streaming, context, log)),
         askWhenReady(started),
         vscode.workspace.onDidGrantWorkspaceTrust(() => started.environmentChanged()),
         vscode.workspace.onDidChangeConfiguration((event) => {
@@ -33,16 +35,32 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
                 void started.restart();
             }
         }),
-        await watchEnvironment(() => void started.environmentChanged()),
+        watchEnvironment(() => void started.environmentChanged()),
     );
-    await started.restart(); // what was granted or set meanwhile may have started one
+    void started.restart();
 }
 
 export async function deactivate(): Promise<void> {
     await server?.stop();
 }
 
-function commands(context: vscode.ExtensionContext, started: Server, review: Review, log: vscode.LogOutputChannel): vscode.Disposable[] {
+function changed(started: Server, streaming: Streaming, context: vscode.ExtensionContext, log: vscode.LogOutputChannel): void {
+    if (!started.running || started.paused) {
+        streaming.forget();
+    }
+    if (!mending) {
+        offerHelp(started, log);
+        offerUpdate(started, String(context.extension.packageJSON.version));
+    }
+}
+
+function commands(
+    context: vscode.ExtensionContext,
+    started: Server,
+    review: Review,
+    streaming: Streaming,
+    log: vscode.LogOutputChannel,
+): vscode.Disposable[] {
     const all: Record<string, (...args: never[]) => unknown> = {
         showMenu: () => showMenu(started),
         showLog: () => log.show(),
@@ -53,8 +71,9 @@ function commands(context: vscode.ExtensionContext, started: Server, review: Rev
         discardBody: () => review.discard(),
         generateBodyHere: () => bodyHere(review),
         explain: (id?: string) => withClient((client) => showExplanation(context, client, typeof id === "string" ? id : undefined)),
-        setUp: async () => (await setUp(context, log)) && (await pull(started, "default", log)),
-        pullModel: () => pull(started, "default", log),
+        dismiss: () => dismiss(streaming),
+        setUp: () => setUpOwn(context, started, log),
+        pullModel: (model?: string) => mend(started, () => pull(started, typeof model === "string" ? model : "default", log)),
         openWalkthrough: () => vscode.commands.executeCommand("workbench.action.openWalkthrough", "memberwise.memberwise#start", false),
     };
     return Object.entries(all).map(([name, run]) => vscode.commands.registerCommand(`memberwise.${name}`, run));
@@ -78,13 +97,36 @@ function bodyHere(review: Review): Thenable<void> | undefined {
     return editor && body(review, { uri: editor.document.uri.toString(), line: editor.selection.active.line });
 }
 
-async function pull(started: Server, model: string, log: vscode.LogOutputChannel): Promise<void> {
-    if (!started.found) {
-        await started.restart();
+function dismiss(streaming: Streaming): Thenable<unknown> {
+    streaming.forget();
+    return vscode.commands.executeCommand("editor.action.inlineSuggest.hide");
+}
+
+/** Make an own environment and fetch the model with it; the setting that names another command would outrank it. */
+async function setUpOwn(context: vscode.ExtensionContext, started: Server, log: vscode.LogOutputChannel): Promise<void> {
+    if (configuredCommand()) {
+        return offer(openSetting("the setting memberwise.server.path names the server. Empty it, then set up."), log);
     }
-    if (started.found && (await pullModel(started.found.command, model, log))) {
-        await started.restart();
-    }
+    await mend(started, async () => {
+        const made = await setUp(context, log);
+        if (made) {
+            await pull(started, "default", log);
+        }
+        return made;
+    });
+}
+
+async function pull(started: Server, model: string, log: vscode.LogOutputChannel): Promise<boolean> {
+    const found = await started.find();
+    return found !== undefined && pullModel(found.command, model, log);
+}
+
+/** Do what brings something that is missing; with it the server starts again. */
+function mend(started: Server, work: () => Promise<boolean>): Promise<unknown> {
+    mending ??= work()
+        .finally(() => (mending = undefined))
+        .then((done) => (done ? started.restart() : undefined));
+    return mending;
 }
 
 function statusBar(started: Server): vscode.Disposable {
@@ -96,7 +138,7 @@ function statusBar(started: Server): vscode.Disposable {
         item.tooltip = shown.tooltip;
         item.accessibilityInformation = { label: shown.label, role: "button" };
         item.backgroundColor = shown.severity === "none" ? undefined : new vscode.ThemeColor(`statusBarItem.${shown.severity}Background`);
-        item.command = started.phase === "missing" ? "memberwise.setUp" : "memberwise.showMenu";
+        item.command = "memberwise.showMenu";
         item.show();
         void vscode.commands.executeCommand("setContext", "memberwise.paused", started.paused);
         void vscode.commands.executeCommand("setContext", "memberwise.serverFound", started.found !== undefined);
@@ -104,45 +146,4 @@ function statusBar(started: Server): vscode.Disposable {
     };
     update();
     return vscode.Disposable.from(item, started.onDidChange(update));
-}
-
-let told = "";
-
-/** Say once what is missing, with a button that mends it. */
-function offerHelp(started: Server, log: vscode.LogOutputChannel): void {
-    const trouble = troubleOf(started);
-    const same = trouble?.message === told;
-    told = trouble?.message ?? (started.phase === "running" ? "" : told);
-    if (!trouble || same) {
-        return;
-    }
-    void vscode.window.showErrorMessage(trouble.message, trouble.button, "Show Log").then((picked) => {
-        if (picked === "Show Log") {
-            log.show();
-        } else if (picked) {
-            trouble.mend();
-        }
-    });
-}
-
-function troubleOf(started: Server): { message: string; button: string; mend: () => unknown } | undefined {
-    const run = (command: string) => () => vscode.commands.executeCommand(command);
-    if (started.phase === "missing") {
-        const configured = started.tried.length === 1 && vscode.workspace.getConfiguration("memberwise").get<string>("server.path");
-        if (configured) {
-            const settings = (): unknown => vscode.commands.executeCommand("workbench.action.openSettings", "memberwise.server.path");
-            return { message: `Memberwise: the setting memberwise.server.path does not work. ${started.tried[0]}.`, button: "Open the Setting", mend: settings };
-        }
-        return { message: "Memberwise is a Python program, and it was not found here. It can have an environment of its own.", button: "Set Up", mend: run("memberwise.setUp") };
-    }
-    if (started.phase === "stopped" && started.lastError) {
-        return { message: `Memberwise does not start: ${started.lastError}`, button: "Set Up", mend: run("memberwise.setUp") };
-    }
-    if (started.phase === "running" && started.status.kind === "error") {
-        const model = modelToPull(started.status.message);
-        return model
-            ? { message: `Memberwise has no model yet: ${model} is not on this machine.`, button: "Download the Model", mend: run("memberwise.pullModel") }
-            : { message: `Memberwise: ${started.status.message}`, button: "Restart", mend: run("memberwise.restart") };
-    }
-    return undefined;
 }

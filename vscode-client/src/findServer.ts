@@ -48,15 +48,18 @@ export function interpreterOf(environment: string, windows: boolean): string {
     return windows ? path.win32.join(environment, "Scripts", "python.exe") : path.posix.join(environment, "bin", "python");
 }
 
-/** What to try, in order. A configured command is the only candidate: falling back would hide a typing error. */
+/**
+ * What to try, in order. A configured command is the only candidate: falling back would hide a typing error. The own
+ * environment comes next: who set it up had found no other command that works.
+ */
 export function candidates(places: Places): Candidate[] {
     if (places.configured) {
         return [{ command: places.configured.replace(/^~(?=[/\\])/, () => places.home), origin: "setting" }];
     }
     const beside = places.interpreters.map((interpreter) => scriptBeside(interpreter, places.windows));
     return [
-        ...[...new Set(beside)].map((command): Candidate => ({ command, origin: "python" })),
         ...(places.own ? [{ command: scriptBeside(interpreterOf(places.own, places.windows), places.windows), origin: "own" as const }] : []),
+        ...[...new Set(beside)].map((command): Candidate => ({ command, origin: "python" })),
         { command: "memberwise", origin: "path" },
     ];
 }

@@ -3,6 +3,7 @@ import * as vscode from "vscode";
 import { ProgressType, ResponseError, type LanguageClient } from "vscode-languageclient/node";
 import { lastLine } from "./partial";
 import type { Edit } from "./edits";
+import { hasEnded, wordsOf } from "./errors";
 import type { Review } from "./review";
 
 /** The argument of the server's command. */
@@ -31,6 +32,7 @@ const PARTIAL = new ProgressType<{ readonly text: string }>();
 const CANCELLED = -32800;
 const MODIFIED = -32801;
 let lastToken = 0;
+let writing = false; // one at a time: the first would change the document under the second
 
 const written = vscode.window.createTextEditorDecorationType({
     after: { color: new vscode.ThemeColor("editorGhostText.foreground"), margin: "0 0 0 2em", fontStyle: "italic" },
@@ -38,16 +40,27 @@ const written = vscode.window.createTextEditorDecorationType({
 
 /** Generate one body and offer it; nothing happens to the document when it is cancelled. */
 export async function generateBody(client: LanguageClient, review: Review, wanted: BodyArgument): Promise<void> {
+    if (writing) {
+        void vscode.window.showInformationMessage("Memberwise: a body is being generated already.");
+        return;
+    }
+    writing = true;
+    try {
+        await write(client, review, wanted);
+    } catch (error) {
+        void tell(client, review, wanted, error); // may try again, when this one has ended
+    } finally {
+        writing = false;
+    }
+}
+
+async function write(client: LanguageClient, review: Review, wanted: BodyArgument): Promise<void> {
     const uri = client.protocol2CodeConverter.asUri(wanted.uri);
     const document = await vscode.workspace.openTextDocument(uri);
     const where = { location: vscode.ProgressLocation.Notification, title: "Memberwise: generating a body", cancellable: true };
-    try {
-        const candidate = await vscode.window.withProgress(where, (progress, token) => asked(client, document, wanted, progress, token));
-        if (candidate) {
-            await offer(document, review, wanted, candidate);
-        }
-    } catch (error) {
-        await tell(client, review, wanted, error);
+    const candidate = await vscode.window.withProgress(where, (progress, token) => asked(client, document, wanted, progress, token));
+    if (candidate) {
+        await offer(document, review, wanted, candidate);
     }
 }
 
@@ -109,7 +122,7 @@ async function tell(client: LanguageClient, review: Review, wanted: BodyArgument
         vscode.window.setStatusBarMessage("Memberwise: cancelled, nothing was changed", 4000);
         return;
     }
-    const message = error instanceof Error ? error.message : String(error);
+    const message = wordsOf(error) + (hasEnded(error) ? ", nothing was changed" : "");
     const again = code === MODIFIED ? ["Try Again"] : [];
     if ((await vscode.window.showWarningMessage(`Memberwise: ${message}.`, ...again)) === "Try Again") {
         await generateBody(client, review, wanted);

@@ -1,5 +1,6 @@
 /** The menu behind the status bar item. */
 import * as vscode from "vscode";
+import { SET_UP_COST } from "./help";
 import type { Server } from "./server";
 
 const MINUTE_MS = 60_000;
@@ -10,7 +11,8 @@ interface Item extends vscode.QuickPickItem {
 
 export async function showMenu(server: Server): Promise<void> {
     const restricted = vscode.workspace.isTrusted ? "" : " Restricted mode: nothing of this folder is run.";
-    const placeHolder = (server.phase === "running" ? server.status.message : server.lastError || server.phase) + restricted;
+    const down = server.phase === "missing" ? "not set up" : server.lastError || server.phase;
+    const placeHolder = (server.phase === "running" ? server.status.message : down) + restricted;
     const picked = await vscode.window.showQuickPick<Item>(items(server), { title: "Memberwise", placeHolder });
     await picked?.run?.();
 }
@@ -19,7 +21,7 @@ function items(server: Server): Item[] {
     const run = (command: string) => () => vscode.commands.executeCommand(command);
     const separator = { label: "", kind: vscode.QuickPickItemKind.Separator };
     return [
-        ...(server.phase === "missing" ? [{ label: "$(cloud-download) Set up Memberwise…", run: run("memberwise.setUp") }] : []),
+        ...(server.phase === "missing" ? [{ label: "$(cloud-download) Set up Memberwise…", detail: SET_UP_COST, run: run("memberwise.setUp") }] : []),
         { label: "$(question) Explain the last completion", run: run("memberwise.explain") },
         separator,
         ...pauses(server),

@@ -94,7 +94,7 @@ export class Review implements vscode.CodeLensProvider, vscode.Disposable {
         }
     }
 
-    /** Whoever changes the body itself has taken it over. */
+    /** Whoever changes the body itself has taken it over, but for who takes it back. */
     private edited(event: vscode.TextDocumentChangeEvent): void {
         if (this.applying || !event.contentChanges.length || event.document.uri.toString() !== this.pending?.uri.toString()) {
             return;
@@ -104,7 +104,7 @@ export class Review implements vscode.CodeLensProvider, vscode.Disposable {
             const start = change.rangeOffset;
             const after = moved(undo, { start, end: start + change.rangeLength, text: change.text });
             if (!after) {
-                return this.keep();
+                return event.reason === vscode.TextDocumentChangeReason.Undo ? this.become(undefined) : this.keep();
             }
             undo = after;
             if (change.range.start.line < line) {

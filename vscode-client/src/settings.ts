@@ -29,21 +29,10 @@ export interface Circumstances {
     readonly interpreter: string | undefined;
 }
 
-/** The section `memberwise` as the server reads it. */
+/** The section `memberwise` as the server reads it. What is not set is null: the default, whatever was sent before. */
 export function serverSettings(value: (key: string) => unknown, now: Circumstances): Record<string, unknown> {
-    const settings: Record<string, unknown> = {};
-    for (const key of SERVER_SETTINGS) {
-        const found = value(key);
-        if (found !== null && found !== undefined) {
-            settings[key] = found;
-        }
-    }
-    if (now.interpreter && settings["python"] === undefined) {
-        settings["python"] = now.interpreter;
-    }
-    if (!now.trusted) {
-        delete settings["python"];
-    }
+    const settings: Record<string, unknown> = Object.fromEntries(SERVER_SETTINGS.map((key) => [key, value(key) ?? null]));
+    settings["python"] = now.trusted ? (settings["python"] ?? now.interpreter ?? null) : null;
     settings["trusted"] = now.trusted;
     settings["enabled"] = settings["enabled"] !== false && !now.paused;
     return settings;

@@ -5,7 +5,6 @@ export interface ServerStatus {
     readonly busy: boolean;
     readonly kind: "loading" | "ready" | "empty" | "paused" | "error";
     readonly message: string;
-    readonly command: string | null;
     /** Of what is loading, where that is known. */
     readonly percent: number | null;
 }

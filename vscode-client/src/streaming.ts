@@ -3,7 +3,7 @@
  *
  * VS Code takes one answer for one question. So the answer to the first is the first finished line, and when the whole
  * is there the editor is made to ask once more: one refresh, no flicker. Everything that is one line goes the standard
- * way.
+ * way. A text that was dismissed stays away: its rest is awaited no more.
  */
 import * as vscode from "vscode";
 import { ProgressType, type InlineCompletionList, type LanguageClient } from "vscode-languageclient/node";
@@ -18,6 +18,9 @@ const PARTIAL = new ProgressType<{ readonly text: string }>();
 let lastToken = 0;
 
 export class Streaming {
+    /** The place where a first line is shown and the rest is on its way. */
+    private awaited = "";
+    /** The whole, for the one question that this class makes the editor ask. */
     private finished: { readonly place: string; readonly items: Items } | undefined;
 
     constructor(private readonly client: () => LanguageClient | undefined) {}
@@ -30,8 +33,10 @@ export class Streaming {
         next: Next,
     ): Promise<Answer | null | undefined> {
         const place = placeOf(document, position);
-        if (this.finished?.place === place && !context.selectedCompletionInfo) {
-            return this.finished.items;
+        const finished = this.finished;
+        this.forget();
+        if (finished?.place === place && !context.selectedCompletionInfo) {
+            return finished.items;
         }
         const client = this.client();
         const before = document.lineAt(position.line).text.slice(0, position.character);
@@ -46,6 +51,12 @@ export class Streaming {
             return items.items;
         };
         return this.streamed(client, place, position, token, ask);
+    }
+
+    /** What is shown was dismissed, or means nothing any more. */
+    forget(): void {
+        this.awaited = "";
+        this.finished = undefined;
     }
 
     private async streamed(client: LanguageClient, place: string, position: vscode.Position, token: vscode.CancellationToken, ask: Ask): Promise<Items> {
@@ -65,6 +76,7 @@ export class Streaming {
         const early = await Promise.race([first.then((items) => ({ items, more: true })), whole.then((items) => ({ items, more: false }))]);
         cancel.dispose();
         if (early.more) {
+            this.awaited = place;
             void whole.then((items) => this.refresh(place, items));
         }
         return early.items;
@@ -73,9 +85,10 @@ export class Streaming {
     /** The whole is there: make the editor ask again, if the cursor still is where it was asked for. */
     private async refresh(place: string, items: Items): Promise<void> {
         const editor = vscode.window.activeTextEditor;
-        if (!items.length || !editor || placeOf(editor.document, editor.selection.active) !== place) {
+        if (!items.length || this.awaited !== place || !editor || placeOf(editor.document, editor.selection.active) !== place) {
             return;
         }
+        this.awaited = "";
         this.finished = { place, items };
         await vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
     }

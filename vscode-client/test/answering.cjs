@@ -1,22 +1,38 @@
 // A language server for tests: says its version, answers what a client asks when it starts and stops, and notes its process
-// in the file STARTED. It does not answer the method that the file SILENT names.
-const { appendFileSync, readFileSync } = require("node:fs");
+// in the file STARTED, what it was told of the settings in OPTIONS. It does not answer the method that the file SILENT names;
+// where that says "exit" it ends at once. The file SAYS holds what it sends when it has started, a message a line.
+const { appendFileSync, readFileSync, writeFileSync } = require("node:fs");
 
 const ANSWERS = {
     initialize: { capabilities: {} },
-    "memberwise/status": { busy: false, kind: "ready", message: "default", command: null, percent: null },
+    "memberwise/status": { busy: false, kind: "ready", message: "default", percent: null },
     shutdown: null,
 };
 const FRAME = /^Content-Length: (\d+)\r\n\r\n/;
 let text = "";
 
-function handle({ id, method }) {
+function send(message) {
+    const sent = JSON.stringify({ jsonrpc: "2.0", ...message });
+    process.stdout.write(`Content-Length: ${sent.length}\r\n\r\n${sent}`);
+}
+
+function handle({ id, method, params }) {
+    const silent = readFileSync(process.env.SILENT, "utf8");
     if (method === "exit") {
         process.exit(0);
     }
-    if (id !== undefined && method !== readFileSync(process.env.SILENT, "utf8")) {
-        const answer = JSON.stringify({ jsonrpc: "2.0", id, result: ANSWERS[method] });
-        process.stdout.write(`Content-Length: ${answer.length}\r\n\r\n${answer}`);
+    if (silent === "exit") {
+        process.stderr.write("memberwise: error: there is no pygls\n", () => process.exit(1));
+        return;
+    }
+    if (method === "initialize") {
+        writeFileSync(process.env.OPTIONS, JSON.stringify(params.initializationOptions));
+    }
+    if (method === "initialized") {
+        readFileSync(process.env.SAYS, "utf8").split("\n").filter(Boolean).forEach((line) => send(JSON.parse(line)));
+    }
+    if (id !== undefined && method !== silent) {
+        send({ id, result: ANSWERS[method] });
     }
 }
 

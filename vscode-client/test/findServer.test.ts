@@ -4,10 +4,10 @@ import { candidates, firstThatWorks, scriptBeside, type Places } from "../src/fi
 
 const PLACES: Places = { configured: "", interpreters: ["/venv/bin/python"], own: "/own", home: "/home/me", windows: false };
 
-test("the selected environment comes before the own one and the PATH", () => {
+test("what was set up comes before the selected environment and the PATH", () => {
     assert.deepEqual(
         candidates(PLACES).map(({ command, origin }) => [origin, command]),
-        [["python", "/venv/bin/memberwise"], ["own", "/own/bin/memberwise"], ["path", "memberwise"]],
+        [["own", "/own/bin/memberwise"], ["python", "/venv/bin/memberwise"], ["path", "memberwise"]],
     );
 });
 
@@ -33,15 +33,15 @@ test("the first that works is taken, and what was tried before is not asked agai
     const asked: string[] = [];
     const found = await firstThatWorks(candidates(PLACES), async (command) => {
         asked.push(command);
-        return command.startsWith("/own") ? { version: "0.1.0" } : { problem: "there is no such command" };
+        return command.startsWith("/venv") ? { version: "0.1.0" } : { problem: "there is no such command" };
     });
-    assert.deepEqual(found, { command: "/own/bin/memberwise", origin: "own", version: "0.1.0" });
-    assert.deepEqual(asked, ["/venv/bin/memberwise", "/own/bin/memberwise"]);
+    assert.deepEqual(found, { command: "/venv/bin/memberwise", origin: "python", version: "0.1.0" });
+    assert.deepEqual(asked, ["/own/bin/memberwise", "/venv/bin/memberwise"]);
 });
 
 test("when nothing works every place is named with its reason", async () => {
     const missing = await firstThatWorks(candidates(PLACES), async () => ({ problem: "there is no such command" }));
     assert.ok("tried" in missing);
     assert.equal(missing.tried.length, 3);
-    assert.equal(missing.tried[0], "/venv/bin/memberwise: there is no such command");
+    assert.equal(missing.tried[0], "/own/bin/memberwise: there is no such command");
 });

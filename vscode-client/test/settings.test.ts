@@ -23,17 +23,23 @@ test("every setting is described and scoped", () => {
     }
 });
 
+test("what the server is told holds for the window: it knows no settings of a folder", () => {
+    const ofFolders = SERVER_SETTINGS.filter((name) => properties[`memberwise.${name}`]?.scope === "resource");
+    assert.deepEqual(ofFolders, []);
+});
+
 test("what can run something is restricted until the folder is trusted", () => {
     const restricted: string[] = manifest.capabilities.untrustedWorkspaces.restrictedConfigurations;
     const scoped = Object.entries(properties).filter(([, { scope }]) => scope === "machine-overridable").map(([name]) => name);
     assert.deepEqual([...restricted].sort(), scoped.sort());
 });
 
-test("null is left out, a pause and a lack of trust are told", () => {
+test("what is not set is null, which takes back what was set; a pause and a lack of trust are told", () => {
     const values: Record<string, unknown> = { enabled: true, adapter: null, python: "/evil/python", lineTokens: 9 };
-    assert.deepEqual(serverSettings((key) => values[key], NOW), { enabled: true, python: "/evil/python", lineTokens: 9, trusted: true });
+    const nothing = Object.fromEntries(SERVER_SETTINGS.map((name) => [name, null]));
+    assert.deepEqual(serverSettings((key) => values[key], NOW), { ...nothing, enabled: true, python: "/evil/python", lineTokens: 9, trusted: true });
     const restricted = serverSettings((key) => values[key], { trusted: false, paused: true, interpreter: "/also/evil" });
-    assert.deepEqual(restricted, { enabled: false, lineTokens: 9, trusted: false });
+    assert.deepEqual(restricted, { ...nothing, enabled: false, lineTokens: 9, trusted: false });
 });
 
 test("the selected interpreter is used where none is set", () => {

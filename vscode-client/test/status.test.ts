@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { modelToPull, statusShown, type ServerStatus } from "../src/status";
 
-const status = (kind: ServerStatus["kind"], message: string, busy = false): ServerStatus => ({ kind, message, busy, command: null, percent: null });
+const status = (kind: ServerStatus["kind"], message: string, busy = false): ServerStatus => ({ kind, message, busy, percent: null });
 
 test("idle is quiet, and tells the model in words only", () => {
     const shown = statusShown("running", status("ready", "default"), false);

@@ -67,6 +67,7 @@ const rest = new Proxy({}, { get: (_, name) => idle(name) });
 const namespace = (known) => Object.setPrototypeOf(known, rest);
 
 const settings = {};
+const registered = {};
 const section = (name) => ({
     get: (key, otherwise) => settings[name ? `${name}.${key}` : key] ?? otherwise,
     has: () => false,
@@ -88,6 +89,13 @@ module.exports = namespace({
     env: { appName: "test", language: "en" },
     /** The settings, by their full names; a test sets them. */
     settings,
+    /** The commands that were registered, by their names. */
+    registered,
+    TextDocumentChangeReason: { Undo: 1, Redo: 2 },
+    TextEdit: namespace({}),
+    WorkspaceEdit: class {
+        set() {}
+    },
     workspace: namespace({ isTrusted: true, textDocuments: [], notebookDocuments: [], workspaceFolders: undefined, getConfiguration: section }),
     window: namespace({
         visibleTextEditors: [],
@@ -97,7 +105,10 @@ module.exports = namespace({
         showInformationMessage: async () => undefined,
         withProgress: (_, work) => work({ report() {} }, new CancellationTokenSource().token),
     }),
-    commands: namespace({ executeCommand: async () => undefined }),
+    commands: namespace({
+        executeCommand: async () => undefined,
+        registerCommand: (name, run) => ((registered[name] = run), new Disposable(() => undefined)),
+    }),
     languages: namespace({ match: () => 0 }),
-    extensions: { getExtension: () => undefined },
+    extensions: { getExtension: () => undefined, onDidChange: new EventEmitter().event },
 });

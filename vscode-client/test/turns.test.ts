@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, test } from "node:test";
+import { inTurn } from "../src/turns";
+
+const folder = mkdtempSync(path.join(tmpdir(), "memberwise-"));
+const file = path.join(folder, "environment.lock");
+const never = new AbortController().signal;
+after(() => rmSync(folder, { recursive: true }));
+
+test("windows take turns, and those that wait know it", async () => {
+    let working = 0;
+    let waiting = 0;
+    const work = async (): Promise<void> => {
+        assert.equal(++working, 1);
+        await new Promise((done) => setTimeout(done, 20));
+        working--;
+    };
+    await Promise.all([1, 2, 3].map(() => inTurn(file, () => waiting++, never, work)));
+    assert.equal(waiting, 2);
+    assert.ok(!existsSync(file));
+});
+
+test("a turn ends with an error, and with the process that had it", async () => {
+    await assert.rejects(inTurn(file, () => undefined, never, async () => { throw new Error("no wheel"); }), /no wheel/);
+    assert.ok(!existsSync(file));
+    const gone = spawnSync(process.execPath, ["-e", ""]).pid;
+    writeFileSync(file, String(gone));
+    assert.equal(await inTurn(file, () => undefined, never, async () => "ours"), "ours");
+});
+
+test("a wait can be ended", async () => {
+    const stop = new AbortController();
+    writeFileSync(file, String(process.pid));
+    await assert.rejects(inTurn(file, () => stop.abort(), stop.signal, async () => undefined), { name: "AbortError" });
+    assert.ok(existsSync(file));
+});
