@@ -8,6 +8,7 @@ of ours it takes the files beside it. Start reading at ``main``; a question is w
 from __future__ import annotations
 
 import gc
+import hashlib
 import json
 import os
 import pickle
@@ -147,11 +148,12 @@ def main() -> None:
     root, python, cache, confined = [*sys.argv[1:], "", "", ""][:4]
     if cache:
         jedi.settings.cache_directory = cache
+    code = hashlib.sha256(Path(answers.__file__).read_bytes()).hexdigest()
     if confined:
         confine(root)
     environment = open_environment(python or None)
     interpreter = (os.path.realpath(environment.executable), environment.version_info)  # one for all that link to it
-    made_by = (jedi.__version__, parso.__version__, *interpreter, sys.platform, confined)
+    made_by = (jedi.__version__, parso.__version__, *interpreter, sys.platform, confined, code)
     kept = kept_lists.KeptLists(Path(jedi.settings.cache_directory), made_by)
     serve(partial(answers.attempt, answers.JediState(Path(root), environment, kept)), questions, out)
 
