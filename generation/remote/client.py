@@ -236,6 +236,7 @@ class RemoteModel:
                 text: str = answer.read().decode()
                 return text
         except urllib.error.HTTPError as error:
+            error.close()
             if error.code in {401, 403}:
                 raise _refused(self.url) from error
             raise LostError(f"HTTP {error.code}") from error

@@ -90,9 +90,12 @@ def test_output_that_cannot_be_written_is_an_error(tmp_path: Path, where: str, m
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("cache", "message"), [("~nobody-here/x", "MEMBERWISE_CACHE is ~nobody-here/x"), (300 * "a", "File name too long")]
-)
+_UNUSABLE = [("~nobody-here/x", "MEMBERWISE_CACHE is ~nobody-here/x")]
+if sys.version_info < (3, 14):  # from then on a folder with such a name is one that is not there
+    _UNUSABLE.append((300 * "a", "File name too long"))
+
+
+@pytest.mark.parametrize(("cache", "message"), _UNUSABLE)
 def test_a_cache_that_cannot_be(
     cache: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

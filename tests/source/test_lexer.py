@@ -108,6 +108,10 @@ def test_expected_name(text: str, kind: NameKind | None, may_bind: bool | None) 
     assert (expected and expected.may_bind) == may_bind
 
 
+# From Python 3.12 on the tokenizer looks into such strings.
+_FIELDS_BEGIN, _FIELDS_END = (getattr(tokenize, name, None) for name in ("FSTRING_START", "FSTRING_END"))
+
+
 @pytest.mark.parametrize("module", [json.decoder, argparse, textwrap])
 def test_agrees_with_the_tokenizer_of_python(module: ModuleType) -> None:
     source = inspect.getsource(module)
@@ -123,6 +127,7 @@ def test_agrees_with_the_tokenizer_of_python(module: ModuleType) -> None:
         if token.type == tokenize.NAME:
             assert scanner.in_code
             assert scanner.depth == depth
+        depth += (token.type == _FIELDS_BEGIN) - (token.type == _FIELDS_END)
         if token.type == tokenize.OP:
             depth += (token.string in "([{") - (token.string in ")]}")
         end = starts[token.end[0] - 1] + token.end[1]
