@@ -10,14 +10,14 @@
 
 static_assert(KEYS == LANES, "a block of keys is a block of channels");
 
-// In tokens; `sink`, `chosen` and `window` are multiples of KEYS, and a tree is less deep than the window is long.
+// In tokens; all but `from` and `trained` are multiples of KEYS, and a tree is less deep than a window is long.
 struct Choice {
     int32_t from;     // rows at this position and behind it choose
-    int32_t sink, chosen, window;
+    int32_t sink, chosen, window, far_window;
     int32_t trained;  // rows at this position and behind it draw near what is in front of their window, into three quarters of this length
 
     // Of a row that sees `seen` positions: the first one of its window, and how many have room in front of it.
-    int window_start(int seen) const { return (seen - window) / KEYS * KEYS; }
+    int window_start(int seen) const { return (seen - (seen > trained ? far_window : window)) / KEYS * KEYS; }
     int room(int seen) const { return seen > trained ? trained / 4 * 3 : seen; }
 };
 

@@ -62,7 +62,7 @@ class Shape(ctypes.Structure):
 class Choice(ctypes.Structure):
     """``Choice`` of selection.h."""
 
-    _fields_ = tuple((name, c_int32) for name in ("start", "sink", "chosen", "window", "trained"))
+    _fields_ = tuple((name, c_int32) for name in ("start", "sink", "chosen", "window", "far_window", "trained"))
 
 
 class Cache(ctypes.Structure):

@@ -9,17 +9,18 @@ from __future__ import annotations
 import ctypes
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from generation.decoding.llama import native
 from generation.decoding.llama.cache import KVCache
-from generation.decoding.llama.packing import Array, PackedWeights
+from generation.decoding.llama.packing import PackedWeights
 from generation.decoding.selection.settings import RowChoice
 from generation.decoding.sequence import Stop
 from generation.decoding.step_costs import MOST_ROWS, Forward
+from generation.decoding.weight_files import Array
 from generation.errors import StoppedError
 from generation.types import Draft
 
@@ -137,8 +138,7 @@ class Network:
 
     def new_cache(self) -> KVCache:
         """An empty cache for one sequence."""
-        one = self._choice
-        choice = native.Choice(one.start, one.sink, one.chosen, one.window, one.trained) if one else None
+        choice = native.Choice(**asdict(self._choice)) if self._choice else None
         return KVCache(self.weights.shape, int8=self.weights.int8, choice=choice)
 
     def beside(self) -> Sequence[Network]:
@@ -205,16 +205,15 @@ class Network:
     def rotary_tables(self, positions: int) -> tuple[Array, Array]:
         """Cosines and sines (positions or more, head size / 2), float32; they grow with the longest sequence.
 
-        Within the length that the model was trained for they are torch's, bit by bit: a change of the last bit shows.
+        Angles are rounded within the length that the model was trained for, as they were in training; behind it that
+        would be too coarse.
         """
         if len(self._rotary[0]) < positions:
-            arrays = self.weights.arrays
-            *frequencies, factor = arrays["rotary"].astype(np.float64)
-            known, count = len(arrays["rotary.cosines"]), max(positions, 2 * len(self._rotary[0]))
-            angles = np.outer(np.arange(known, count, dtype=np.float32), np.array(frequencies))
-            farther = ((function(angles) * factor).astype(np.float32) for function in (np.cos, np.sin))
-            tables = (arrays["rotary.cosines"], arrays["rotary.sines"])
-            cosines, sines = (np.concatenate(both) for both in zip(tables, farther, strict=True))
+            *frequencies, factor = self.weights.arrays["rotary"].astype(np.float64)
+            trained, count = self.shape.context_tokens, max(positions, 2 * len(self._rotary[0]))
+            angles = np.outer(np.arange(count), frequencies)
+            angles[:trained] = angles[:trained].astype(np.float32)
+            cosines, sines = ((function(angles) * factor).astype(np.float32) for function in (np.cos, np.sin))
             self._rotary = (cosines, sines)
         return self._rotary
 

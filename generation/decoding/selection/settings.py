@@ -45,9 +45,10 @@ class RowChoice:
         start: rows at this position and behind it choose.
         trained: longest sequence that the model was trained for; rows behind it draw near what is in front of
             their window, into three quarters of this length.
-        sink: first tokens, always seen; like the next two a multiple of ``BLOCK``.
+        sink: first tokens, always seen; like the next three a multiple of ``BLOCK``.
         chosen: most tokens chosen between sink and window, in blocks of ``BLOCK``.
         window: last tokens, always seen, and up to a block more; a tree of tokens is less deep.
+        far_window: the same for rows behind the trained length.
     """
 
     start: int
@@ -55,14 +56,15 @@ class RowChoice:
     sink: int = 128
     chosen: int = 1024
     window: int = 256
+    far_window: int = 1024
 
     def window_start(self, seen: int) -> int:
         """Where the window of a row begins that sees so many positions."""
-        return (seen - self.window) // BLOCK * BLOCK
+        return (seen - (self.far_window if seen > self.trained else self.window)) // BLOCK * BLOCK
 
     def __post_init__(self) -> None:
-        if any(size % BLOCK for size in (self.sink, self.chosen, self.window)):
-            raise ValueError(f"sink, chosen and window must be multiples of {BLOCK}: {self}")
+        if any(size % BLOCK for size in (self.sink, self.chosen, self.window, self.far_window)):
+            raise ValueError(f"sink, chosen and windows must be multiples of {BLOCK}: {self}")
 
 
 @dataclass(frozen=True, slots=True)

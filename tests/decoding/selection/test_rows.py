@@ -17,7 +17,7 @@ from generation.decoding.llama.cache import KVCache
 from generation.decoding.llama.model import LlamaModel
 from generation.decoding.llama.native import Build
 from generation.decoding.llama.network import Network
-from generation.decoding.llama.packing import pack
+from generation.decoding.llama.packing import pack_network
 from generation.decoding.llama.shape import read_shape
 from generation.decoding.loading import select_from
 from generation.decoding.selection import rows
@@ -26,7 +26,7 @@ from generation.errors import CapacityError
 from generation.types import Draft
 from tests.decoding.llama.networks import SHAPE, NoTokenizer, ancestors, kernels, network_of, random_ids, random_tree
 
-CHOICE = RowChoice(start=96, trained=640, sink=16, chosen=32, window=32)
+CHOICE = RowChoice(start=96, trained=640, sink=16, chosen=32, window=32, far_window=48)
 FAR = replace(CHOICE, trained=128)  # most rows are behind what the model was trained for
 both_types = pytest.mark.parametrize("int8", [False, True], ids=["float32", "int8"])
 every_build = pytest.mark.parametrize("build", get_args(Build))
@@ -39,7 +39,7 @@ def model_of(
     shape = read_shape(network.config.to_dict())
     assert shape is not None
     return LlamaModel(
-        Network(pack(network, shape, int8=int8), kernels(build), 1, choice), NoTokenizer(), "tiny",
+        Network(pack_network(network, shape, int8=int8), kernels(build), 1, choice), NoTokenizer(), "tiny",
         long=LongContexts(context_tokens=2000),
     )  # fmt: skip
 
@@ -72,7 +72,7 @@ def test_the_kernel_chooses_what_the_reference_chooses(kind: str, build: Build, 
         for head, found in enumerate(chosen_blocks(network, cache, queries)):
             assert found[0] == 0  # the sink
             assert found == sorted(set(found))
-            assert max(found) < (len(keys) - choice.window) // BLOCK
+            assert max(found) < choice.window_start(len(keys)) // BLOCK
             worth = votes[head]
             torch.testing.assert_close(
                 worth[found].sort().values, worth[expected[head]].sort().values, atol=0.02 * float(worth.max()), rtol=0
