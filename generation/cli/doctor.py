@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
-_NEEDED = {"jedi": "", "torch": "[model]", "transformers": "[model]", "tokenizers": "[model]"}
-_OPTIONAL = {"gguf": "[model]", "pylint": "[eval]"}
+_NEEDED = {"jedi": "", "tokenizers": "[model]", "gguf": "[model]"}
+_OPTIONAL = {"torch": "[torch]", "transformers": "[torch]", "pylint": "[eval]"}
+_USES = {"[torch]": "GPUs and other kinds of models", "[eval]": "evaluation"}
 _PROMPT_TOKENS, _DECODED_TOKENS = 256, 16
 
 
@@ -60,7 +61,8 @@ def _check_packages() -> Iterator[str]:
             print(f"{package} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:
             command = f"pip install 'memberwise{extra}'"
-            print(f"{package} is not installed: {command}")
+            uses = f", which is for {_USES[extra]}" if package in _OPTIONAL else ""
+            print(f"{package} is not installed{uses}: {command}")
             if package in _NEEDED:
                 yield f"{package}; {command}"
 
@@ -85,7 +87,6 @@ def _check_model() -> list[str]:
     if find_cached("default") is None:
         return ["the default model; memberwise model pull default"]
     from generation.decoding import loading
-    from generation.decoding.gpu.network import TorchNetwork
     from generation.service import load_model
 
     started_s = time.perf_counter()
@@ -95,13 +96,19 @@ def _check_model() -> list[str]:
         return [f"a model that loads: {error}"]
     print(f"model {model.name}: loaded in {time.perf_counter() - started_s:.1f} s with its libraries")
     engine = loading.choose_engine(resolve("default"))
-    if engine.device != "cpu" and not isinstance(getattr(model, "network", None), TorchNetwork):
+    if engine.device != "cpu" and not _runs_on_gpu(model):
         print("the GPU was tried and is not used; --verbose says why")
         engine = loading.choose_engine(resolve("default"), use_gpu=False)
     print(f"it runs in {engine.dtype} by {engine.reason}")
     where = f"{loading.usual_threads(engine)} thread(s)" if engine.device == "cpu" else engine.device
     print(_speed(model, where))
     return []
+
+
+def _runs_on_gpu(model: LanguageModel) -> bool:
+    from generation.decoding.gpu.network import TorchNetwork
+
+    return isinstance(getattr(model, "network", None), TorchNetwork)
 
 
 def _speed(model: LanguageModel, where: str) -> str:

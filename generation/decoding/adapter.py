@@ -1,20 +1,20 @@
 """An adapter folder's tensors, added to the weights of its base: decoding with an adapter then costs nothing extra.
 
-``merge`` works on any mapping of weights by name, so every loader of a base can use it; ``apply`` is for a network of
-transformers. Knows nothing of training. Start reading at ``merge``.
+``MergedWeights`` stands before any weights by name; ``apply`` is for a network of transformers. Knows nothing of
+training. Start reading at ``MergedWeights``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import load_file
+import numpy as np
 
 from generation.adapters import TENSORS_NAME, AdapterManifest, read_adapter, require_fit
+from generation.decoding.weight_files import Array, TensorWeights, WeightFiles
 from generation.errors import AdapterMismatchError, ModelLoadError
 
 MARK_EMBEDDING = "mark.embedding"
@@ -28,7 +28,7 @@ class Adapter:
     """An adapter in memory."""
 
     manifest: AdapterManifest
-    tensors: Mapping[str, torch.Tensor]
+    tensors: Mapping[str, Array]
 
 
 def load_adapter(folder: Path, model: Path) -> Adapter:
@@ -41,71 +41,88 @@ def load_adapter(folder: Path, model: Path) -> Adapter:
     manifest = read_adapter(folder)
     require_fit(manifest, model)
     try:
-        return Adapter(manifest, load_file(folder / TENSORS_NAME))
-    except Exception as error:  # safetensors raises its own
+        return Adapter(manifest, WeightFiles([folder / TENSORS_NAME]))
+    except ModelLoadError as error:
         raise ModelLoadError(f"the adapter {folder} is damaged ({error}); copy or train it again") from error
 
 
-def merge(weights: Mapping[str, torch.Tensor], adapter: Adapter) -> dict[str, torch.Tensor]:
-    """The weights of the base, by their names in transformers, with the adapter added; nothing is changed in place.
+class MergedWeights(Mapping[str, Array]):
+    """The weights of a base, by their names in transformers, with an adapter added.
 
     The mark's row takes the place of row ``mark_id`` of embedding and head, or comes behind the last row.
 
+    Args:
+        base: weights by name; nothing is changed in place.
+        adapter: trained for them.
+
     Raises:
-        AdapterMismatchError: the base has no such weight, or one of another shape.
+        AdapterMismatchError: the base has no such weight; or, when it is asked for, one of another shape.
     """
-    merged = dict(weights)
-    for name, delta in deltas(adapter).items():
-        base = merged.get(name)
-        if base is None or base.shape != delta.shape:
-            found = "none" if base is None else tuple(base.shape)
-            raise AdapterMismatchError(
-                f"the adapter changes {name} of shape {tuple(delta.shape)}; the base has {found}"
-            )
-        merged[name] = (base.float() + delta.to(base.device)).to(base.dtype)
-    for name, row in _mark_rows(adapter).items():
-        if name in merged:  # a tied head need not be there
-            merged[name] = _with_row(merged[name], adapter.manifest.mark_id or 0, row)
-    return merged
 
+    def __init__(self, base: Mapping[str, Array], adapter: Adapter) -> None:
+        self._base, self._adapter = base, adapter
+        self._modules = {_weight_of(name): name.removesuffix(_A) for name in adapter.tensors if name.endswith(_A)}
+        self._rows = {name: row for name, row in _mark_rows(adapter).items() if name in base}  # a tied head need not be
+        if missing := sorted(self._modules.keys() - base.keys()):
+            raise AdapterMismatchError(f"the adapter changes {missing[0]}; the base has none")
 
-def deltas(adapter: Adapter) -> dict[str, torch.Tensor]:
-    """What is added to each weight of the base, float32."""
-    scale = adapter.manifest.alpha / adapter.manifest.rank
-    found = {}
-    for name, a in adapter.tensors.items():
-        if name.endswith(_A):
-            module = name.removesuffix(_A)
-            delta = adapter.tensors[module + _B].float() @ a.float() * scale
-            found[module.removeprefix(_PREFIX) + ".weight"] = delta.T if adapter.manifest.transposed else delta
-    return found
+    @property
+    def changed(self) -> Sequence[str]:
+        """What is another than in the base."""
+        return list(dict.fromkeys((*self._modules, *self._rows)))
+
+    def __getitem__(self, name: str) -> Array:
+        weight = self._base[name]
+        if name in self._modules:
+            delta = self._delta(self._modules[name])
+            if weight.shape != delta.shape:
+                raise AdapterMismatchError(
+                    f"the adapter changes {name} of shape {delta.shape}; the base has {weight.shape}"
+                )
+            weight = weight + delta
+        if name in self._rows:
+            mark_id = self._adapter.manifest.mark_id or 0
+            weight = np.concatenate([weight[:mark_id], self._rows[name][None], weight[mark_id + 1 :]])
+        return weight
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._base)
+
+    def __len__(self) -> int:
+        return len(self._base)
+
+    def _delta(self, module: str) -> Array:
+        manifest, tensors = self._adapter.manifest, self._adapter.tensors
+        delta = tensors[module + _B] @ tensors[module + _A] * np.float32(manifest.alpha / manifest.rank)
+        return delta.T if manifest.transposed else delta
 
 
 def apply(network: Any, adapter: Adapter) -> None:
     """Add an adapter to a network of transformers, in place.
 
     Raises:
-        AdapterMismatchError: as ``merge``.
+        AdapterMismatchError: as ``MergedWeights``.
     """
+    import torch
+
     mark_id = adapter.manifest.mark_id
     if mark_id is not None and mark_id >= network.get_input_embeddings().weight.shape[0]:
         network.resize_token_embeddings(mark_id + 1, mean_resizing=False)
     own = dict(network.named_parameters())
+    merged = MergedWeights(TensorWeights(own), adapter)
     with torch.no_grad():
-        for name, tensor in merge(own, adapter).items():
-            if tensor is not own[name]:
-                own[name].copy_(tensor)
+        for name in merged.changed:
+            own[name].copy_(torch.from_numpy(merged[name]))
 
 
-def _mark_rows(adapter: Adapter) -> dict[str, torch.Tensor]:
+def _weight_of(name: str) -> str:
+    return name.removesuffix(_A).removeprefix(_PREFIX) + ".weight"
+
+
+def _mark_rows(adapter: Adapter) -> dict[str, Array]:
     """Rows of the mark by the name of the weight they belong to."""
     if adapter.manifest.mark_id is None:
         return {}
     embedding = adapter.tensors[MARK_EMBEDDING]
     head = adapter.tensors.get(MARK_HEAD, embedding)
     return {adapter.manifest.head: head, adapter.manifest.embedding: embedding}
-
-
-def _with_row(weight: torch.Tensor, number: int, row: torch.Tensor) -> torch.Tensor:
-    row = row.to(weight.dtype)[None]
-    return torch.cat([weight[:number], row, weight[number + 1 :]])

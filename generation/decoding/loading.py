@@ -13,8 +13,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     from generation.decoding.llama.packing import PackedWeights
     from generation.decoding.llama.shape import LlamaShape
     from generation.decoding.selection.settings import LongContexts
+    from generation.decoding.weight_files import Array
 
 _log = logging.getLogger(__name__)
-_LIBRARIES_LOADED, _NETWORK_LOADED, _WEIGHTS_LOADED = 0.2, 0.5, 0.9  # of the time of a first load, about
+_LIBRARIES_LOADED, _NETWORK_LOADED, _WEIGHTS_LOADED = 0.1, 0.2, 0.9  # of the time of a first load, about
 _MOST_OWN_THREADS = 8  # a model that needs our kernels to be quick is too small for more
 _ROOM_TOKENS = 512  # that a prompt leaves for what is written
 _GPU_SEQUENCES = 8  # of the longest kind, which a GPU has room for at a time
+_TORCH = ("torch", "transformers")
 DTYPES = ("auto", "int8", "float32", "bfloat16")
 
 
@@ -89,7 +91,7 @@ def load_model(
         ModelLoadError: the folder is incomplete, damaged or of a kind that transformers does not know.
         AdapterMismatchError: the adapter was trained for another model.
     """
-    _require_libraries()
+    _require_libraries(torch=False)
     from generation.decoding.llama.native import processor
     from generation.decoding.selection.settings import LongContexts, RowChoice
     from generation.decoding.tokens.tokenizer import load_tokenizer
@@ -99,6 +101,7 @@ def load_model(
     engine = choose_engine(path, dtype, use_gpu)
     count = threads or usual_threads(engine)
     if engine.kernels is None:
+        _require_libraries(torch=True)
         import torch
 
         torch.set_num_threads(count)
@@ -207,7 +210,12 @@ def choose_engine(path: Path, dtype: str = "auto", use_gpu: bool = True) -> Engi
         return Engine("int8" if dtype == "auto" else dtype, kernels, shape, reason)
     if dtype == "int8":
         raise ModelLoadError(f"int8 needs our own kernels: {kernels.reason}. Use another dtype")
-    fallback = cpu_dtype() if dtype == "auto" else dtype  # asks torch, which only this needs
+    if shape and importlib.util.find_spec("torch") is None:
+        raise ModelLoadError(
+            f"{kernels.reason}. Install one, or torch, which is slower: pip install 'memberwise[torch]'"
+        )
+    _require_libraries(torch=True)
+    fallback = cpu_dtype() if dtype == "auto" else dtype
     slow = f"the model is many times slower than with our own kernels, but {kernels.reason}"
     notice = slow if shape and dtype == "auto" else ""
     return Engine(fallback, None, None, f"transformers, because {kernels.reason}", notice=notice)
@@ -218,7 +226,7 @@ def gpu_name() -> str | None:
 
     An empty environment variable ``CUDA_VISIBLE_DEVICES`` hides it, as from everything that uses CUDA.
     """
-    if not _has_cuda() or importlib.util.find_spec("triton") is None:
+    if not _has_cuda() or None in map(importlib.util.find_spec, ("torch", "triton")):
         return None
     import torch
 
@@ -240,41 +248,31 @@ def load_packed(
     path: Path, shape: LlamaShape, dtype: str, adapter: Path | None = None, report: ReportShare = silent
 ) -> PackedWeights:
     """Weights for our own kernels, from the user's cache or converted now, with an adapter added."""
-    from generation.decoding.llama.packed_file import is_packed, load_or_pack, packed_key
-    from generation.decoding.llama.packing import pack
-    from generation.decoding.packing_process import pack_apart
-
-    def convert() -> PackedWeights:
-        network = load_network(path, "float32" if adapter else "auto", adapter)
-        rows = network.get_output_embeddings().weight.shape[0]
-        report(_NETWORK_LOADED)
-        rest = _WEIGHTS_LOADED - _NETWORK_LOADED
-        return pack(
-            network,
-            replace(shape, vocabulary=rows),
-            int8=dtype == "int8",
-            report=lambda share: report(_NETWORK_LOADED + rest * share),
-        )
+    from generation.decoding.llama.packed_file import load_or_pack, packed_key
 
     key = packed_key(path, f"{dtype}-{adapter_sha256(adapter)[:16]}" if adapter else dtype)
-    if "torch" not in sys.modules and not is_packed(key):
-        pack_apart(path, dtype, adapter, report)
-    return load_or_pack(key, convert)
+    return load_or_pack(key, lambda: _pack(path, shape, dtype, adapter, report))
 
 
-def pack_weights(path: Path, dtype: str, adapter: Path | None, report: ReportShare) -> None:
-    """Leave packed weights in the user's cache, as ``load_packed`` does, and this process with torch in its memory.
+def _pack(path: Path, shape: LlamaShape, dtype: str, adapter: Path | None, report: ReportShare) -> PackedWeights:
+    from generation.decoding.adapter import MergedWeights, load_adapter
+    from generation.decoding.llama.checkpoint import read_checkpoint
+    from generation.decoding.llama.packing import pack, pack_network
 
-    Raises:
-        ModelLoadError: as ``load_network``, or the disk is full.
-    """
-    import torch  # noqa: F401 - who has it packs here
+    checkpoint = read_checkpoint(path, _read_config(path), shape)
+    network = load_network(path, "float32" if adapter else "auto", adapter) if checkpoint is None else None
+    report(_NETWORK_LOADED)
 
-    from generation.decoding.llama.shape import read_shape
+    def told(share: float) -> None:
+        report(_NETWORK_LOADED + (_WEIGHTS_LOADED - _NETWORK_LOADED) * share)
 
-    shape = read_shape(_read_config(path))
-    assert shape is not None
-    load_packed(path, shape, dtype, adapter, report)
+    if checkpoint is None:
+        assert network is not None
+        return pack_network(network, shape, int8=dtype == "int8", report=told)
+    weights: Mapping[str, Array] = checkpoint.weights
+    if adapter is not None:
+        weights = MergedWeights(weights, load_adapter(adapter, path))
+    return pack(weights, checkpoint.rotary, shape, int8=dtype == "int8", report=told)
 
 
 def _transformers_model(path: Path, engine: Engine, added: _Added | None, costs_key: str) -> LanguageModel:
@@ -330,10 +328,10 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise ModelLoadError(f"cannot load the model in {path}: its config.json is damaged ({error})") from error
 
 
-def _require_libraries() -> None:
-    for package in ("torch", "transformers", "tokenizers"):  # looked for only: importing transformers takes its time
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(package, "model")
+def _require_libraries(*, torch: bool) -> None:
+    for package, extra in (("tokenizers", "model"), *((name, "torch") for name in _TORCH if torch)):
+        if importlib.util.find_spec(package) is None:  # importing transformers takes its time
+            raise MissingExtraError(package, extra)
 
 
 def cpu_dtype() -> str:
@@ -373,6 +371,7 @@ def load_network(path: Path, dtype: str, adapter: Path | None = None) -> Any:
         ModelLoadError: the folder is incomplete, damaged or of a kind that transformers does not know.
         AdapterMismatchError: the adapter was trained for another model.
     """
+    _require_libraries(torch=True)
     from transformers import AutoModelForCausalLM
 
     _read_config(path)

@@ -1,7 +1,7 @@
 """A GGUF file becomes a folder in Hugging Face format: bfloat16 safetensors, config.json, tokenizer.json.
 
-transformers understands the architectures but takes ten seconds and more to read a GGUF file and refuses to save what
-it read, so the tensors are written here, once. Knows nothing of downloads or of the cache. Start at ``convert_gguf``.
+What ``llama_gguf`` does not know, transformers reads; it refuses to save what it read, so the tensors are written here.
+Knows nothing of downloads or of the cache. Start at ``convert_gguf``.
 """
 
 from __future__ import annotations
@@ -18,18 +18,20 @@ from generation.models.store import require_space
 if TYPE_CHECKING:
     import torch
 
-# Pre-tokenizers that split off every digit before the expression of GPT-2 runs. transformers knows some names only.
-_DIGIT_SPLITTING = frozenset({"smollm", "starcoder", "refact", "command-r"})
-
 
 def convert_gguf(source: Path, folder: Path) -> None:
     """Write the model in the GGUF file ``source`` into ``folder``, dequantised to bfloat16.
 
     Raises:
-        MissingExtraError: torch, transformers or what they need to read GGUF is not installed.
+        MissingExtraError: what reads the file is not installed.
         ModelLoadError: the file is damaged or of an architecture transformers does not know, or the disk is full.
     """
-    _require_libraries()
+    _require("gguf", "tokenizers")
+    from generation.models.llama_gguf import convert_plain
+
+    if convert_plain(source, folder):
+        return
+    _require("torch", "transformers", "accelerate", extra="torch")
     with contextlib.redirect_stderr(io.StringIO()):  # progress bars that cannot be turned off
         model, tokenizer = _read(source)
         _write_weights(model, folder)
@@ -43,7 +45,7 @@ def gguf_fields(source: Path, *names: str) -> dict[str, str]:
     Raises:
         ModelLoadError: it is not a GGUF file.
     """
-    _require_libraries()
+    _require("gguf")
     from gguf import GGUFReader
 
     try:
@@ -53,12 +55,12 @@ def gguf_fields(source: Path, *names: str) -> dict[str, str]:
     return {name: str(fields[name].contents()) for name in names if name in fields}
 
 
-def _require_libraries() -> None:
-    for package in ("torch", "transformers", "safetensors", "gguf", "accelerate"):
+def _require(*packages: str, extra: str = "model") -> None:
+    for package in packages:
         try:
             __import__(package)
         except ImportError as error:
-            raise MissingExtraError(package, "model") from error
+            raise MissingExtraError(package, extra) from error
 
 
 def _read(source: Path) -> tuple[Any, Any]:
@@ -104,8 +106,12 @@ def _write_config(model: Any, folder: Path) -> None:
 
 
 def _write_tokenizer(tokenizer: Any, source: Path, folder: Path) -> None:
+    from generation.models.llama_gguf import DIGIT_SPLITTING
+
     backend = tokenizer.backend_tokenizer
-    if gguf_fields(source, "tokenizer.ggml.pre").get("tokenizer.ggml.pre") in _DIGIT_SPLITTING:
+    if (
+        gguf_fields(source, "tokenizer.ggml.pre").get("tokenizer.ggml.pre") in DIGIT_SPLITTING
+    ):  # transformers knows some names only
         from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
 
         backend.pre_tokenizer = Sequence([Digits(individual_digits=True), ByteLevel(add_prefix_space=False)])

@@ -95,8 +95,8 @@ def test_rotary_tables_are_those_of_torch_and_go_on_behind_them(folder: Path) ->
     for count in (100, 300):
         tables = model.network.rotary_tables(count)
         for table, expected in zip(tables, (angles.cos().numpy(), angles.sin().numpy()), strict=True):
-            assert np.array_equal(table[:128], expected[:128])
-            np.testing.assert_allclose(table[:count], expected[: len(table)][:count], atol=1e-4)
+            np.testing.assert_allclose(table[:count][:128], expected[:count][:128], atol=2e-7, rtol=0)
+            np.testing.assert_allclose(table[:count], expected[:count], atol=1e-4)
 
 
 def test_the_dtype_is_what_was_asked_for(folder: Path) -> None:
@@ -229,7 +229,7 @@ def test_a_folder_without_weights(folder: Path) -> None:
 def test_weights_cut_short(folder: Path) -> None:
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    with pytest.raises(ModelLoadError, match="cannot load the model in"):
+    with pytest.raises(ModelLoadError, match=r"model\.safetensors is damaged .* is cut short"):
         load_model(folder)
 
 
@@ -241,16 +241,26 @@ def test_a_missing_weight_is_not_filled_with_noise(folder: Path) -> None:
         load_model(folder)
 
 
-@pytest.mark.parametrize("package", ["torch", "transformers", "tokenizers"])
-def test_a_missing_extra_names_the_command(package: str) -> None:
+@pytest.mark.parametrize(("package", "extra"), [("torch", "torch"), ("transformers", "torch"), ("tokenizers", "model")])
+def test_a_missing_extra_names_the_command(tmp_path: Path, package: str, extra: str) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
     script = (
         f"import sys; sys.modules[{package!r}] = None\n"
         "from pathlib import Path\n"
         "from generation.decoding.loading import load_model\n"
-        "load_model(Path('anywhere'))\n"
+        f"load_model(Path({str(tmp_path)!r}))\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
-    assert f"{package} is not installed; it comes with: pip install 'memberwise[model]'" in done.stderr
+    assert f"{package} is not installed; it comes with: pip install 'memberwise[{extra}]'" in done.stderr
+
+
+def test_without_compiler_and_torch_it_says_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "find_kernels", lambda: native.NoKernels("there is no C++ compiler"))
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(
+        ModelLoadError, match=r"there is no C\+\+ compiler\. Install one, or torch.*memberwise\[torch\]"
+    ):
+        load_model(folder, threads=1)
 
 
 @pytest.mark.model

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import gguf
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM
 
 from generation.errors import ModelLoadError
 from generation.models.conversion import convert_gguf
+from generation.models.llama_gguf import convert_plain
+from tests.models.conftest import write_gguf
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +58,34 @@ def test_converting_twice_gives_the_same_bytes(converted: Path, tiny_gguf: Path,
     }
 
 
+def test_torch_is_not_needed(converted: Path, tiny_gguf: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules.update(torch=None, transformers=None, accelerate=None, safetensors=None)\n"
+        "from pathlib import Path\nfrom generation.models.conversion import convert_gguf\n"
+        f"convert_gguf(Path({str(tiny_gguf)!r}), Path({str(tmp_path)!r}))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        path.name: path.read_bytes() for path in converted.iterdir()
+    }
+
+
+def test_the_weights_are_written_as_safetensors_writes_them(converted: Path, tmp_path: Path) -> None:
+    path = converted / "model.safetensors"
+    save_file(load_file(path), tmp_path / "again", metadata={"format": "pt"})
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+def test_what_is_not_plain_is_read_by_transformers(tmp_path: Path) -> None:
+    """The same model, whose tokenizer puts a token in front."""
+    path = tmp_path / "other.gguf"
+    write_gguf(path, add_bos=True)
+    assert not convert_plain(path, tmp_path)
+    convert_gguf(path, tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["transformers_version"]
+    assert {"config.json", "tokenizer.json", "model.safetensors"} < {each.name for each in tmp_path.iterdir()}
+
+
 def test_nothing_is_printed(tiny_gguf: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     convert_gguf(tiny_gguf, tmp_path)
     assert capfd.readouterr() == ("", "")
@@ -62,7 +94,7 @@ def test_nothing_is_printed(tiny_gguf: Path, tmp_path: Path, capfd: pytest.Captu
 def test_a_file_cut_short(tiny_gguf: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.gguf"
     damaged.write_bytes(tiny_gguf.read_bytes()[:2000])
-    with pytest.raises(ModelLoadError, match="cannot read"):
+    with pytest.raises(ModelLoadError, match="is cut short"):
         convert_gguf(damaged, tmp_path)
 
 

@@ -29,10 +29,11 @@ from transformers import (
 )
 
 from generation.adapters import MANIFEST_NAME, TENSORS_NAME, adapter_sha256, read_adapter
-from generation.decoding.adapter import load_adapter, merge
+from generation.decoding.adapter import MergedWeights, load_adapter
 from generation.decoding.gguf_export import export
 from generation.decoding.loading import load_model
 from generation.decoding.tokens.tokenizer import MARK, next_mark_id
+from generation.decoding.weight_files import WeightFiles
 from generation.errors import AdapterMismatchError, ConfigError, ModelLoadError
 from generation.training.adapter_folder import (
     carry,
@@ -231,10 +232,13 @@ def test_another_vocabulary_is_refused(base: Path) -> None:
 @llama
 def test_weights_of_another_shape_are_refused(base: Path) -> None:
     folder = saved(trained(base, None, steps=0)[0], base)
-    weights = load_file(base / "model.safetensors")
-    weights["model.layers.0.mlp.up_proj.weight"] = torch.zeros(3, 3)
+    name = "model.layers.0.mlp.up_proj.weight"
+    weights = {**WeightFiles([base / "model.safetensors"]), name: np.zeros((3, 3), np.float32)}
     with pytest.raises(AdapterMismatchError, match=r"up_proj.weight of shape \(48, 32\); the base has \(3, 3\)"):
-        merge(weights, load_adapter(folder, base))
+        MergedWeights(weights, load_adapter(folder, base))[name]
+    del weights[name]
+    with pytest.raises(AdapterMismatchError, match=r"changes .*up_proj.weight; the base has none"):
+        MergedWeights(weights, load_adapter(folder, base))
 
 
 @llama

@@ -316,7 +316,7 @@ describe("without a server", { concurrency: 1 }, () => {
         await new Promise((resolve) => setTimeout(resolve, 500)); // for the picture: it fades in
         await editor.picture("missing");
         await editor.page.locator('.statusbar-item[id*="memberwise"]').first().click();
-        await editor.page.locator(".quick-input-list .monaco-list-row", { hasText: /Set up Memberwise.*GB/ }).waitFor();
+        await editor.page.locator(".quick-input-list .monaco-list-row", { hasText: /Set up Memberwise.*MB/ }).waitFor();
         await editor.picture("missing-menu");
         await editor.press("Escape");
         await editor.page.locator(".notifications-toasts .monaco-button", { hasText: "Set Up" }).click();

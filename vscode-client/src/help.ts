@@ -4,11 +4,8 @@ import { configuredCommand } from "./environment";
 import type { Server } from "./server";
 import { modelToPull } from "./status";
 
-// Wheels of torch 2.13 and of what it needs, from PyPI; those for Linux bring what GPUs need.
-const PACKAGES = process.platform === "linux" ? "2.8 GB" : "0.2 GB";
-
 /** What a set-up costs, for who is asked. */
-export const SET_UP_COST = `downloads about ${PACKAGES} of packages and a model of 93 MB, and takes some minutes`;
+export const SET_UP_COST = "downloads about 35 MB of packages and a model of 93 MB, and takes a minute or two";
 
 export interface Trouble {
     readonly message: string;

@@ -12,7 +12,7 @@ from pathlib import Path
 from safetensors import safe_open
 
 from generation.adapters import PROMPT_TOKENS_NAME
-from generation.decoding.llama.packing import Array
+from generation.decoding.weight_files import Array
 from generation.errors import ModelLoadError
 
 PROMPT_TOKENS = "prompt_tokens.embedding"

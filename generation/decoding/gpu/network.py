@@ -31,7 +31,7 @@ from generation.errors import CapacityError, ModelLoadError
 from generation.types import Draft
 
 if TYPE_CHECKING:
-    from generation.decoding.llama.packing import Array
+    from generation.decoding.weight_files import Array
     from generation.interfaces import Logits
 
 _TRIED_TOKENS, _TRIED_TIMES = 8, 3  # the second time a graph is recorded, the third it is replayed

@@ -11,8 +11,8 @@ import ctypes
 import numpy as np
 
 from generation.decoding.llama import native
-from generation.decoding.llama.packing import Array
 from generation.decoding.llama.shape import LlamaShape
+from generation.decoding.weight_files import Array
 
 _BLOCK = 16  # slots
 _SPARE_SLOTS = 256

@@ -27,8 +27,8 @@ from generation.interfaces import LanguageModel, Tokenizer
 from generation.types import Draft
 
 if TYPE_CHECKING:
-    from generation.decoding.llama.packing import Array
     from generation.decoding.selection.scorer import LastPrompt
+    from generation.decoding.weight_files import Array
     from generation.interfaces import Logits
 
 _COST_CONTEXTS = (64, 1024)  # tokens behind which forwards are timed

@@ -22,11 +22,12 @@ import numpy as np
 import psutil
 
 from generation.cache import cache_root
-from generation.decoding.llama.packing import Array, PackedWeights
+from generation.decoding.llama.packing import PackedWeights
 from generation.decoding.llama.shape import LlamaShape
+from generation.decoding.weight_files import Array
 from generation.errors import ModelLoadError
 
-FORMAT = 3  # of what is packed; files of another format are packed again
+FORMAT = 4  # of what is packed; files of another format are packed again
 _DTYPES = {"F32": np.float32, "U8": np.uint8}
 _KEPT_FILES = 8  # of all models; the oldest go
 _READ_SHARE = 1 / 8  # of the machine's memory: weights up to that are read into huge pages, others mapped

@@ -21,7 +21,7 @@ from transformers import (
 from generation.decoding.llama.model import LlamaModel
 from generation.decoding.llama.native import Build, Kernels, find_kernels
 from generation.decoding.llama.network import Network
-from generation.decoding.llama.packing import pack
+from generation.decoding.llama.packing import pack_network
 from generation.decoding.llama.shape import read_shape
 from generation.types import Draft
 
@@ -86,7 +86,7 @@ def model_of(family: str, *, int8: bool = False, build: Build = "native", thread
     network = network_of(family)
     shape = read_shape(network.config.to_dict())
     assert shape is not None
-    return LlamaModel(Network(pack(network, shape, int8=int8), kernels(build), threads), NoTokenizer(), family)
+    return LlamaModel(Network(pack_network(network, shape, int8=int8), kernels(build), threads), NoTokenizer(), family)
 
 
 def truth(family: str, token_ids: list[int]) -> Logits:

@@ -75,22 +75,23 @@ def run_apart(code: str, cache: Path) -> str:
 
 
 @pytest.mark.skipif(loading._has_cuda(), reason="torch says whether the GPU can be used")
-def test_torch_is_never_loaded_not_even_to_pack_the_weights(tmp_path: Path) -> None:
-    """It takes a second to import, and a process that has packed keeps hundreds of megabytes."""
+def test_torch_need_not_be_installed(tmp_path: Path) -> None:
+    """It takes a second to import, and a gigabyte or more to install."""
     code = """
 import sys
+sys.modules.update(torch=None, transformers=None, accelerate=None)
 from generation.config import GeneratorConfig
 from generation.service import load_model
 shares = []
 model = load_model(GeneratorConfig(threads=1, adapter="none"), shares.append)  # as people start it
 model.start(model.tokenizer.encode("def add(a, b):"))
-print({"torch", "transformers"} & set(sys.modules), len(shares) > 9, shares == sorted(shares))
+print(len(shares) > 9, shares == sorted(shares))
 """
-    assert run_apart(code, tmp_path).strip() == "set() True True"
+    assert run_apart(code, tmp_path).strip() == "True True"
     assert len(list((tmp_path / "packed").glob("*.safetensors"))) == 1
 
 
-def test_weights_that_cannot_be_packed_apart_are_packed_here_which_says_why(tmp_path: Path) -> None:
+def test_damaged_weights_are_told(tmp_path: Path) -> None:
     for name in ("config.json", "tokenizer.json"):
         (tmp_path / name).write_bytes((resolve("default") / name).read_bytes())
     (tmp_path / "model.safetensors").write_bytes(b"damaged")
@@ -104,4 +105,4 @@ except ModelLoadError as error:
     print(error)
 """
     (tmp_path / "cache").mkdir()
-    assert run_apart(code, tmp_path / "cache").startswith(f"cannot load the model in {tmp_path}")
+    assert run_apart(code, tmp_path / "cache").startswith(f"{tmp_path / 'model.safetensors'} is damaged")

@@ -18,7 +18,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from generation.config import PRESETS, SamplingConfig
 from generation.decoding.llama.model import LlamaModel
 from generation.decoding.llama.network import Network
-from generation.decoding.llama.packing import pack
+from generation.decoding.llama.packing import pack_network
 from generation.decoding.llama.shape import read_shape
 from generation.decoding.loop.asking import Asker
 from generation.decoding.loop.generator import Generator
@@ -54,7 +54,9 @@ def model(int8: bool, prefix_bytes: int = 128 << 20) -> LlamaModel:
     network = bytes_network()
     shape = read_shape(network.config.to_dict())
     assert shape is not None
-    return LlamaModel(Network(pack(network, shape, int8=int8), kernels(), 1), ByteTokenizer(), "bytes", prefix_bytes)
+    return LlamaModel(
+        Network(pack_network(network, shape, int8=int8), kernels(), 1), ByteTokenizer(), "bytes", prefix_bytes
+    )
 
 
 class FewNames:

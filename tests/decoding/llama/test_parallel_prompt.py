@@ -13,7 +13,7 @@ from generation.decoding.drafts.drafting import drafter_for
 from generation.decoding.drafts.prompt_tokens import PromptTokens, read_prompt_tokens
 from generation.decoding.llama.model import LlamaModel
 from generation.decoding.llama.network import Network
-from generation.decoding.llama.packing import pack
+from generation.decoding.llama.packing import pack_network
 from generation.decoding.llama.parallel_prompt import ParallelPrompt, best_depth
 from generation.decoding.llama.shape import read_shape
 from generation.decoding.step_costs import MOST_ROWS, StepCosts
@@ -38,7 +38,7 @@ def model(count: int, *, int8: bool = True) -> LlamaModel:
     network = bytes_network()
     shape = read_shape(network.config.to_dict())
     assert shape is not None
-    found = LlamaModel(Network(pack(network, shape, int8=int8), kernels(), 1), ByteTokenizer(), "bytes")
+    found = LlamaModel(Network(pack_network(network, shape, int8=int8), kernels(), 1), ByteTokenizer(), "bytes")
     found.step_costs = FREE
     if count:
         found.use_prompt_tokens(trained(count))
@@ -83,7 +83,7 @@ def steps_to_write(count: int, prompt_tokens: int) -> int:
     network = LlamaForCausalLM(LlamaConfig(**{**SHAPE, "vocab_size": SIZE, "tie_word_embeddings": True}))
     shape = read_shape(network.config.to_dict())
     assert shape is not None
-    packed = pack(network, shape, int8=False)
+    packed = pack_network(network, shape, int8=False)
     for layer in range(shape.layers):
         for name in ("attention_out", "down"):
             packed.arrays[f"layers.{layer}.{name}.data"][:] = 0
