@@ -22,12 +22,10 @@ from generation.evaluation.running.plan import Plan
 from generation.evaluation.running.records import Record
 from generation.evaluation.running.workplace import site_of
 from generation.evaluation.sources import KeptNames, write_atomically
-from generation.evaluation.tasks import OpenHole, Task, open_hole
+from generation.evaluation.tasks import TRUE, OpenHole, Task, open_hole
 from generation.evaluation.validity.verdicts import Check, judge_all
 from generation.source.files import SourceFile, read_source
 from generation.source.functions import FunctionSite, list_functions
-
-TRUE = "true"
 
 
 def judge(

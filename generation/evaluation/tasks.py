@@ -20,6 +20,7 @@ from generation.evaluation.places import Places
 from generation.evaluation.sources import KeptNames, parse, python_files, read_text
 from generation.source.functions import FunctionSite, list_functions
 
+TRUE = "true"  # in the place of a configuration: what people wrote
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 BODY_LINES = range(2, 51)
 _TEST_FILE = re.compile(r"test_\w*\.py|\w*_tests?\.py|tests?\.py|conftest\.py")

@@ -21,7 +21,7 @@ _CLOSERS = frozenset(")]}")
 _EXPRESSION_KEYWORDS = frozenset({"None", "True", "False"})  # keywords an expression can end with
 _BINDING_KEYWORDS = frozenset({"def", "class", "import", "as", "global", "nonlocal", "lambda", "for"})
 _NAMELESS_STATEMENTS = frozenset({"global", "nonlocal"})
-_STRING_PREFIXES = frozenset({"r", "u", "b", "f", "br", "rb", "fr", "rf"})
+STRING_PREFIXES = frozenset({"r", "u", "b", "f", "br", "rb", "fr", "rf"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +255,7 @@ class Scanner:
         self.frames.append(OpenString(quote, "f" in prefix))
 
     def _take_prefix(self) -> str:
-        prefix = self.word.lower() if self.word.lower() in _STRING_PREFIXES else ""
+        prefix = self.word.lower() if self.word.lower() in STRING_PREFIXES else ""
         if not prefix:
             self._end_word()
         self.word = ""

@@ -27,6 +27,7 @@ from generation.adapters import (
 from generation.decoding.drafts.prompt_tokens import PROMPT_TOKENS, PromptTokens
 from generation.decoding.loading import load_network
 from generation.errors import AdapterMismatchError, ConfigError
+from generation.marks.marked_text import MARK
 from generation.training.checkpoints import save_tensors
 from generation.training.network import AdaptedNetwork
 from generation.training.storage import saying_why, writing
@@ -205,8 +206,6 @@ def export_gguf(folder: Path, model: Path, out: Path) -> None:
 
 def _add_mark(out: Path) -> None:
     import tokenizers
-
-    from generation.decoding.tokens.tokenizer import MARK
 
     path = out / "tokenizer.json"
     backend = tokenizers.Tokenizer.from_file(str(path))

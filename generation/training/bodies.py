@@ -18,6 +18,7 @@ from itertools import accumulate
 from multiprocessing import get_context
 from pathlib import Path
 
+from generation.decoding.sequence import common_start
 from generation.decoding.tokens.tokenizer import load_tokenizer
 from generation.decoding.tokens.vocabulary import encode_stem
 from generation.errors import ConfigError
@@ -179,7 +180,7 @@ def tokens_of(hole: Hole, tokenizer: Tokenizer, mark_id: int | None, length_toke
     first, *others = hole.pieces if mark_id is not None else ["".join(hole.pieces)]
     ids = tokenizer.encode(hole.prompt + first)
     stem, _ = encode_stem(tokenizer, hole.prompt + hole.indent, "return")
-    counted = _shared(ids, stem)
+    counted = common_start(ids, stem)
     for part in others:
         ids += [mark_id or 0, *tokenizer.encode(part)]
     ids = with_ends(tokenizer, ids)
@@ -188,13 +189,6 @@ def tokens_of(hole: Hole, tokenizer: Tokenizer, mark_id: int | None, length_toke
         ids[: bisect_right(visible, length_tokens) - 1],
         counted + (tokenizer.bos_id is not None),
         min(length_tokens, len(tokenizer.encode(hole.prompt + "".join(hole.pieces)))),
-    )
-
-
-def _shared(ids: Sequence[int], stem: Sequence[int]) -> int:
-    """How many tokens two sequences start with in common."""
-    return next(
-        (n for n, (one, other) in enumerate(zip(ids, stem, strict=False)) if one != other), min(len(ids), len(stem))
     )
 
 

@@ -10,13 +10,13 @@ import pytest
 
 from generation.config import GeneratorConfig, ToolConfig
 from generation.evaluation.bare_python import bare_python
-from generation.evaluation.judging import TRUE, judge, write_results
+from generation.evaluation.judging import judge, write_results
 from generation.evaluation.metrics.scores import METRICS, Result
 from generation.evaluation.report.markdown import as_markdown
 from generation.evaluation.report.tables import Report, build_report
 from generation.evaluation.running.plan import Plan
 from generation.evaluation.running.records import Record
-from generation.evaluation.tasks import collect_tasks
+from generation.evaluation.tasks import TRUE, collect_tasks
 from generation.types import GenerationStats
 from tests.evaluation.conftest import share_parsed
 

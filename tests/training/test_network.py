@@ -32,9 +32,10 @@ from generation.adapters import MANIFEST_NAME, TENSORS_NAME, adapter_sha256, rea
 from generation.decoding.adapter import MergedWeights, load_adapter
 from generation.decoding.gguf_export import export
 from generation.decoding.loading import load_model
-from generation.decoding.tokens.tokenizer import MARK, next_mark_id
+from generation.decoding.tokens.tokenizer import next_mark_id
 from generation.decoding.weight_files import WeightFiles
 from generation.errors import AdapterMismatchError, ConfigError, ModelLoadError
+from generation.marks.marked_text import MARK
 from generation.training.adapter_folder import (
     carry,
     copy_adapter,

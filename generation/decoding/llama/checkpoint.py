@@ -90,6 +90,6 @@ def _plain_rotary(config: Mapping[str, Any], shape: LlamaShape) -> Rotary | None
     if settings.get("rope_type", settings.get("type", "default")) != "default":
         return None
     theta = float(settings.get("rope_theta") or config.get("rope_theta") or _THETA)
-    exponents = np.arange(0, shape.head_size, 2, np.float32) / np.float32(shape.head_size)
+    exponents = np.arange(0, shape.head_size, 2).astype(np.float32) / np.float32(shape.head_size)
     lengths = (theta ** exponents.astype(np.float64)).astype(np.float32)  # rounded where torch rounds
     return Rotary(1 / lengths)

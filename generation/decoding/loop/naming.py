@@ -13,11 +13,11 @@ from functools import partial
 from generation.config import DecodingConfig
 from generation.decoding.loop.choice import IdentifierSearch
 from generation.decoding.loop.triggers import TriggerPoint, binds, is_decided
+from generation.source.lexer import STRING_PREFIXES
 from generation.types import ImportNeeded, NameKind, Suggestion, ToolAnswer
 
 NEVER_ASKED = frozenset(keyword.kwlist)
 LOOK_AHEAD_TOKENS = 24
-_STRING_PREFIXES = frozenset({"r", "u", "b", "f", "br", "rb", "fr", "rf"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Decision:
 
 def is_no_name(search: IdentifierSearch, node: int, name: str, point: TriggerPoint) -> bool:
     """Keywords are not asked for, but behind a dot; nor what turns out to be the prefix of a string, or nothing."""
-    if name.lower() in _STRING_PREFIXES:
+    if name.lower() in STRING_PREFIXES:
         return search.look_ahead(node, 1)[:1] in {"'", '"'}
     return name in NEVER_ASKED and point.expected.kind is not NameKind.ATTRIBUTE
 

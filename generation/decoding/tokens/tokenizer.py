@@ -15,8 +15,7 @@ from typing import Any
 import tokenizers
 
 from generation.errors import AdapterMismatchError, ModelLoadError
-
-MARK = "<COMP>"
+from generation.marks.marked_text import MARK
 
 _END_OF_TEXT = (
     "<|endoftext|>", "<|end_of_text|>", "<|im_end|>", "<|eot_id|>", "<|file_sep|>", "<file_sep>", "<|file_separator|>",

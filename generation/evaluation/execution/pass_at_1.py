@@ -19,9 +19,9 @@ from pathlib import Path
 from generation.evaluation.execution import traced_tests
 from generation.evaluation.execution.sandbox import Limits, Sandbox
 from generation.evaluation.execution.suites import suite_folders
-from generation.evaluation.judging import TRUE
 from generation.evaluation.places import Places
 from generation.evaluation.sources import digest, write_atomically
+from generation.evaluation.tasks import TRUE
 from generation.evaluation.validity.verdicts import Check
 from generation.evaluation.working_copy import WorkingCopy, working_copy
 

@@ -14,6 +14,7 @@ from generation.evaluation.metrics.scores import METRICS, Result
 from generation.evaluation.report.markdown import NOTE, TABLES, cell, heading
 from generation.evaluation.report.plots import dot_plot
 from generation.evaluation.report.tables import Report
+from generation.evaluation.tasks import TRUE
 
 _PLOTTED = (
     "svr", "dep_cov", "svr_dep", "svr_strict", "dep_cov_paper", "edit_sim", "em", "bleu4", "codebleu", "pass_at_1",
@@ -87,7 +88,7 @@ def _differences(report: Report) -> dict[str, object]:
 
 def _best(report: Report, name: str) -> set[str]:
     """The rows with the best value; the true bodies do not compete."""
-    rows = {row: values[name]["value"] for row, values in report["configs"].items() if row != "true"}
+    rows = {row: values[name]["value"] for row, values in report["configs"].items() if row != TRUE}
     known = {row: value for row, value in rows.items() if value is not None}
     if not known or name not in METRICS or not METRICS[name].has_best:
         return set()
@@ -113,7 +114,7 @@ def _tasks(results: Sequence[Result]) -> list[dict[str, object]]:
 def _task(task: str, results: Sequence[Result]) -> dict[str, object]:
     place, _, qualname = task.partition("::")
     repository, _, path = place.partition("/")
-    true = next(result for result in results if result.config == "true")
+    true = next(result for result in results if result.config == TRUE)
     return {
         "id": task,
         "repo": repository,
@@ -121,7 +122,7 @@ def _task(task: str, results: Sequence[Result]) -> dict[str, object]:
         "name": qualname.rpartition("@")[0],
         "header": true.header,
         "dependencies": sorted(true.facts.dependencies),
-        "rows": [_row(result) for result in [true, *(each for each in results if each.config != "true")]],
+        "rows": [_row(result) for result in [true, *(each for each in results if each.config != TRUE)]],
     }
 
 

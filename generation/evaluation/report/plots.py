@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from html import escape
 
 from generation.evaluation.metrics.intervals import Value
+from generation.evaluation.tasks import TRUE
 
 _WIDTH, _LABEL, _RIGHT = 420, 128, 54
 _ROW, _TOP, _AXIS = 22, 6, 22
@@ -63,7 +64,7 @@ def _axis(top: float, height: float, percent: bool) -> str:
 def _mark(name: str, numbers: tuple[float, ...], top: float, index: int) -> str:
     value, low, high = numbers
     y = _TOP + _ROW * index + _ROW / 2
-    kind = "reference" if name == "true" else "row"
+    kind = "reference" if name == TRUE else "row"
     short = name if len(name) <= _CHARACTERS else name[: _CHARACTERS - 1] + "…"
     shown = f"{value:.1f}" if value < 1000 else f"{value:.0f}"
     return (

@@ -10,6 +10,7 @@ from typing import TypedDict
 
 from generation.evaluation.metrics.intervals import NOTHING, Bootstrap, Statistic, Value
 from generation.evaluation.metrics.scores import METRICS, Result
+from generation.evaluation.tasks import TRUE
 
 BASELINES = ("plain-off", "off")  # what rows are compared with: the first that was run
 
@@ -42,7 +43,7 @@ def build_report(about: Mapping[str, object], results: Sequence[Result], seed: i
     statistics = {name: _statistics(row, tasks) for name, row in rows.items()}
     bootstrap = Bootstrap(len(tasks), seed)
     baseline = next((name for name in BASELINES if name in rows), None)
-    against = [name for name in rows if baseline and name not in {baseline, "true"}]
+    against = [name for name in rows if baseline and name not in {baseline, TRUE}]
     return Report(
         about=dict(about),
         configs={name: _row(statistics[name], rows[name], bootstrap) for name in rows},

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from generation.adapters import NONE
 from generation.config import PRESETS, DecodingConfig, GeneratorConfig
 from generation.errors import ConfigError
-
-BASE = "none"  # the name that asks for no adapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class Row:
     """
 
     decoding: DecodingConfig
-    adapter: str = BASE
+    adapter: str = NONE
     candidates: int = 1
     says: str = ""
 

@@ -11,9 +11,8 @@ import pytest
 from generation.errors import ConfigError
 from generation.evaluation.execution.pass_at_1 import Trial, pass_at_1
 from generation.evaluation.execution.sandbox import Limits, Sandbox
-from generation.evaluation.judging import TRUE
 from generation.evaluation.sources import KeptNames
-from generation.evaluation.tasks import collect_tasks, open_hole
+from generation.evaluation.tasks import TRUE, collect_tasks, open_hole
 from generation.evaluation.validity.verdicts import Check
 
 MODULE = """
