@@ -42,7 +42,7 @@ def read_checkpoint(folder: Path, config: Mapping[str, Any], shape: LlamaShape) 
     Raises:
         ModelLoadError: a file is damaged, or some of the weights are not there.
     """
-    rotary, paths = _plain_rotary(config, shape), _weight_files(folder)
+    rotary, paths = _rotary(config, shape), _weight_files(folder)
     if rotary is None or not paths or config.get("quantization_config"):
         return None
     weights = WeightFiles(paths)
@@ -85,11 +85,25 @@ def _names(config: Mapping[str, Any], shape: LlamaShape) -> Iterator[str]:
             yield f"{layer}{norm}.weight"
 
 
-def _plain_rotary(config: Mapping[str, Any], shape: LlamaShape) -> Rotary | None:
+def _rotary(config: Mapping[str, Any], shape: LlamaShape) -> Rotary | None:
     settings = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    if settings.get("rope_type", settings.get("type", "default")) != "default":
+    kind = settings.get("rope_type", settings.get("type", "default"))
+    if kind not in {"default", "llama3"}:
         return None
     theta = float(settings.get("rope_theta") or config.get("rope_theta") or _THETA)
     exponents = np.arange(0, shape.head_size, 2).astype(np.float32) / np.float32(shape.head_size)
     lengths = (theta ** exponents.astype(np.float64)).astype(np.float32)  # rounded where torch rounds
-    return Rotary(1 / lengths)
+    frequencies = 1 / lengths
+    return Rotary(_slowed(frequencies, settings) if kind == "llama3" else frequencies)
+
+
+def _slowed(frequencies: Array, settings: Mapping[str, Any]) -> Array:
+    """What turns slowly turns slower still, as Llama 3.1 was trained for longer contexts.
+
+    Source: ``_compute_llama3_parameters`` of transformers' ``modeling_rope_utils.py``.
+    """
+    turns = settings["original_max_position_embeddings"] * frequencies / np.float32(2 * np.pi)  # within the old context
+    least, most = settings["low_freq_factor"], settings["high_freq_factor"]
+    kept = np.clip((turns - least) / (most - least), 0, 1)
+    slowed: Array = (1 - kept) * frequencies / settings["factor"] + kept * frequencies
+    return slowed.astype(np.float32)
