@@ -211,9 +211,7 @@ def choose_engine(path: Path, dtype: str = "auto", use_gpu: bool = True) -> Engi
     if dtype == "int8":
         raise ModelLoadError(f"int8 needs our own kernels: {kernels.reason}. Use another dtype")
     if shape and importlib.util.find_spec("torch") is None:
-        raise ModelLoadError(
-            f"{kernels.reason}. Install one, or torch, which is slower: pip install 'memberwise[torch]'"
-        )
+        raise ModelLoadError(f"{kernels.reason}; or torch, which is many times slower: pip install 'memberwise[torch]'")
     _require_libraries(torch=True)
     fallback = cpu_dtype() if dtype == "auto" else dtype
     slow = f"the model is many times slower than with our own kernels, but {kernels.reason}"

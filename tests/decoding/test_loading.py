@@ -257,9 +257,7 @@ def test_a_missing_extra_names_the_command(tmp_path: Path, package: str, extra: 
 def test_without_compiler_and_torch_it_says_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "find_kernels", lambda: native.NoKernels("there is no C++ compiler"))
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(
-        ModelLoadError, match=r"there is no C\+\+ compiler\. Install one, or torch.*memberwise\[torch\]"
-    ):
+    with pytest.raises(ModelLoadError, match=r"there is no C\+\+ compiler; or torch, .*memberwise\[torch\]"):
         load_model(folder, threads=1)
 
 

@@ -4,12 +4,14 @@ import * as os from "node:os";
 import * as path from "node:path";
 import * as vscode from "vscode";
 import { candidates, firstThatWorks, interpreterOf, type Found, type Missing } from "./findServer";
-import { askVersion, pythonVersion, run } from "./processes";
+import { askVersion, pythonVersion, run, runs } from "./processes";
 import { inTurn } from "./turns";
 
 const WINDOWS = process.platform === "win32";
 const COMPLETE = "complete"; // a file in an own environment, written last; without it another window may be at work there
 const OLDEST = [3, 11];
+const COMPILERS = ["c++", "g++", "clang++"]; // of which the server compiles its kernels with one
+const PACKAGED_COMPILER = "ziglang"; // or with this, of 100 MB, which works everywhere
 const PYTHONS = ["python3", "python", "python3.14", "python3.13", "python3.12", "python3.11"];
 
 /** What of the extension for Python is used here. */
@@ -163,7 +165,8 @@ async function install(context: vscode.ExtensionContext, python: string, say: (l
     }
     const constraints = path.join(packed, "constraints.txt");
     const further = vscode.workspace.getConfiguration("memberwise").get<string[]>("server.pipArguments", []);
-    const pip = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off", "-c", constraints, ...further];
+    const compiler = (await Promise.all(COMPILERS.map(runs))).some(Boolean) ? [] : [PACKAGED_COMPILER];
+    const pip = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off", "-c", constraints, ...compiler, ...further];
     const older = ownEnvironments(context);
     const folder = path.join(context.globalStorageUri.fsPath, `environment-${numberOf(older[0] ?? "") + 1}`);
     try {

@@ -25,6 +25,13 @@ function reasonOf(error: ExecFileException): string {
     return error.killed ? `no answer in ${VERSION_MS / 1000} s` : (error.message.split("\n")[0] ?? "it failed");
 }
 
+/** Whether there is such a program: some have a name only, and fail. */
+export function runs(command: string): Promise<boolean> {
+    return new Promise((resolve) => {
+        execFile(command, ["--version"], { timeout: VERSION_MS, windowsHide: true }, (error) => resolve(!error));
+    });
+}
+
 /** Versions look like `3.12`; empty when the interpreter does not run. */
 export function pythonVersion(interpreter: string): Promise<string> {
     const program = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])";

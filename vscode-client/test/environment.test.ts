@@ -157,3 +157,13 @@ test("activation waits for no other extension", async () => {
     await deactivate();
     assert.equal(activated, true);
 });
+
+test("where no C++ compiler works, one comes with the packages", async () => {
+    const installed = (): boolean => /pip install .*ziglang/.test(readFileSync(ran, "utf8"));
+    assert.ok(!installed());
+    const names = ["c++", "g++", "clang++"].map((name) => path.join(folder, "bin", name));
+    names.forEach((file) => program(file, "exit 1"));
+    assert.equal(await setUp(context, log), true);
+    names.forEach((file) => rmSync(file));
+    assert.ok(installed());
+});

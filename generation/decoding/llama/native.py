@@ -1,18 +1,20 @@
 """The kernels of ``decoding/kernels``, called by ctypes: compiled on first use for this processor, kept in the cache.
 
 A compiler writes into a temporary file that is then renamed, so processes that start together do not harm each other.
-Without a compiler there are no kernels, and models run through transformers. Knows no models. Start at
-``find_kernels``.
+Where no compiler works, not even one that pip has installed, there are no kernels, and models run through transformers.
+Knows no models. Start at ``find_kernels``.
 """
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
+import importlib.util
 import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -28,6 +30,7 @@ SOURCES = Path(__file__).parent.parent / "kernels"
 STOP = ctypes.CFUNCTYPE(c_int)
 STEP_PARTS = ("norms", "qkv", "placing", "attention", "attention_out", "gate_up", "gate", "down", "head")
 _COMPILERS = ("c++", "g++", "clang++")
+_PACKAGED = "ziglang"  # a Clang that comes as a wheel for every system
 _FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fPIC", "-shared", "-pthread", "-w")
 _COMPILE_LIMIT_S = 300
 Build = Literal["native", "without tiles", "without AVX512", "portable"]
@@ -107,21 +110,31 @@ def find_kernels(build: Build = "native") -> Kernels | NoKernels:
         build: for this processor; as if it had no tiles, or no AVX512; or without any of its instructions, as on one
             that the kernels do not know.
     """
-    compiler = next(filter(None, map(shutil.which, [os.environ.get("CXX", ""), *_COMPILERS])), None)
-    failure = "there is no C++ compiler (looked for $CXX, " + ", ".join(_COMPILERS) + ")"
+    compilers = _compilers()
+    failures = []
     for flags in _flag_sets(build):
-        for made in _folder().glob(f"{_key(flags)}-*.so") if compiler is None else ():  # by one that is gone
+        for made in _folder().glob(f"{_key(flags)}-*.so") if not compilers else ():  # by one that is gone
             with suppress(OSError):
                 return _loaded(made)
-        if compiler is None:
-            continue
-        try:
-            return _loaded(_compiled(compiler, flags))
-        except subprocess.CalledProcessError as error:
-            failure = f"{compiler} failed: {error.stderr.strip().splitlines()[-1:]}"
-        except (OSError, subprocess.TimeoutExpired) as error:
-            failure = f"{compiler} cannot be used: {error}"
-    return NoKernels(failure)
+    for compiler in compilers:
+        name = " ".join(compiler)
+        for flags in _flag_sets(build):
+            try:
+                return _loaded(_compiled(compiler, flags))
+            except subprocess.CalledProcessError as error:
+                failures.append(f"{name} failed: {error.stderr.strip().splitlines()[-1:]}")
+            except (OSError, subprocess.TimeoutExpired) as error:
+                failures.append(f"{name} cannot be used: {error}")
+    looked = f"looked for $CXX, {', '.join(_COMPILERS)}"
+    nothing = f"there is no C++ compiler ({looked}); pip install {_PACKAGED} brings one"
+    return NoKernels(failures[-1] if failures else nothing)
+
+
+def _compilers() -> Sequence[Sequence[str]]:
+    """Commands: one of the system, which may be there in name only, and one that pip has installed."""
+    system = next(filter(None, map(shutil.which, [os.environ.get("CXX", ""), *_COMPILERS])), None)
+    packaged = importlib.util.find_spec(_PACKAGED)
+    return [*([[system]] if system else []), *([[sys.executable, "-m", _PACKAGED, "c++", "-g0"]] if packaged else [])]
 
 
 def _flag_sets(build: Build) -> list[Sequence[str]]:
@@ -137,15 +150,15 @@ def _folder() -> Path:
     return cache_root() / "kernels"
 
 
-def _compiled(compiler: str, flags: Sequence[str]) -> Path:
+def _compiled(compiler: Sequence[str], flags: Sequence[str]) -> Path:
     folder = _folder()
-    by = hashlib.sha256(str(Path(compiler).resolve()).encode()).hexdigest()[:8]
+    by = hashlib.sha256(repr([str(Path(compiler[0]).resolve()), *compiler[1:]]).encode()).hexdigest()[:8]
     target = folder / f"{_key(flags)}-{by}.so"
     if not target.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             output = Path(scratch) / target.name
-            command = [compiler, *flags, *map(str, sorted(SOURCES.glob("*.cpp"))), "-o", str(output)]
+            command = [*compiler, *flags, *map(str, sorted(SOURCES.glob("*.cpp"))), "-o", str(output)]
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=_COMPILE_LIMIT_S)
             output.replace(target)
     return target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +45,21 @@ def test_what_a_compiler_made_that_is_gone_is_used(tmp_path: Path, monkeypatch: 
     assert found.key == made.key
 
 
+def test_a_compiler_that_pip_has_installed_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package is 100 MB large; here its name stands for the compiler of this machine."""
+    (tmp_path / "ziglang.py").write_text(
+        "import subprocess, sys\nassert sys.argv[1] == 'c++'\n"
+        f"sys.exit(subprocess.call([{shutil.which('c++')!r}, *sys.argv[2:]]))\n"
+    )
+    monkeypatch.setattr(native, "cache_root", lambda: tmp_path)
+    monkeypatch.setattr(native, "_FLAGS", (*native._FLAGS, "-O0"))
+    monkeypatch.setattr(native, "_COMPILERS", ("no-such-compiler",))
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert isinstance(find_kernels("portable"), Kernels)
+
+
 def test_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "cache_root", lambda: tmp_path)
     monkeypatch.setattr(native, "_COMPILERS", ("no-such-compiler",))
@@ -51,6 +67,7 @@ def test_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = find_kernels()
     assert isinstance(found, NoKernels)
     assert "no C++ compiler" in found.reason
+    assert "pip install ziglang brings one" in found.reason
 
 
 def test_a_compiler_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
