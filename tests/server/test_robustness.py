@@ -173,15 +173,18 @@ def test_the_status_says_that_jedi_does_not_run(repository: Path, uri: str) -> N
         client.initialize(repository)
         line, character = place(client, uri, f"{BASKET}    def total(self):\n        $0\n")
         assert client.result(INLINE, inline(uri, line, character))["items"]
-        for _ in range(3):
-            client.until(lambda: psutil.Process(client.process.pid).children(), what="a tool process")
+        said = ""
+        for version in range(2, 20):  # the first has answered, and the next ones may, before they are killed
             for worker in psutil.Process(client.process.pid).children():
                 worker.kill()
                 worker.wait()
-        place(client, uri, f"{BASKET}    def total(self):\n        $0\n", version=9)
-        assert client.result(INLINE, inline(uri, line, character))["items"]
-        status = client.result("memberwise/status", None)
-        assert (status["kind"], status["message"]) == ("error", "Jedi does not run, and its names are missing")
+            place(client, uri, f"{BASKET}    def total(self):\n        $0\n", version=version)
+            assert client.result(INLINE, inline(uri, line, character))["items"]
+            status = client.result("memberwise/status", None)
+            if status["kind"] == "error":
+                said = status["message"]
+                break
+        assert said == "Jedi does not run, and its names are missing"
 
 
 def test_half_a_surrogate_pair_spoils_nothing(shared: Client, uri: str) -> None:
