@@ -57,6 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"memberwise: error: {error}", file=sys.stderr)
         _drop_output()
         return 2
+    except ModuleNotFoundError as error:  # of a command for which no error says more
+        print(f"memberwise: error: {error}; it comes with: pip install 'memberwise[all]'", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("memberwise: interrupted", file=sys.stderr)
         return _INTERRUPTED

@@ -104,6 +104,14 @@ def test_a_cache_that_cannot_be(
     assert message in capsys.readouterr().err
 
 
+def test_a_command_that_wants_what_is_not_installed_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "generation.training.measures", None)  # so that it is imported anew
+    assert main(["adapter", "measure", "plain", "--data", str(tmp_path)]) == 2
+    assert "it comes with: pip install 'memberwise[all]'" in capsys.readouterr().err
+
+
 def test_doctor_without_a_model_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
