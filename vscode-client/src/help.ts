@@ -5,7 +5,7 @@ import type { Server } from "./server";
 import { modelToPull } from "./status";
 
 /** What a set-up costs, for who is asked. */
-export const SET_UP_COST = "downloads about 35 MB of packages, 100 MB more where there is no C++ compiler, and a model of 93 MB; it takes a minute or two";
+export const SET_UP_COST = "downloads about 35 MB of packages (135 MB without a C++ compiler) and a model of 93 MB, in a minute or two";
 
 export interface Trouble {
     readonly message: string;

@@ -15,7 +15,7 @@ test("a set-up is offered where it helps, and says what it costs", () => {
     assert.equal(command(server({ phase: "missing", tried: ["memberwise: there is no such command"] })), "memberwise.setUp");
     const trouble = troubleOf(server({ lastError: "there is no pygls", startFailed: true }));
     assert.equal(trouble?.command, "memberwise.setUp");
-    assert.match(trouble.message, /there is no pygls\. .*about \d+ MB of packages, .* and a model of 93 MB/);
+    assert.match(trouble.message, /there is no pygls\. .*about \d+ MB of packages .*and a model of 93 MB/);
 });
 
 test("where the setting names the command it is the setting that is opened", () => {
