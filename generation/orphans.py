@@ -18,13 +18,14 @@ def watch_parent(leave: Callable[[], None], parent: int | None = None, client: i
 
     Args:
         leave: ends this process.
-        parent: its number, where it may be gone already; None is the parent of now.
+        parent: its number, where it may be gone already, or another stands between; None is the parent of now.
         client: another process that must live.
     """
-    started_by = os.getppid() if parent is None else parent
+    awaited = [pid for pid in (parent, client) if pid is not None]
+    started_by = os.getppid()
 
     def watch() -> None:
-        while os.getppid() == started_by and (client is None or _lives(client)):
+        while os.getppid() == started_by and all(map(_lives, awaited)):
             time.sleep(_WATCH_S)
         leave()
 

@@ -274,9 +274,8 @@ class MemberwiseServer(LanguageServer):
     def say_why(self, reason: str) -> None:
         """Tell why nothing is shown."""
         self.records.last_reason = reason
-        kind = self.idle_status.kind if self.idle_status.kind != "ready" else "empty"
-        if self.model is None and not self.failure and self.settings.enabled:
-            kind = "loading"
+        waiting = self.model is None or bool(self.failure) or not self.settings.enabled
+        kind = self.idle_status.kind if waiting else "empty"
         self.say(ServerStatus(busy=kind == "loading", kind=kind, message=reason))
 
     def warn(self, message: str, *, always: bool = False) -> None:

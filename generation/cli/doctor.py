@@ -99,6 +99,8 @@ def _check_model() -> list[str]:
     if engine.device != "cpu" and not _runs_on_gpu(model):
         print("the GPU was tried and is not used; --verbose says why")
         engine = loading.choose_engine(resolve("default"), use_gpu=False)
+    if loading.has_idle_gpu():
+        print("the GPU is not used, for torch is not installed: pip install 'memberwise[torch]'")
     print(f"it runs in {engine.dtype} by {engine.reason}")
     where = f"{loading.usual_threads(engine)} thread(s)" if engine.device == "cpu" else engine.device
     print(_speed(model, where))

@@ -41,9 +41,14 @@ def load_adapter(folder: Path, model: Path) -> Adapter:
     manifest = read_adapter(folder)
     require_fit(manifest, model)
     try:
-        return Adapter(manifest, WeightFiles([folder / TENSORS_NAME]))
+        tensors = WeightFiles([folder / TENSORS_NAME])
     except ModelLoadError as error:
         raise ModelLoadError(f"the adapter {folder} is damaged ({error}); copy or train it again") from error
+    wanted = [name.removesuffix(_A) + _B for name in tensors if name.endswith(_A)]
+    wanted += [MARK_EMBEDDING] if manifest.mark_id is not None else []
+    if missing := [name for name in wanted if name not in tensors]:
+        raise ModelLoadError(f"the adapter {folder} is damaged (it lacks {missing[0]}); copy or train it again")
+    return Adapter(manifest, tensors)
 
 
 class MergedWeights(Mapping[str, Array]):
@@ -84,6 +89,9 @@ class MergedWeights(Mapping[str, Array]):
             mark_id = self._adapter.manifest.mark_id or 0
             weight = np.concatenate([weight[:mark_id], self._rows[name][None], weight[mark_id + 1 :]])
         return weight
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._base
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._base)

@@ -233,6 +233,11 @@ def gpu_name() -> str | None:
     return str(torch.cuda.get_device_name()) if torch.cuda.is_bf16_supported(including_emulation=False) else None
 
 
+def has_idle_gpu() -> bool:
+    """Whether there is a GPU that is not used because torch is not installed."""
+    return _has_cuda() and importlib.util.find_spec("torch") is None
+
+
 def _has_cuda() -> bool:
     """Whether the driver of a GPU is here: torch, which would know more, takes a second and 200 MB to import."""
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ class WeightFiles(Mapping[str, Array]):
         paths: safetensors files.
 
     Raises:
-        ModelLoadError: a file is damaged, or holds another type than float32, float16 and bfloat16.
+        ModelLoadError: a file is damaged.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -58,7 +58,18 @@ class WeightFiles(Mapping[str, Array]):
             return (values.astype(np.uint32) << 16).view(np.float32)
         return values.astype(np.float32, copy=False)
 
-    def only(self, names: Sequence[str]) -> WeightFiles:
+    def __contains__(self, name: object) -> bool:
+        return name in self._places  # which reads nothing
+
+    def are_floats(self, names: Iterable[str]) -> bool:
+        """Whether those of these names that are here can be read: float32, float16 or bfloat16."""
+        return all(self._places[name].dtype in _DTYPES for name in names if name in self._places)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Of a weight, which is not read for it."""
+        return self._places[name].shape
+
+    def only(self, names: Iterable[str]) -> WeightFiles:
         """Those of these names."""
         found = WeightFiles(())
         found._places = {name: self._places[name] for name in names}
@@ -84,6 +95,9 @@ class TensorWeights(Mapping[str, Array]):
     def __getitem__(self, name: str) -> Array:
         return np.ascontiguousarray(self._tensors[name].detach().float().cpu().numpy())
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._tensors
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._tensors)
 
@@ -101,12 +115,9 @@ def _places_in(path: Path) -> dict[str, _Place]:
     for name, entry in entries.items():
         if name != "__metadata__":
             start, end = (_LENGTH_BYTES + length + offset for offset in entry["data_offsets"])
-            place = _Place(path, entry["dtype"], tuple(entry["shape"]), start)
-            if place.dtype not in _DTYPES or end > size or end - start != _bytes_of(place):
-                raise ValueError(f"{name} is cut short, or is {place.dtype}")
+            place = _Place(path, str(entry["dtype"]), tuple(entry["shape"]), start)
+            known = _DTYPES.get(place.dtype)
+            if end > size or (known and end - start != math.prod(place.shape) * known.itemsize):
+                raise ValueError(f"{name} is cut short")
             found[name] = place
     return found
-
-
-def _bytes_of(place: _Place) -> int:
-    return math.prod(place.shape) * _DTYPES[place.dtype].itemsize

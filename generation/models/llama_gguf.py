@@ -24,12 +24,11 @@ Array = npt.NDArray[Any]
 # Pre-tokenizers that split off every digit before the expression of GPT-2 runs, and the one that does not.
 DIGIT_SPLITTING = frozenset({"smollm", "starcoder", "refact", "command-r"})
 _PLAIN_SPLITTING = "gpt-2"
-_CONTROL = 3  # type of a token
+_NORMAL, _CONTROL = (1, 5), 3  # types of tokens; those that are not used are as good as any
 _SIZES = {
     "hidden_size": "embedding_length",
     "num_hidden_layers": "block_count",
     "num_attention_heads": "attention.head_count",
-    "num_key_value_heads": "attention.head_count_kv",
     "intermediate_size": "feed_forward_length",
     "max_position_embeddings": "context_length",
     "rms_norm_eps": "attention.layer_norm_rms_epsilon",
@@ -50,7 +49,8 @@ _NAMES = {
     "ffn_down": "mlp.down_proj",
 }
 _TENSOR = re.compile(r"(?:blk\.(\d+)\.)?(\w+)\.weight")
-_KNOWN_FIELDS = {*_SIZES.values(), "rope.freq_base", "rope.dimension_count", "vocab_size"}
+_KEY_HEADS, _THETA = "llama.attention.head_count_kv", "llama.rope.freq_base"  # which need not be there
+_KNOWN_FIELDS = {*_SIZES.values(), "attention.head_count_kv", "rope.freq_base", "rope.dimension_count", "vocab_size"}
 
 
 def convert_plain(source: Path, folder: Path) -> bool:
@@ -60,20 +60,22 @@ def convert_plain(source: Path, folder: Path) -> bool:
         False where it is not plain, and nothing is written.
 
     Raises:
-        ModelLoadError: the file is damaged, or the disk is full.
+        ModelLoadError: the file is damaged, or one of several, or the disk is full.
     """
     try:
         reader = GGUFReader(source)
         fields = {name: field.contents() for name, field in reader.fields.items()}
+        if fields.get("split.count", 1) > 1:
+            raise ModelLoadError(f"{source} is one of several files; merge them with: llama-gguf-split --merge")
         names = {tensor.name: _name_of(tensor.name) for tensor in reader.tensors}
         if not all(names.values()) or not _is_plain(fields):
             return False
         config = _config(fields, tied="output.weight" not in names)
         weights = {names[tensor.name]: _weight(tensor, config) for tensor in reader.tensors}
         tokenizer = _tokenizer(fields)
-    except NotImplementedError:  # a kind of number
+    except (NotImplementedError, KeyError):  # a kind of number, or something is left to others to guess
         return False
-    except (OSError, ValueError, IndexError, KeyError, TypeError) as error:
+    except (OSError, ValueError, IndexError, TypeError) as error:
         raise ModelLoadError(f"{source} is not a GGUF file, or it is cut short ({error}); fetch it again") from error
     require_space(folder, sum(weight.nbytes for weight in weights.values()))
     try:
@@ -90,7 +92,11 @@ def _is_plain(fields: dict[str, Any]) -> bool:
     others = [name for name in fields if name.startswith("llama.") and name not in known]
     byte_level = fields.get("tokenizer.ggml.model") == "gpt2" and not fields.get("tokenizer.ggml.add_bos_token")
     splitting = fields.get("tokenizer.ggml.pre") in {*DIGIT_SPLITTING, _PLAIN_SPLITTING}
-    return fields.get("general.architecture") == "llama" and byte_level and splitting and not others
+    kinds = set(fields["tokenizer.ggml.token_type"]) <= {*_NORMAL, _CONTROL}
+    whole = fields["llama.embedding_length"] // fields["llama.attention.head_count"]
+    turns_all = fields.get("llama.rope.dimension_count", whole) == whole
+    is_llama = fields.get("general.architecture") == "llama" and not others
+    return is_llama and byte_level and splitting and kinds and turns_all
 
 
 def _name_of(name: str) -> str:
@@ -110,7 +116,8 @@ def _config(fields: dict[str, Any], *, tied: bool) -> dict[str, Any]:
         "dtype": "bfloat16",
         "hidden_act": "silu",
         "head_dim": sizes["hidden_size"] // sizes["num_attention_heads"],
-        "rope_parameters": {"rope_theta": fields["llama.rope.freq_base"], "rope_type": "default"},
+        "num_key_value_heads": fields.get(_KEY_HEADS, sizes["num_attention_heads"]),
+        "rope_parameters": {"rope_theta": fields.get(_THETA, 10_000.0), "rope_type": "default"},
         "tie_word_embeddings": tied,
         "vocab_size": len(fields["tokenizer.ggml.tokens"]),
         **sizes,

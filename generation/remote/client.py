@@ -126,6 +126,12 @@ class RemoteModel:
         except LostError as error:
             self.lost(str(error))
 
+    def _meet_late(self) -> None:
+        try:
+            self._meet()
+        except (ModelLoadError, OSError) as error:  # something else answers there; here somebody waits for a text
+            raise LostError(str(error)) from error
+
     def _meet(self) -> None:
         """Ask the server what model it has."""
         try:
@@ -197,10 +203,9 @@ class RemoteModel:
         Raises:
             LostError: the server cannot be reached.
             ConfigError: it does not let us in.
-            ModelLoadError: something else than Memberwise answers.
         """
         if self._tokenizer is None:
-            self._meet()
+            self._meet_late()
         client = _websockets()
         address = "ws" + self.url.removeprefix("http") + "/v1/generate"
         try:

@@ -81,7 +81,7 @@ def write_wheel(folder: Path, gguf_bytes: bytes) -> Path:
     return path
 
 
-def write_gguf(path: Path, *, add_bos: bool = False) -> None:
+def write_gguf(path: Path, *, add_bos: bool = False, files: int = 1) -> None:
     tokens, merges = _vocabulary()
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("Tiny")
@@ -104,6 +104,7 @@ def write_gguf(path: Path, *, add_bos: bool = False) -> None:
     writer.add_bos_token_id(0)
     writer.add_eos_token_id(0)
     writer.add_add_bos_token(add_bos)
+    writer.add_uint16("split.count", files)
     _add_tensors(writer, len(tokens))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

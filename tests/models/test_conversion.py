@@ -76,6 +76,13 @@ def test_the_weights_are_written_as_safetensors_writes_them(converted: Path, tmp
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
 
 
+def test_one_of_several_files_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tiny-00001-of-00002.gguf"
+    write_gguf(path, files=2)
+    with pytest.raises(ModelLoadError, match="is one of several files; merge them"):
+        convert_gguf(path, tmp_path)
+
+
 def test_what_is_not_plain_is_read_by_transformers(tmp_path: Path) -> None:
     """The same model, whose tokenizer puts a token in front."""
     path = tmp_path / "other.gguf"

@@ -135,3 +135,11 @@ def test_a_server_that_starts_later_is_met_then(tmp_path: Path, monkeypatch: pyt
         with pytest.raises(LostError):  # it speaks no protocol but that of the handshake
             model.connect()
         assert (model.name, len(told)) == ("m", 1)
+
+
+def test_something_else_that_answers_later_is_as_good_as_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_client, "_RETRY_S", 0.0)
+    with server(FOUND + b"<html>", earlier=[b"HTTP/1.0 503 Starting\r\n\r\n"]) as url:
+        model, _ = client(url)
+        with pytest.raises(LostError, match="is no Memberwise server"):
+            model.connect()

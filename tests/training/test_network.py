@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from gguf import GGUFReader
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from transformers import (
     AutoModelForCausalLM,
@@ -247,6 +247,11 @@ def test_a_damaged_adapter(base: Path) -> None:
     folder = saved(trained(base, None, steps=0)[0], base)
     (folder / TENSORS_NAME).write_bytes((folder / TENSORS_NAME).read_bytes()[:-50])
     with pytest.raises(ModelLoadError, match="is damaged"):
+        load_model(base, "float32", 1, folder)
+    whole = load_file(saved(trained(base, None, steps=0)[0], base) / TENSORS_NAME)
+    name = next(name for name in whole if "lora_B" in name)
+    save_file({other: tensor for other, tensor in whole.items() if other != name}, folder / TENSORS_NAME)
+    with pytest.raises(ModelLoadError, match=r"is damaged \(it lacks .*lora_B"):
         load_model(base, "float32", 1, folder)
     (folder / TENSORS_NAME).unlink()
     with pytest.raises(ModelLoadError, match="is no usable adapter folder"):

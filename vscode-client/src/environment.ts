@@ -168,6 +168,7 @@ async function install(context: vscode.ExtensionContext, python: string, say: (l
     const compiler = (await Promise.all(COMPILERS.map(runs))).some(Boolean) ? [] : [PACKAGED_COMPILER];
     const pip = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off", "-c", constraints, ...compiler, ...further];
     const older = ownEnvironments(context);
+    const inUse = usableOwn(context); // by other windows; it goes with the next set-up
     const folder = path.join(context.globalStorageUri.fsPath, `environment-${numberOf(older[0] ?? "") + 1}`);
     try {
         say(`making an environment with ${python}`);
@@ -178,7 +179,7 @@ async function install(context: vscode.ExtensionContext, python: string, say: (l
         remove(folder);
         throw error;
     }
-    older.forEach(remove);
+    older.filter((each) => each !== inUse).forEach(remove);
 }
 
 async function usablePython(): Promise<string | undefined> {

@@ -22,7 +22,7 @@ let updateOffered = false;
 export function offerHelp(started: Server, log: vscode.LogOutputChannel): void {
     const trouble = troubleOf(started);
     const same = trouble?.message === told;
-    told = trouble?.message ?? (started.phase === "running" ? "" : told);
+    told = trouble?.message ?? (started.phase === "running" && !started.status.busy ? "" : told);
     if (trouble && !same) {
         offer(trouble, log);
     }

@@ -1,8 +1,10 @@
-/** Turns of several windows at the same thing: a file names the process that is at it, and goes with its work. */
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+/** Turns of several windows at the same thing: a file is there, and stays young, while one of them is at it. */
+import { rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const LOOK_MS = 200;
+const TOUCH_MS = 1000;
+const OLD_MS = 10_000; // its window has crashed, or was closed
 
 /**
  * Do `work` when no other process does what `file` stands for.
@@ -19,41 +21,38 @@ export async function inTurn<T>(file: string, waits: () => void, signal: AbortSi
         waited = true;
         await sleep(LOOK_MS, undefined, { signal });
     }
+    const touching = setInterval(() => touch(file), TOUCH_MS);
     try {
         return await work();
     } finally {
+        clearInterval(touching);
         rmSync(file, { force: true });
+    }
+}
+
+function touch(file: string): void {
+    try {
+        utimesSync(file, new Date(), new Date());
+    } catch {
+        // somebody has removed it
     }
 }
 
 function taken(file: string): boolean {
     try {
-        writeFileSync(file, String(process.pid), { flag: "wx" });
+        writeFileSync(file, "", { flag: "wx" });
         return true;
     } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
             throw error;
         }
     }
-    if (!lives(holder(file))) {
-        rmSync(file, { force: true }); // its window crashed
+    if (Date.now() - touched(file) > OLD_MS) {
+        rmSync(file, { force: true });
     }
     return false;
 }
 
-/** 0, which always lives, where the number is not written yet. */
-function holder(file: string): number {
-    try {
-        return Number(readFileSync(file, "utf8")) || 0;
-    } catch {
-        return 0; // it has just gone
-    }
-}
-
-function lives(pid: number): boolean {
-    try {
-        return process.kill(pid, 0);
-    } catch (error) {
-        return (error as NodeJS.ErrnoException).code === "EPERM"; // somebody else's
-    }
+function touched(file: string): number {
+    return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? Date.now(); // it has just gone
 }

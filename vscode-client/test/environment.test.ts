@@ -84,7 +84,11 @@ test("a set-up takes the place of the older ones, of earlier versions and of tho
     assert.equal(await used(), 1);
     assert.equal(await setUp(context, log), true);
     assert.equal(await used(), 10);
-    assert.deepEqual(readdirSync(folder).filter((name) => name.startsWith("environment")), ["environment-10"]);
+    const left = (): string[] => readdirSync(folder).filter((name) => name.startsWith("environment")).sort();
+    assert.deepEqual(left(), ["environment-1", "environment-10"]); // servers of other windows run from the one before
+    assert.equal(await setUp(context, log), true);
+    assert.deepEqual(left(), ["environment-10", "environment-11"]);
+    rmSync(own(11), { recursive: true });
 });
 
 test("an environment that another window is still making is neither used nor removed", async () => {

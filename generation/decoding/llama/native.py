@@ -110,31 +110,37 @@ def find_kernels(build: Build = "native") -> Kernels | NoKernels:
         build: for this processor; as if it had no tiles, or no AVX512; or without any of its instructions, as on one
             that the kernels do not know.
     """
-    compilers = _compilers()
-    failures = []
+    compilers, failures = _compilers(), []
     for flags in _flag_sets(build):
-        for made in _folder().glob(f"{_key(flags)}-*.so") if not compilers else ():  # by one that is gone
+        for made in _made_before(compilers, flags):
             with suppress(OSError):
                 return _loaded(made)
-    for compiler in compilers:
-        name = " ".join(compiler)
-        for flags in _flag_sets(build):
+        for compiler in compilers:
             try:
                 return _loaded(_compiled(compiler, flags))
             except subprocess.CalledProcessError as error:
-                failures.append(f"{name} failed: {error.stderr.strip().splitlines()[-1:]}")
+                failures.append(f"{' '.join(compiler)} failed: {error.stderr.strip().splitlines()[-1:]}")
             except (OSError, subprocess.TimeoutExpired) as error:
-                failures.append(f"{name} cannot be used: {error}")
-    looked = f"looked for $CXX, {', '.join(_COMPILERS)}"
-    nothing = f"there is no C++ compiler ({looked}); pip install {_PACKAGED} brings one"
-    return NoKernels(failures[-1] if failures else nothing)
+                failures.append(f"{' '.join(compiler)} cannot be used: {error}")
+    looked = f"there is no C++ compiler (looked for $CXX, {', '.join(_COMPILERS)})"
+    packaged = importlib.util.find_spec(_PACKAGED) is not None
+    return NoKernels((failures or [looked])[0] + ("" if packaged else f"; pip install {_PACKAGED} brings one"))
 
 
 def _compilers() -> Sequence[Sequence[str]]:
-    """Commands: one of the system, which may be there in name only, and one that pip has installed."""
-    system = next(filter(None, map(shutil.which, [os.environ.get("CXX", ""), *_COMPILERS])), None)
-    packaged = importlib.util.find_spec(_PACKAGED)
-    return [*([[system]] if system else []), *([[sys.executable, "-m", _PACKAGED, "c++", "-g0"]] if packaged else [])]
+    """Commands: the one that is named, or those of the system, which may be there in name only, then that of pip."""
+    if named := shutil.which(os.environ.get("CXX", "")):
+        return [[named]]
+    system = dict.fromkeys(str(Path(path).resolve()) for path in map(shutil.which, _COMPILERS) if path)
+    packaged = [[sys.executable, "-m", _PACKAGED, "c++", "-g0"]] if importlib.util.find_spec(_PACKAGED) else []
+    return [*([path] for path in system), *packaged]
+
+
+def _made_before(compilers: Sequence[Sequence[str]], flags: Sequence[str]) -> list[Path]:
+    """Libraries that one of these compilers has made, or one that is gone."""
+    if compilers:
+        return [target for target in (_target(compiler, flags) for compiler in compilers) if target.is_file()]
+    return list(_folder().glob(f"{_key(flags)}-*.so"))
 
 
 def _flag_sets(build: Build) -> list[Sequence[str]]:
@@ -151,17 +157,19 @@ def _folder() -> Path:
 
 
 def _compiled(compiler: Sequence[str], flags: Sequence[str]) -> Path:
-    folder = _folder()
-    by = hashlib.sha256(repr([str(Path(compiler[0]).resolve()), *compiler[1:]]).encode()).hexdigest()[:8]
-    target = folder / f"{_key(flags)}-{by}.so"
-    if not target.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            output = Path(scratch) / target.name
-            command = [*compiler, *flags, *map(str, sorted(SOURCES.glob("*.cpp"))), "-o", str(output)]
-            subprocess.run(command, check=True, capture_output=True, text=True, timeout=_COMPILE_LIMIT_S)
-            output.replace(target)
+    target = _target(compiler, flags)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        output = Path(scratch) / target.name
+        command = [*compiler, *flags, *map(str, sorted(SOURCES.glob("*.cpp"))), "-o", str(output)]
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=_COMPILE_LIMIT_S)
+        output.replace(target)
     return target
+
+
+def _target(compiler: Sequence[str], flags: Sequence[str]) -> Path:
+    by = hashlib.sha256(repr([str(Path(compiler[0]).resolve()), *compiler[1:]]).encode()).hexdigest()[:8]
+    return _folder() / f"{_key(flags)}-{by}.so"
 
 
 def _key(flags: Sequence[str]) -> str:

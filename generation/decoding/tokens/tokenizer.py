@@ -14,7 +14,7 @@ from typing import Any
 
 import tokenizers
 
-from generation.errors import AdapterMismatchError, ModelLoadError
+from generation.errors import AdapterMismatchError, MissingExtraError, ModelLoadError
 from generation.marks.marked_text import MARK
 
 _END_OF_TEXT = (
@@ -87,6 +87,8 @@ def load_tokenizer(folder: Path, vocabulary_tokens: int = 0, mark_id: int | None
     path = folder / "tokenizer.json"
     try:
         backend = tokenizers.Tokenizer.from_file(str(path)) if path.is_file() else _older_tokenizer(folder)
+    except MissingExtraError:
+        raise
     except Exception as error:  # the library raises plain Exception
         raise ModelLoadError(f"no usable tokenizer in {folder} ({error}); it needs a tokenizer.json") from error
     if mark_id is not None:
@@ -115,8 +117,10 @@ def _add_mark(backend: tokenizers.Tokenizer, mark_id: int) -> None:
 
 
 def _older_tokenizer(folder: Path) -> tokenizers.Tokenizer:
-    from transformers import AutoTokenizer
-
+    try:
+        from transformers import AutoTokenizer
+    except ImportError as error:
+        raise MissingExtraError("transformers", "torch") from error
     backend = AutoTokenizer.from_pretrained(folder, local_files_only=True).backend_tokenizer
     if not backend.encode("a").ids:  # what transformers makes of no files at all
         raise ValueError("no vocabulary files")

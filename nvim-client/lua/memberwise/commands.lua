@@ -49,6 +49,7 @@ local commands = {
       each:stop(true)
     end
     vim.lsp.enable('memberwise', false)
+    require('memberwise.restarts').forget()
     vim.defer_fn(function()
       vim.lsp.enable('memberwise')
     end, 300)

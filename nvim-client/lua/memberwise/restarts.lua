@@ -28,13 +28,18 @@ local function restart(answered)
   vim.lsp.enable('memberwise')
 end
 
+--- Somebody has looked: count anew.
+function M.forget()
+  restarts = {}
+end
+
 --- A server has ended.
 ---@param code integer
 ---@param signal integer
 ---@param client_id integer
 function M.ended(code, signal, client_id)
-  if code == 0 and (signal == 0 or signal == 15) then
-    return -- it was asked to; Neovim, too, warns only of the others
+  if (code == 0 and signal == 0) or signal == 15 then
+    return -- it was asked to
   end
   local client = vim.lsp.get_client_by_id(client_id)
   local answered = client ~= nil and client.initialized == true

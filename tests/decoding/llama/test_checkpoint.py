@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from generation.decoding.llama.checkpoint import Checkpoint, read_checkpoint
 from generation.decoding.llama.packing import EMBEDDING, HEAD, pack, pack_network
@@ -68,6 +69,48 @@ def test_what_is_not_plain_is_for_transformers(tmp_path: Path) -> None:
     assert found(folder, rope_parameters=scaled) is None
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     assert found(folder) is None
+
+
+def test_a_head_that_was_untied_is_kept_and_one_alone_is_for_transformers(tmp_path: Path) -> None:
+    folder = saved(network_of("llama"), tmp_path)
+    tensors = load_file(folder / "model.safetensors")
+    for head, kept in ((tensors[EMBEDDING].clone(), False), (tensors[EMBEDDING] + 1, True)):
+        save_file({**tensors, HEAD: head}, folder / "model.safetensors")
+        checkpoint = found(folder)
+        assert checkpoint is not None
+        assert (HEAD in checkpoint.weights) is kept
+    del tensors[EMBEDDING]
+    save_file({**tensors, HEAD: head}, folder / "model.safetensors")
+    assert found(folder) is None
+
+
+def test_one_file_goes_before_an_index_and_other_numbers_are_for_transformers(tmp_path: Path) -> None:
+    folder = saved(network_of("llama"), tmp_path)
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "of-yesterday.safetensors"}}')
+    tensors = load_file(folder / "model.safetensors")
+    save_file({**tensors, "positions": torch.arange(3)}, folder / "model.safetensors")
+    assert found(folder) is not None
+    save_file({**tensors, "model.norm.weight": torch.ones(32, dtype=torch.float64)}, folder / "model.safetensors")
+    assert found(folder) is None
+
+
+def test_weights_of_another_size_are_told(tmp_path: Path) -> None:
+    folder = saved(network_of("llama"), tmp_path)
+    with pytest.raises(ModelLoadError, match=r"gate_proj\.weight has the shape \(56, 32\), .* says \(64, 32\)"):
+        found(folder, intermediate_size=64)
+
+
+def test_llama_3_says_its_former_length_in_several_places(tmp_path: Path) -> None:
+    folder = saved(network_of("llama3"), tmp_path)
+    rope = json.loads((folder / "config.json").read_text())["rope_parameters"]
+    usual = found(folder)
+    before = rope.pop("original_max_position_embeddings")
+    outside = found(folder, rope_parameters=rope, original_max_position_embeddings=before)
+    assert usual is not None
+    assert outside is not None
+    assert np.array_equal(outside.rotary.frequencies, usual.rotary.frequencies)
+    assert found(folder, rope_parameters=rope) is not None
+    assert found(folder, rope_parameters={"rope_type": "llama3"}) is None
 
 
 def test_weights_that_are_not_there_are_told(tmp_path: Path) -> None:

@@ -53,11 +53,17 @@ def test_a_compiler_that_pip_has_installed_is_used(tmp_path: Path, monkeypatch: 
     )
     monkeypatch.setattr(native, "cache_root", lambda: tmp_path)
     monkeypatch.setattr(native, "_FLAGS", (*native._FLAGS, "-O0"))
-    monkeypatch.setattr(native, "_COMPILERS", ("no-such-compiler",))
+    monkeypatch.setattr(native, "_COMPILERS", ("no-such-compiler", "false"))  # one is there in name only
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert isinstance(find_kernels("portable"), Kernels)
+    made = find_kernels("portable")
+    assert isinstance(made, Kernels)
+    find_kernels.cache_clear()
+    monkeypatch.setattr(native, "_compiled", lambda *_: pytest.fail("nothing has to be compiled again"))
+    again = find_kernels("portable")
+    assert isinstance(again, Kernels)
+    assert again.key == made.key
 
 
 def test_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,6 +82,7 @@ def test_a_compiler_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     found = find_kernels()
     assert isinstance(found, NoKernels)
     assert "false failed" in found.reason
+    assert "pip install ziglang brings one" in found.reason
     assert list((tmp_path / "kernels").iterdir()) == []
 
 
