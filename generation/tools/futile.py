@@ -54,7 +54,9 @@ def _does_nothing(body: Sequence[ast.stmt]) -> bool:
 def _is_endless(function: _Function, is_method: bool) -> bool:
     """The first statement, whatever happens, calls the function itself: on ``self`` in a method, else by its name."""
     parameters = [*function.args.posonlyargs, *function.args.args]
-    names = {name for statement in function.body for node in ast.walk(statement) for name in bound_names(node)}
+    statements = _without_docstring(function.body)
+    binding = statements[1:] if is_method else statements  # what the first binds in a method, it has read before
+    names = {name for statement in binding for node in ast.walk(statement) for name in bound_names(node)}
     names |= {parameter.arg for parameter in parameters[is_method:]}
     itself = f"{parameters[0].arg}.{function.name}" if is_method and parameters else function.name
     if names & {itself, *itself.split(".")} or (is_method and not parameters):
@@ -62,7 +64,6 @@ def _is_endless(function: _Function, is_method: bool) -> bool:
     decorators = [dotted_path(decorator).rpartition(".")[2] for decorator in function.decorator_list]
     if any(name not in _PROPERTIES for name in decorators):
         return False  # nobody knows what stands under the name then
-    statements = _without_docstring(function.body)
     for node in _certain(statements[0]) if statements else ():
         reads = node if decorators else node.func if isinstance(node, ast.Call) else None
         if reads is not None and dotted_path(reads) == itself:

@@ -337,6 +337,8 @@ def test_bodies_that_do_nothing(root: Path, body: str) -> None:
         ("class A:\n    def f(self):\n<<        self.f()\n>>", True),
         ("class A:\n    async def f(this):\n<<        return await this.f()\n>>", True),
         ("class A:\n    @property\n    def f(self):\n<<        return [self.f]\n>>", True),
+        ("class A:\n    def f(self):\n<<        self = self.f()\n        return self\n>>", True),
+        ("class A:\n    def f(self):\n<<        x = 1\n        self = x\n        return self.f()\n>>", False),
         ("def f(a):\n<<    return a and f(a - 1)\n>>", False),
         ("def f(a):\n<<    if a:\n        return f(a - 1)\n    return 0\n>>", False),
         ("def f(a):\n<<    return 0 if a else f(1)\n>>", False),
