@@ -13,19 +13,17 @@ import psutil
 _WATCH_S = 0.2
 
 
-def watch_parent(leave: Callable[[], None], parent: int | None = None, client: int | None = None) -> None:
+def watch_parent(leave: Callable[[], None], other: int | None = None) -> None:
     """Call ``leave``, on a thread, when the process that started this one is gone.
 
     Args:
         leave: ends this process.
-        parent: its number, where it may be gone already, or another stands between; None is the parent of now.
-        client: another process that must live.
+        other: another process that must live, such as one that started the parent.
     """
-    awaited = [pid for pid in (parent, client) if pid is not None]
     started_by = os.getppid()
 
     def watch() -> None:
-        while os.getppid() == started_by and all(map(_lives, awaited)):
+        while os.getppid() == started_by and (other is None or _lives(other)):
             time.sleep(_WATCH_S)
         leave()
 

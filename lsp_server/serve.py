@@ -52,7 +52,7 @@ def serve(load_model: LoadModel, *, verbose: bool = False) -> int:
         lifetime.end([server], code)
 
     def watch_client(pid: int | None) -> None:
-        watch_parent(lambda: leave(0), client=pid)
+        watch_parent(lambda: leave(0), pid)
 
     server = build_server(load_model, leave, watch_client)
     lifetime.on_signal(lambda: leave(0))

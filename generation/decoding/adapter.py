@@ -6,7 +6,7 @@ training. Start reading at ``MergedWeights``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from generation.adapters import TENSORS_NAME, AdapterManifest, read_adapter, require_fit
-from generation.decoding.weight_files import Array, TensorWeights, WeightFiles
+from generation.decoding.weight_files import Array, TensorWeights, WeightFiles, Weights
 from generation.errors import AdapterMismatchError, ModelLoadError
 
 MARK_EMBEDDING = "mark.embedding"
@@ -51,7 +51,7 @@ def load_adapter(folder: Path, model: Path) -> Adapter:
     return Adapter(manifest, tensors)
 
 
-class MergedWeights(Mapping[str, Array]):
+class MergedWeights(Weights):
     """The weights of a base, by their names in transformers, with an adapter added.
 
     The mark's row takes the place of row ``mark_id`` of embedding and head, or comes behind the last row.
@@ -65,6 +65,7 @@ class MergedWeights(Mapping[str, Array]):
     """
 
     def __init__(self, base: Mapping[str, Array], adapter: Adapter) -> None:
+        super().__init__(base)
         self._base, self._adapter = base, adapter
         self._modules = {_weight_of(name): name.removesuffix(_A) for name in adapter.tensors if name.endswith(_A)}
         self._rows = {name: row for name, row in _mark_rows(adapter).items() if name in base}  # a tied head need not be
@@ -89,15 +90,6 @@ class MergedWeights(Mapping[str, Array]):
             mark_id = self._adapter.manifest.mark_id or 0
             weight = np.concatenate([weight[:mark_id], self._rows[name][None], weight[mark_id + 1 :]])
         return weight
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._base
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._base)
-
-    def __len__(self) -> int:
-        return len(self._base)
 
     def _delta(self, module: str) -> Array:
         manifest, tensors = self._adapter.manifest, self._adapter.tensors

@@ -6,7 +6,6 @@ has no bfloat16. Start reading at ``WeightFiles``.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from generation.errors import ModelLoadError
+from generation.safetensors_header import METADATA, read_header
 
 _DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
-_LENGTH_BYTES = 8  # of the header, which stands first
 
 Array = npt.NDArray[Any]
 
@@ -32,11 +31,31 @@ class _Place:
     offset: int
 
 
-class WeightFiles(Mapping[str, Array]):
-    """Weights by name.
+class Weights(Mapping[str, Array]):
+    """Weights by name; which there are is known without making one.
 
     Args:
-        paths: safetensors files.
+        known: has their names as keys.
+    """
+
+    def __init__(self, known: Mapping[str, Any]) -> None:
+        self._known = known
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._known  # a mapping would ask for the weight
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+
+class WeightFiles(Weights):
+    """Those of safetensors files.
+
+    Args:
+        paths: of the files.
 
     Raises:
         ModelLoadError: a file is damaged.
@@ -44,6 +63,7 @@ class WeightFiles(Mapping[str, Array]):
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._places: dict[str, _Place] = {}
+        super().__init__(self._places)
         for path in paths:
             try:
                 self._places |= _places_in(path)
@@ -58,9 +78,6 @@ class WeightFiles(Mapping[str, Array]):
             return (values.astype(np.uint32) << 16).view(np.float32)
         return values.astype(np.float32, copy=False)
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._places  # which reads nothing
-
     def are_floats(self, names: Iterable[str]) -> bool:
         """Whether those of these names that are here can be read: float32, float16 or bfloat16."""
         return all(self._places[name].dtype in _DTYPES for name in names if name in self._places)
@@ -72,49 +89,30 @@ class WeightFiles(Mapping[str, Array]):
     def only(self, names: Iterable[str]) -> WeightFiles:
         """Those of these names."""
         found = WeightFiles(())
-        found._places = {name: self._places[name] for name in names}
+        found._places.update((name, self._places[name]) for name in names)
         return found
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
 
-    def __len__(self) -> int:
-        return len(self._places)
-
-
-class TensorWeights(Mapping[str, Array]):
-    """Weights that are tensors of torch.
+class TensorWeights(Weights):
+    """Those that are tensors of torch.
 
     Args:
         tensors: of any float type, on any device.
     """
 
     def __init__(self, tensors: Mapping[str, Any]) -> None:
-        self._tensors = tensors
+        super().__init__(tensors)
 
     def __getitem__(self, name: str) -> Array:
-        return np.ascontiguousarray(self._tensors[name].detach().float().cpu().numpy())
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._tensors
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._tensors)
-
-    def __len__(self) -> int:
-        return len(self._tensors)
+        return np.ascontiguousarray(self._known[name].detach().float().cpu().numpy())
 
 
 def _places_in(path: Path) -> dict[str, _Place]:
-    with path.open("rb") as file:
-        length, size = int.from_bytes(file.read(_LENGTH_BYTES), "little"), path.stat().st_size
-        if length > size:
-            raise ValueError("it is none of safetensors, or cut short")
-        entries: dict[str, Any] = json.loads(file.read(length))
-    found = {}
-    for name, entry in entries.items():
-        if name != "__metadata__":
-            start, end = (_LENGTH_BYTES + length + offset for offset in entry["data_offsets"])
+    header, first = read_header(path)
+    size, found = path.stat().st_size, {}
+    for name, entry in header.items():
+        if name != METADATA:
+            start, end = (first + offset for offset in entry["data_offsets"])
             place = _Place(path, str(entry["dtype"]), tuple(entry["shape"]), start)
             known = _DTYPES.get(place.dtype)
             if end > size or (known and end - start != math.prod(place.shape) * known.itemsize):

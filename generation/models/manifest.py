@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from generation.errors import ModelLoadError
 from generation.hashes import sha256_of
+from generation.safetensors_header import METADATA, read_header
 
 MANIFEST_NAME = "manifest.json"
 FORMAT = 1  # of the converted folder; a folder of another format is fetched again
@@ -138,12 +138,10 @@ def count_parameters(folder: Path) -> tuple[int, str]:
 
 def _tensor_entries(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        with path.open("rb") as file:
-            (length_bytes,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(min(length_bytes, path.stat().st_size)))
-    except (OSError, ValueError, struct.error) as error:
+        header, _ = read_header(path)
+    except (OSError, ValueError) as error:
         raise ModelLoadError(f"{path} is damaged ({error}); fetch or copy it again") from error
-    return (entry for name, entry in header.items() if name != "__metadata__")
+    return (entry for name, entry in header.items() if name != METADATA)
 
 
 def _is_whole(folder: Path, manifest: Manifest) -> bool:

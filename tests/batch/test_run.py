@@ -8,6 +8,7 @@ import resource
 import shutil
 import signal
 import socket
+import string
 import subprocess
 import sys
 import time
@@ -54,13 +55,14 @@ def describe(basket: Basket) -> str:
     """Say what ``total`` says."""
     ...
 '''
+LONG = "".join(random.Random(0).choices(string.ascii_letters, k=5000))  # nothing to ask for in it, and nothing to guess
 BODIES = {
     "__init__": ["        self.items = items\n"],
     "total": ["        return sum(self.items)\n", "        return sum(self.itemz)\n"],
     "lost": ["        return " + 200 * "("],
     "describe": ["    return str(basket.total())\n"],
     "broken": ["    nonlocal nobody\n    return 1\n"],
-    "long": ["    return " + 5000 * "a" + "\n"],
+    "long": [f"    return '{LONG}'\n"],
     **{f"describe_{n}": [f"    return str({n})\n"] for n in range(12)},
 }
 

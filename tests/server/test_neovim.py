@@ -24,9 +24,8 @@ NEOVIM = str(BESIDE) if BESIDE.exists() else shutil.which("nvim")
 HAS_WHEEL = platform.system() == "Linux" and platform.machine() == "x86_64"
 
 
-needs_neovim = pytest.mark.skipif(
-    NEOVIM is None and not HAS_WHEEL, reason="no wheel of Neovim for this platform, and none installed"
-)
+CANNOT_BE = NEOVIM is None and not HAS_WHEEL
+needs_neovim = pytest.mark.skipif(CANNOT_BE, reason="no wheel of Neovim for this platform, and none installed")
 
 
 @needs_neovim

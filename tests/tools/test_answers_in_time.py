@@ -6,11 +6,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-
-import pytest
 
 from generation.config import ToolConfig
 from generation.tools.answer_cache import AnswerKey
@@ -18,19 +15,7 @@ from generation.tools.jedi_tool import JediTool
 from generation.tools.member_index import MemberIndex
 from generation.tools.position import Position
 from generation.types import SuggestionSource, ToolQuery
-from tests.tools.client_repository import BODY, PATIENT, names, query, write
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return write(tmp_path)
-
-
-@pytest.fixture
-def tool(root: Path) -> Iterator[JediTool]:
-    tool = JediTool(root, PATIENT)
-    yield tool
-    tool.close()
+from tests.tools.client_repository import BODY, PATIENT, names, query
 
 
 def test_answer_is_reused_until_the_receiver_is_bound_again(tool: JediTool, root: Path) -> None:

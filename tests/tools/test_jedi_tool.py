@@ -25,18 +25,6 @@ def shared(shared_root: Path) -> Iterator[JediTool]:
     tool.close()
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return write(tmp_path)
-
-
-@pytest.fixture
-def tool(root: Path) -> Iterator[JediTool]:
-    tool = JediTool(root, PATIENT)
-    yield tool
-    tool.close()
-
-
 ATTRIBUTES = [
     ("def f(c: Client):\n    c.$0\n", {"limit", "session", "fetch"}),
     ("def f(c: Client):\n    reply = c.fetch('u')\n    if reply.$0\n", {"status", "body"}),

@@ -26,6 +26,7 @@ from generation.decoding.llama.packing import PackedWeights
 from generation.decoding.llama.shape import LlamaShape
 from generation.decoding.weight_files import Array
 from generation.errors import ModelLoadError
+from generation.safetensors_header import METADATA, read_header
 
 FORMAT = 4  # of what is packed; files of another format are packed again
 _DTYPES = {"F32": np.float32, "U8": np.uint8}
@@ -105,7 +106,7 @@ def _write(path: Path, weights: PackedWeights) -> None:
 
 def _write_file(path: Path, weights: PackedWeights) -> None:
     about = {"shape": json.dumps(asdict(weights.shape)), "int8": str(int(weights.int8))}
-    header: dict[str, Any] = {"__metadata__": about}
+    header: dict[str, Any] = {METADATA: about}
     end = 0
     for name, array in weights.arrays.items():
         dtype = next(code for code, dtype in _DTYPES.items() if array.dtype == dtype)
@@ -124,11 +125,9 @@ def _write_file(path: Path, weights: PackedWeights) -> None:
 def _read(path: Path) -> PackedWeights | None:
     """The weights; None when the file is missing, cut short or not one of ours."""
     try:
-        with path.open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(size))
-        about = header.pop("__metadata__")
-        data = _data(path, 8 + size)
+        header, start = read_header(path)
+        about = header.pop(METADATA)
+        data = _data(path, start)
         arrays = {name: _view(data, entry) for name, entry in header.items()}
         os.utime(path)  # used last
         return PackedWeights(LlamaShape(**json.loads(about["shape"])), about["int8"] == "1", arrays)
