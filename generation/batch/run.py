@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -186,6 +186,7 @@ class _Work:
                     self._fill_wave(session, tree, wave, threads)
             except BaseException:  # an interruption, too: the threads are waited for, and may have long to go
                 self._stop.set()
+                threads.shutdown(wait=False, cancel_futures=True)
                 raise
 
     def _ready_model(self) -> tuple[LanguageModel, int]:
@@ -197,7 +198,8 @@ class _Work:
 
     def _fill_wave(self, session: Session, tree: Tree, wave: Sequence[Target], threads: Executor) -> None:
         while missing := self._missing(wave):
-            made = sum(threads.map(lambda target: self._fill_one(session, tree, target), missing))
+            filling = [threads.submit(self._fill_one, session, tree, target) for target in missing]
+            made = sum(map(_result, filling))
             if not made:
                 time.sleep(_WAIT_S)  # another process is at all that is left; if it dies, its claims are free
             if self._skipped is not None:
@@ -219,3 +221,10 @@ class _Work:
     def _missing(self, targets: Sequence[Target]) -> list[Target]:
         known = self._records.known()
         return [target for target in targets if self._plan.key(target) not in known]
+
+
+def _result(future: Future[bool]) -> bool:
+    """What a thread returns. A signal that comes right before a wait is seen behind it, so waits are short."""
+    while not wait([future], _WAIT_S).done:
+        pass
+    return future.result()
