@@ -7,6 +7,7 @@
 // Start reading at `attend`.
 #pragma once
 
+#include "fixed.h"
 #include "query_tiles.h"
 
 #include <algorithm>
@@ -34,8 +35,8 @@ struct Sight {
 // ------------------------------------------------------------------------------------------------ scores
 
 // What queries and weights are multiplied as: numbers of a cache that are pairs of bfloat16 are taken apart for float, unless
-// the processor adds the products of both at once. Then queries and weights are rounded, as they are for tiles.
-#if defined(MEMBERWISE_PAIRS)
+// the processor adds the products of both at once. Then queries and weights are rounded, as they are for tiles; or all are integers.
+#if defined(MEMBERWISE_PAIRS) || defined(MEMBERWISE_FIXED)
 template <class KV>
 using Factor = KV;
 #else
@@ -45,7 +46,11 @@ using Factor = float;
 
 // In how many parts a pair is multiplied. Factors of a part take 32 bits.
 template <class KV>
-constexpr int PARTS = std::is_same<Factor<KV>, bfloat16>::value ? 1 : 2;
+constexpr int PARTS = std::is_same<Factor<KV>, float>::value ? 2 : 1;
+
+// What weights are before they are factors; integers are made of them later (fixed.h).
+template <class KV>
+using Weight = typename std::conditional<SCALED<KV>, float, Factor<KV>>::type;
 
 // A part of a row of `length` pairs, from pair `n` on.
 template <class V>
@@ -61,22 +66,41 @@ template <class V>
     else return (V)(part ? both & 0xffff0000u : both << 16);
 }
 
-// The sum and a part times its factors.
+template <class V>
+[[gnu::always_inline]] static inline V load_part(const fixed16* row, int, int, int n) {
+    return load<V>(row + 2 * n);
+}
+
+// The sum and a part times its factors; of fixed16 the sum is of integers.
 template <class KV, class V>
 [[gnu::always_inline]] static inline V add_part(V sum, V part, V factors) {
 #if defined(MEMBERWISE_PAIRS)
     if constexpr (PARTS<KV> == 1) return add_pairs(sum, part, factors);
+#elif defined(MEMBERWISE_FIXED)
+    if constexpr (SCALED<KV>) return add_fixed_pairs(sum, part, factors);
 #endif
     return accumulated(part, factors, sum);
 }
 
 // Queries as [parts of a head][Q]: with a pointer for each query there are more pointers than registers, and every factor takes two loads.
-template <int Q, class KV>
-static void pack(const float* const* queries, int size, float* packed) {
-    constexpr int together = 2 / PARTS<KV>;  // numbers of a part
-    for (int d = 0; d < size; d++)
-        times<Q>([&](auto q) INLINE { put((Factor<KV>*)(packed + d / together * Q + q) + d % together, queries[q][d]); });
-}
+template <class KV, int Q>
+struct PackedQueries {
+    std::vector<float> parts;
+    float scales[Q];  // fixed16 only
+
+    void pack(const float* const* queries, int size) {
+        constexpr int together = 2 / PARTS<KV>;  // numbers of a part
+        parts.resize((size_t)size * Q);
+        float factors[Q];
+        if constexpr (SCALED<KV>)
+            for (int q = 0; q < Q; q++) {
+                const float length = length_of(queries[q], size);
+                factors[q] = to_fixed(length), scales[q] = length / FIXED * 1.44269504f;  // weights are powers of two
+            }
+        for (int d = 0; d < size; d++)
+            times<Q>([&](auto q) INLINE { put((Factor<KV>*)(&parts[d / together * Q + q]) + d % together, SCALED<KV> ? queries[q][d] * factors[q] : queries[q][d]); });
+    }
+};
 
 // A query as it would be so many positions earlier. Tables may hold a factor, which is none of a turn.
 static void turn_back(const float* query, const float* cosines, const float* sines, int positions, int size, float* to) {
@@ -105,9 +129,10 @@ static const float* const* seen_from(const Sight& sight, int block, const float*
 }
 
 // scores[q][16 b + key] of B blocks. Those `ahead`, as many, are fetched beside them; null where the processor foresees them.
-template <int Q, int B, class KV>
-[[gnu::always_inline]] static inline void score_blocks(const float* packed, const KV* const* blocks, const KV* const* ahead, int size, float* scores, size_t stride) {
+template <int B, int Q, class KV>
+[[gnu::always_inline]] static inline void score_blocks(const PackedQueries<KV, Q>& queries, const KV* const* blocks, const KV* const* ahead, int size, float* scores, size_t stride) {
     constexpr int vectors = KEYS / WIDE, width = B * vectors;
+    const float* packed = queries.parts.data();
     wide sums[Q * width];
     times<Q * width>([&](auto i) INLINE { sums[i] = wide{}; });
     for (int pair = 0; pair < size / 2; pair++) {
@@ -122,20 +147,21 @@ template <int Q, int B, class KV>
             });
         });
     }
-    times<Q * width>([&](auto i) INLINE { store(scores + i / width * stride + i % width * WIDE, sums[i]); });
+    times<Q * width>([&](auto i) INLINE {
+        wide found = sums[i];
+        if constexpr (SCALED<KV>) {
+            const float* scales = KeyHead<KV>::scales(blocks[i % width / vectors], size) + i % vectors * WIDE;
+            found = as_floats(sums[i]) * (load<wide>(scales) * queries.scales[i / width]);
+        }
+        store(scores + i / width * stride + i % width * WIDE, found);
+    });
 }
 
 // Blocks that do not follow each other are not foreseen by the processor.
 template <class KV>
 static inline void fetch(const KV* block, int size) {
-    for (size_t byte = 0; byte < sizeof(KV) * KEYS * size; byte += 64) __builtin_prefetch((const char*)block + byte, 0, 2);
+    for (size_t byte = 0; byte < sizeof(KV) * KeyHead<KV>::block_numbers(size); byte += 64) __builtin_prefetch((const char*)block + byte, 0, 2);
 }
-
-template <class KV>
-struct ValueBlock {
-    const KV* values;
-    int position;  // of its first
-};
 
 // What is seen of a key head, in blocks. Keys lie where they are; values in the order of positions, those of a tree copied.
 template <class KV>
@@ -154,11 +180,10 @@ struct Seen {
             keys.push_back(head.keys + offset);
             if (block < direct) values.push_back({head.values + offset, block * KEYS});
         }
-        copies.resize((size_t)(end - direct) * KEYS * head.size);
+        copies.resize((end - direct) * KeyHead<KV>::block_numbers(head.size));
         const KeyHead<KV> copy{nullptr, copies.data(), head.size};
         for (int block = direct; block < end; block++) values.push_back({copies.data() + copy.block((block - direct) * KEYS), block * KEYS});
-        for (int position = direct * KEYS; position < sight.count; position++)
-            for (int d = 0, slot = sight.slot(position); d < head.size; d++) copy.value(position - direct * KEYS, d) = head.value(slot, d);
+        for (int position = direct * KEYS; position < sight.count; position++) copy.move_value(head, sight.slot(position), position - direct * KEYS);
     }
 
     void fetch_keys(int from, int to) const {
@@ -196,17 +221,18 @@ template <int Q, class KV>
 static void score_keys(const float* const* queries, const Seen<KV>& seen, const Sight& sight, int size, float* scores, size_t stride) {
     constexpr int B = WIDE < 16 ? 1 : Q <= 6 ? 4 : 2;  // sums, keys and a factor fit the registers
     const int count = (int)seen.keys.size();
-    std::vector<float> packed((size_t)size * Q), turned;
+    PackedQueries<KV, Q> packed;
+    std::vector<float> turned;
     std::vector<const float*> pointers;
-    pack<Q, KV>(queries, size, packed.data());
+    packed.pack(queries, size);
     for (int block = 0; block < count;) {
         const bool turns = sight.cosines && block <= seen.leading;
-        if (turns) pack<Q, KV>(seen_from(sight, block, queries, Q, size, turned, pointers), size, packed.data());
+        if (turns) packed.pack(seen_from(sight, block, queries, Q, size, turned, pointers), size);
         const bool some = block + B <= count && !(sight.cosines && block < seen.leading);
         const auto score = [&](auto together) {
             const KV* const* keys = &seen.keys[block];
             const bool foreseen = together == 1 && block >= seen.leading;  // one stream
-            score_blocks<Q, together>(packed.data(), keys, foreseen || block + 2 * together > count ? nullptr : keys + together, size, scores + block * KEYS, stride);
+            score_blocks<together>(packed, keys, foreseen || block + 2 * together > count ? nullptr : keys + together, size, scores + block * KEYS, stride);
         };
         if (some) score(std::integral_constant<int, B>{});
         else score(std::integral_constant<int, 1>{});
@@ -218,7 +244,7 @@ static void score_keys(const float* const* queries, const Seen<KV>& seen, const 
 
 // Scores by column become weights by position, not yet divided by their sum, which is returned: numbers for `blocks` blocks,
 // in the same place. What lies behind `sight.count` gets none.
-template <class Number>
+template <class Number, bool powers_of_two = false>
 static float soften(float* scores, const Sight& sight, int blocks) {
     for (int position = sight.run; position < sight.count; position++) scores[position] = scores[sight.tail[position - sight.run] - sight.skipped];
     constexpr int powers = std::is_same<Number, bfloat16>::value ? 4 : 7;  // what rounding leaves
@@ -233,7 +259,8 @@ static float soften(float* scores, const Sight& sight, int blocks) {
     const wide peak = all<wide>(largest(larger(larger(highs[0], highs[1]), larger(highs[2], highs[3]))));
     wide totals[4] = {};
     const auto weigh = [&](int from, wide& total) INLINE {
-        const wide weight = exponential<powers>(load<wide>(scores + from) - peak);
+        const wide exponent = load<wide>(scores + from) - peak;
+        const wide weight = powers_of_two ? power_of_two(exponent) : exponential<powers>(exponent);
         store_rounded((Number*)scores + from, weight);
         total = total + weight;
     };
@@ -307,10 +334,10 @@ static void attend(const float* const* queries, const int* seen, int count, cons
     const auto weigh = [&](auto number, int query) {
         Sight own = sight;
         own.count = seen[query], own.run = std::min(own.count, sight.run);
-        totals[query] = soften<decltype(number)>(scores + query * stride, own, positions);
+        totals[query] = soften<decltype(number), SCALED<KV>>(scores + query * stride, own, positions);
     };
 #if defined(MEMBERWISE_AMX)
-    if constexpr (KeyHead<KV>::paired) {
+    if constexpr (std::is_same<KV, bfloat16>::value) {
         if (size % TILE_NUMBERS == 0 && tiles_work()) {
             const QueryTiles tiles(count, size);
             std::vector<float> turned;
@@ -326,8 +353,8 @@ static void attend(const float* const* queries, const int* seen, int count, cons
     }
 #endif
     in_tiles(count, [&](auto q, int first) { score_keys<q.value>(queries + first, blocks, sight, size, scores + first * stride, stride); });
-    for (int query = 0; query < count; query++) weigh(Factor<KV>{}, query);
-    blocks.template leave_out<Factor<KV>>(scores, stride, totals.data(), count);
+    for (int query = 0; query < count; query++) weigh(Weight<KV>{}, query);
+    blocks.template leave_out<Weight<KV>>(scores, stride, totals.data(), count);
     in_tiles(count, [&](auto q, int first) {
         mix_values<q.value>(scores + first * stride, stride, totals.data() + first, blocks.values, size, out + first);
     });

@@ -345,8 +345,13 @@ int memberwise_forward(Network* network, const Cache* caches, const Tree* trees,
 #if defined(MEMBERWISE_AMX)
     if (network->tiles) return Pass<Int8Tiles, bfloat16>(*network, parts, cosines, sines).run(logits, stop);
 #endif
-    if (network->shape.is_int8) return Pass<Int8, bfloat16>(*network, parts, cosines, sines).run(logits, stop);
+    if (network->shape.is_int8) return Pass<Int8, Rounded>(*network, parts, cosines, sines).run(logits, stop);
     return Pass<Float32, float>(*network, parts, cosines, sines).run(logits, stop);
+}
+
+// How many numbers a block of keys, or of values, of one key head takes: float32, or of 16 bits in int8 networks.
+int memberwise_block_numbers(const Shape* shape) {
+    return (int)(shape->is_int8 ? KeyHead<Rounded>::block_numbers(shape->head_size) : KeyHead<float>::block_numbers(shape->head_size));
 }
 
 // Milliseconds of each part since the last call.
@@ -365,7 +370,7 @@ int memberwise_blocks(const Shape* shape, const Cache* cache, int head, int seen
 }
 
 void memberwise_keep(const Network* network, const Cache* cache, const int32_t* path, int count) {
-    if (network->shape.is_int8) keep<bfloat16>(network->shape, *cache, path, count);
+    if (network->shape.is_int8) keep<Rounded>(network->shape, *cache, path, count);
     else keep<float>(network->shape, *cache, path, count);
 }
 }

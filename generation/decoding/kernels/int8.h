@@ -11,12 +11,6 @@
 
 #include <algorithm>
 
-static inline float peak_of(const float* from, int count) {
-    f32x8 high = splat(0.0f);
-    for (int k = 0; k < count; k += 8) high = larger(high, absolute(load8(from + k)));
-    return largest(high);
-}
-
 // `count` floats as integers in [-limit, limit]; returns the scale that takes them back.
 template <class Integer>
 static inline float quantise(const float* from, Integer* to, int count, float limit) {

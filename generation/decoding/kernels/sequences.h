@@ -23,7 +23,7 @@ struct Cache {
 // Of all key heads of all layers, the one numbered `head`.
 template <class KV>
 static KeyHead<KV> key_head(const Shape& shape, const Cache& cache, int head) {
-    const size_t start = (size_t)head * cache.slots * shape.head_size;
+    const size_t start = head * (cache.slots / KEYS * KeyHead<KV>::block_numbers(shape.head_size));
     return {(KV*)cache.keys + start, (KV*)cache.values + start, shape.head_size};
 }
 

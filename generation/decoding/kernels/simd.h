@@ -27,6 +27,9 @@
 #if defined(MEMBERWISE_VNNI) && defined(__AVX512BF16__) && defined(__AVX512VL__) && !defined(__AMX_BF16__)
 #define MEMBERWISE_PAIRS 1  // processors that have tiles are no quicker by it
 #endif
+#if defined(MEMBERWISE_AVX2) && !defined(MEMBERWISE_PAIRS) && !defined(MEMBERWISE_AMX)
+#define MEMBERWISE_FIXED 1  // others add two products of 16 bits at once where they are integers
+#endif
 #if !defined(MEMBERWISE_PORTABLE) && defined(__aarch64__) && defined(__ARM_NEON)
 #define MEMBERWISE_NEON 1
 #include <arm_neon.h>
@@ -193,10 +196,26 @@ static inline V exponential(V x) {
     return scaled(sum, power, x);
 }
 
+// 2^x for x <= 0, to within 3e-6 of it, and at least 2^-126. A minimax polynomial over [-1/2, 1/2].
+template <class V>
+static inline V power_of_two(V x) {
+    typedef typename std::conditional<sizeof(V) == 64, i32x16, i32x8>::type Ints;
+    constexpr float factors[] = {0.999999261f, 0.693121815f, 0.240247448f, 0.0559178608f, 0.00957010197f};
+    const V clamped = larger(x, all<V>(-126.0f)), power = nearest(clamped), rest = clamped - power;
+    V sum = all<V>(factors[4]);
+    times<4>([&](auto n) INLINE { sum = fma(sum, rest, all<V>(factors[3 - n])); });
+    return (V)((Ints)sum + (__builtin_convertvector(power, Ints) << 23));
+}
+
 // A bfloat16 is the upper half of a float; stored rounded to nearest even.
 typedef struct {
     uint16_t bits;
 } bfloat16;
+
+// An integer that is to be multiplied by a scale which it shares with others.
+typedef struct {
+    int16_t bits;
+} fixed16;
 
 static inline void store_rounded(float* to, wide from) { store(to, from); }
 
@@ -220,6 +239,13 @@ template <class V>
 
 static inline f32x8 load8(const float* from) { return load<f32x8>(from); }
 
+// The largest of `count` numbers without their signs; a multiple of 8.
+static inline float peak_of(const float* from, int count) {
+    f32x8 high = splat(0.0f);
+    for (int k = 0; k < count; k += 8) high = larger(high, absolute(load8(from + k)));
+    return largest(high);
+}
+
 static inline void put(float* to, float value) { *to = value; }
 
 static inline void put(bfloat16* to, float value) {
@@ -227,3 +253,5 @@ static inline void put(bfloat16* to, float value) {
     std::memcpy(&bits, &value, 4);
     to->bits = (uint16_t)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
+
+static inline void put(fixed16* to, float value) { to->bits = (int16_t)std::nearbyint(value); }

@@ -1,7 +1,7 @@
 """Keys and values of one sequence, in the layout of ``kernels/cache.h``. Knows no tokens.
 
-float32, or bfloat16 (as the upper half of a float, in uint16) for int8 networks. Where rows choose what they see, each
-a quarter of each key lies there a second time in int8, to be looked through. The memory grows with the sequence.
+float32, or 16 bits a number for int8 networks. Where rows choose what they see, a quarter of each key lies there a second
+time in int8, to be looked through. The memory grows with the sequence.
 """
 
 from __future__ import annotations
@@ -24,11 +24,15 @@ class KVCache:
     Args:
         shape: of the network.
         int8: whether the network is.
+        block_numbers: how many numbers the kernels keep for a block of keys, or of values, of one key head.
         choice: what rows see of it; None everything.
     """
 
-    def __init__(self, shape: LlamaShape, *, int8: bool, choice: native.Choice | None = None) -> None:
+    def __init__(
+        self, shape: LlamaShape, *, int8: bool, block_numbers: int, choice: native.Choice | None = None
+    ) -> None:
         self._shape = shape
+        self._block_numbers = block_numbers
         self._choice = choice
         self._dtype = np.uint16 if int8 else np.float32
         self.length = 0
@@ -82,7 +86,7 @@ class KVCache:
         """
         shape = self._shape
         blocks = (shape.layers, shape.key_heads, -(-slots // _BLOCK))
-        arrays = [np.zeros((*blocks, shape.head_size * _BLOCK), self._dtype) for _ in range(2)]
+        arrays = [np.zeros((*blocks, self._block_numbers), self._dtype) for _ in range(2)]
         if self._choice:
             code_size = -(-shape.head_size // 32) * 8
             arrays += [np.zeros((*blocks, code_size * _BLOCK), np.uint8), np.zeros((*blocks, _BLOCK), np.float32)]

@@ -32,8 +32,13 @@ STEP_PARTS = ("norms", "qkv", "placing", "attention", "attention_out", "gate_up"
 _COMPILERS = ("c++", "g++", "clang++")
 _PACKAGED = "ziglang"  # a Clang that comes as a wheel for every system
 _FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fPIC", "-shared", "-pthread", "-w")
+_LESS = {
+    "without tiles": ("-DMEMBERWISE_NO_TILES",),
+    "without bfloat16": ("-mno-avx512bf16",),
+    "without AVX512": ("-mno-avx512f",),
+}
 _COMPILE_LIMIT_S = 300
-Build = Literal["native", "without tiles", "without AVX512", "portable"]
+Build = Literal["native", "without tiles", "without bfloat16", "without AVX512", "portable"]
 
 
 class Matrix(ctypes.Structure):
@@ -107,8 +112,8 @@ def find_kernels(build: Build = "native") -> Kernels | NoKernels:
     """The kernels, compiled if they are not in the cache.
 
     Args:
-        build: for this processor; as if it had no tiles, or no AVX512; or without any of its instructions, as on one
-            that the kernels do not know.
+        build: for this processor; as if it had no tiles, no products of bfloat16, or no AVX512; or without any of its
+            instructions, as on one that the kernels do not know.
     """
     compilers, failures = _compilers(), []
     for flags in _flag_sets(build):
@@ -148,7 +153,7 @@ def _flag_sets(build: Build) -> list[Sequence[str]]:
     if build == "portable":
         return [(*_FLAGS, "-DMEMBERWISE_PORTABLE")]
     native = "-mcpu=native" if platform.machine() in {"arm64", "aarch64"} else "-march=native"
-    less = {"without tiles": ("-DMEMBERWISE_NO_TILES",), "without AVX512": ("-mno-avx512f",)}.get(build, ())
+    less = _LESS.get(build, ())
     return [(*_FLAGS, native, *less), (*_FLAGS, *less)]
 
 
@@ -202,6 +207,7 @@ def _loaded(path: Path) -> Kernels:
     library.memberwise_forward.argtypes = [
         c_void_p, POINTER(Cache), POINTER(Tree), c_int, c_void_p, c_void_p, c_void_p, c_void_p,
     ]  # fmt: skip
+    library.memberwise_block_numbers.argtypes = [POINTER(Shape)]
     library.memberwise_times.argtypes = [c_void_p, c_void_p]
     library.memberwise_times.restype = None
     library.memberwise_keep.argtypes = [c_void_p, POINTER(Cache), POINTER(c_int32), c_int]

@@ -139,7 +139,8 @@ class Network:
     def new_cache(self) -> KVCache:
         """An empty cache for one sequence."""
         choice = native.Choice(**asdict(self._choice)) if self._choice else None
-        return KVCache(self.weights.shape, int8=self.weights.int8, choice=choice)
+        numbers = self.library.memberwise_block_numbers(ctypes.byref(self.sizes()))
+        return KVCache(self.weights.shape, int8=self.weights.int8, block_numbers=numbers, choice=choice)
 
     def beside(self) -> Sequence[Network]:
         """Two with half of the threads each; itself where it has but one thread."""

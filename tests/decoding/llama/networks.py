@@ -83,10 +83,15 @@ def kernels(build: Build = "native") -> Kernels:
 
 @cache
 def model_of(family: str, *, int8: bool = False, build: Build = "native", threads: int = 1) -> LlamaModel:
-    network = network_of(family)
+    return packed_model(network_of(family), int8=int8, build=build, threads=threads)
+
+
+def packed_model(network: Any, *, int8: bool, build: Build = "native", threads: int = 1) -> LlamaModel:
+    """A network of transformers on our kernels."""
     shape = read_shape(network.config.to_dict())
     assert shape is not None
-    return LlamaModel(Network(pack_network(network, shape, int8=int8), kernels(build), threads), NoTokenizer(), family)
+    weights = pack_network(network, shape, int8=int8)
+    return LlamaModel(Network(weights, kernels(build), threads), NoTokenizer(), network.config.model_type)
 
 
 def truth(family: str, token_ids: list[int]) -> Logits:

@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from generation.decoding import loading
-from generation.decoding.llama.cache import KVCache
 from generation.decoding.llama.model import LlamaModel
 from generation.decoding.loading import load_model
 from generation.models import resolve
@@ -34,8 +33,7 @@ def loaded(dtype: str) -> LlamaModel:
 
 
 def all_logits(model: LlamaModel, token_ids: list[int]) -> Logits:
-    cache = KVCache(model.network.weights.shape, int8=model.network.weights.int8)
-    return model.network.forward(cache, Draft.chain(token_ids), len(token_ids))
+    return model.network.forward(model.network.new_cache(), Draft.chain(token_ids), len(token_ids))
 
 
 def loss(logits: Logits, token_ids: list[int]) -> float:

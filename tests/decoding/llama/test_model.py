@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from copy import deepcopy
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +17,17 @@ from generation.decoding.llama.native import Build
 from generation.decoding.sequence import SequenceState
 from generation.errors import CapacityError
 from generation.types import Draft
-from tests.decoding.llama.networks import FAMILIES, VOCABULARY, ancestors, model_of, random_ids, random_tree, truth
+from tests.decoding.llama.networks import (
+    FAMILIES,
+    VOCABULARY,
+    ancestors,
+    model_of,
+    network_of,
+    packed_model,
+    random_ids,
+    random_tree,
+    truth,
+)
 
 if TYPE_CHECKING:
     from generation.interfaces import Logits
@@ -55,10 +67,25 @@ def test_a_prompt_of_several_chunks(family: str) -> None:
     assert_scores_are_right(family, state, random_tree(random.Random(1), 6))
 
 
+@every_build
 @every_family
-def test_int8_stays_close_to_float32(family: str) -> None:
+def test_int8_stays_close_to_float32(family: str, build: Build) -> None:
     prompt = random_ids(random.Random(0), 150)
-    exact, rounded = truth(family, prompt)[-1], model_of(family, int8=True).start(prompt).next_logits
+    exact, rounded = truth(family, prompt)[-1], model_of(family, int8=True, build=build).start(prompt).next_logits
+    assert np.corrcoef(np.stack([exact, rounded]))[0, 1] > 0.995
+
+
+@every_build
+def test_keys_that_lie_along_all_queries_overflow_nothing(build: Build) -> None:
+    """A sum of products of integers is as large as it can be where a key and a query have one direction."""
+    network = deepcopy(network_of("qwen2"))
+    for layer in network.model.layers:
+        torch.nn.init.constant_(layer.self_attn.q_proj.bias, 3.0)
+        torch.nn.init.constant_(layer.self_attn.k_proj.bias, 3.0)
+    prompt = random_ids(random.Random(0), 150)
+    with torch.inference_mode():
+        exact = network(input_ids=torch.tensor([prompt])).logits[0, -1].numpy()
+    rounded = packed_model(network, int8=True, build=build).start(prompt).next_logits
     assert np.corrcoef(np.stack([exact, rounded]))[0, 1] > 0.995
 
 
