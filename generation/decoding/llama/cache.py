@@ -1,7 +1,7 @@
 """Keys and values of one sequence, in the layout of ``kernels/cache.h``. Knows no tokens.
 
-float32, or 16 bits a number for int8 networks. Where rows choose what they see, a quarter of each key lies there a second
-time in int8, to be looked through. The memory grows with the sequence.
+float32, or 16 bits a number for int8 networks. Where rows choose what they see, a quarter of each key lies there a
+second time in int8, to be looked through. The memory grows with the sequence.
 """
 
 from __future__ import annotations
