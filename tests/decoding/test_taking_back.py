@@ -53,6 +53,19 @@ def test_no_call_gets_an_argument_twice() -> None:
     assert text_of(run(texts, Tool(trusted=False, arguments=["b="]))[0]) == "    print(a=1, b=2)\n"
 
 
+def test_an_argument_is_not_given_twice_however_often_the_model_wants_to() -> None:
+    given = ["a=1", "b=1", "c=1", "d=1", "e=1", "f=1"]
+    texts = [(f"    print({', '.join(given[:count])}, a=1)\n", 0.1**count) for count in range(1, len(given) + 1)]
+
+    class Tool(TableTool):
+        def suggest(self, query: ToolQuery) -> ToolAnswer:
+            self.excluded = ("a=",) if "a=1" in query.before else ()
+            return super().suggest(query)
+
+    texts.append((f"    print({', '.join(given)})\n", 1e-9))
+    assert text_of(run(texts, Tool(trusted=False))[0]) == f"    print({', '.join(given)})\n"
+
+
 def test_a_known_module_has_what_it_has() -> None:
     texts = [("    from json import gone\n", 1.0), ("    from json import load\n", 1e-7)]
     assert text_of(run(texts, TableTool(imports=["json", "load"]))[0]) == "    from json import load\n"

@@ -410,7 +410,8 @@ class Run:
             yield from self._step_at_mark(self._mark_id)
             return
         best = tuple(candidate for candidate, _ in search.best(_SHOWN_CANDIDATES))
-        if decision.is_invented and retreat(self, point, first_token):
+        is_repeated = name in answer.excluded
+        if decision.is_invented and retreat(self, point, first_token, is_repeated=is_repeated):
             self.forwards += search.forwards
             yield called(offset - self.start, point, answer, best, None, name)
             return

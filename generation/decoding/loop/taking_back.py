@@ -1,6 +1,7 @@
 """When written text is taken back: where it repeats itself, and at a dot that nothing can stand behind.
 
-What is taken back is refused there, three times at most for each reason. Start reading at ``rewind``.
+What is taken back is refused there, three times at most for each reason; an argument that a call has got already, which is
+an error in any case, as often as there is another. Start reading at ``rewind``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _MOST_REWINDS = 3
 _MOST_RETREATS = 3
+_MOST_REFUSED = 8  # arguments at one place
 
 
 def rewind(run: Run) -> bool:
@@ -33,10 +35,10 @@ def rewind(run: Run) -> bool:
     return run.go_back(run.history.up_to(start, run.shown))
 
 
-def retreat(run: Run, point: TriggerPoint, first_token: int) -> bool:
+def retreat(run: Run, point: TriggerPoint, first_token: int, *, is_repeated: bool) -> bool:
     """Do without what the model wants and cannot be: a dot with nothing behind it, an argument, a name of a module.
 
-    False if that fails.
+    False if that fails. ``is_repeated``: it is an argument that the call has got already.
 
     Raises:
         StoppedError: as for ``rewind``.
@@ -44,11 +46,13 @@ def retreat(run: Run, point: TriggerPoint, first_token: int) -> bool:
     has_dot = f"{run.block.text}{point.glue}".rstrip().endswith(".")
     known_place = has_dot or point.expected.kind in (NameKind.ARGUMENT, NameKind.IMPORT)
     is_typed = bool(run.missing and run.request.prefix)  # and must be spelled, whatever is refused
-    if not known_place or is_typed or run.history.retreats == _MOST_RETREATS:
+    place = len(run.state.token_ids)
+    is_free = is_repeated and len(run.history.refused_at(place)) < _MOST_REFUSED
+    if not known_place or is_typed or (run.history.retreats == _MOST_RETREATS and not is_free):
         return False
-    run.history.retreats += 1
+    run.history.retreats += not is_free
     if not has_dot or "." in point.glue:
-        run.history.refuse(len(run.state.token_ids), first_token)
+        run.history.refuse(place, first_token)
         return True
     if not run.go_back(run.history.before(len(run.block.text.rstrip()) - 1)):
         return False
