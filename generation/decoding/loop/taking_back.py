@@ -1,7 +1,7 @@
 """When written text is taken back: where it repeats itself, and at a dot that nothing can stand behind.
 
-What is taken back is refused there, three times at most for each reason; an argument that a call has got already, which is
-an error in any case, as often as there is another. Start reading at ``rewind``.
+What is taken back is refused there, three times at most for each reason; an argument that a call has got already, which
+is an error in any case, as often as there is another. Start reading at ``rewind``.
 """
 
 from __future__ import annotations
