@@ -303,6 +303,17 @@ class Knowing:
         return list(self.text.encode())[len(token_ids) :][:limit]
 
 
+@pytest.mark.parametrize("width", [2, 5, 16])
+def test_what_is_taken_back_does_not_depend_on_drafts(width: int) -> None:
+    """Nothing that was shown is taken back, and a draft does not show less than its tokens one by one."""
+    begun = "    size = current_frame = current_trace = "
+    loop, other = begun + 12 * "current_trace = ", begun + "current_traces = 1\n    return size\n"
+    config = replace(PRESETS["off"], draft_tokens=width)
+    plain, _ = run([(loop, 0.9), (other, 0.1)], config=config)
+    drafted, _ = run([(loop, 0.9), (other, 0.1)], config=config, drafter=Knowing(PROMPT + loop))
+    assert text_of(drafted) == text_of(plain)
+
+
 @pytest.mark.parametrize("preset", ["off", "dot"])
 def test_the_end_of_the_context_ends_the_text_at_the_same_token_whatever_is_drafted(preset: str) -> None:
     body = "    the_long_variable_name = self.another_long_name\n    c = '0123456789'\n    return self\n"

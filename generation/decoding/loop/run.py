@@ -89,7 +89,7 @@ class Run:
         self._refused_id: int | None = None  # chosen behind a draft, and refused: the choice goes on from there
         self._cover: list[int] = []  # chosen to spell what is missing of the name at the cursor
         self.written_tokens = 0
-        self.start = self.shown = len(request.stem)  # where the generated text starts in the text of the block
+        self.start = self.shown = self._told = len(request.stem)  # where the generated text starts in that of the block
         self.ended = False
         self.imports: list[ImportNeeded] = []
         self.forwards = self.tool_calls = 0
@@ -314,6 +314,7 @@ class Run:
         self.forwards += 1
         self._count(self.state.next_logits, token_id)
         self.feed(token_id)
+        self._show()
         accepted = 1
         while accepted < len(chain) and not self._repeats:
             found, barred = self._unrefused(logits[accepted - 1], accepted), self._barred()
@@ -325,6 +326,7 @@ class Run:
                 break
             self._count(logits[accepted - 1], self.next_id)
             self.feed(self.next_id)
+            self._show()
             self.at_boundary = self.config.boundary and point is not None
             self.next_id = None
             accepted += 1
@@ -367,15 +369,22 @@ class Run:
         self.at_boundary = self.after_mark = self._weighed = False
 
     def _new_text(self) -> Iterator[TextDelta]:
-        """What can be shown now: text that is certainly inside the block, and more than comments."""
+        self._show()
+        if self.shown > self._told:
+            yield TextDelta(self.block.text[self._told : self.shown])
+            self._told = self.shown
+
+    def _show(self) -> None:
+        """Let be seen what can be shown now: text that is certainly inside the block, and more than comments.
+
+        After every token, drafted or not: what is shown is not taken back, so the text must not depend on drafts.
+        """
         until = self.block.shown if self.block.has_statement or self.ended else 0
         if not self.ended:  # what says again may be taken back
             until = min(until, len(self.block.text[: certain_length(self.block.text)].rstrip(" \t\n.")))
         if self.request.extent is not Extent.BODY and (rest := self.request.after.partition("\n")[0]).strip():
             until = len(stay_inside(self.block.text[:until], self.request.stem, rest))
-        if until > self.shown:
-            yield TextDelta(self.block.text[self.shown : until])
-            self.shown = until
+        self.shown = max(self.shown, until)
 
     # ------------------------------------------------------------------------------------------ names
 
