@@ -8,8 +8,18 @@ import time
 from typing import TYPE_CHECKING
 
 from generation.decoding.loop.triggers import TriggerPoint
-from generation.source.finishing import finish
-from generation.types import Candidate, Finished, FinishReason, GenerationStats, Suggestion, ToolAnswer, ToolCalled
+from generation.source.finishing import finish, stay_inside
+from generation.source.repetition import certain_length
+from generation.types import (
+    Candidate,
+    Extent,
+    Finished,
+    FinishReason,
+    GenerationStats,
+    Suggestion,
+    ToolAnswer,
+    ToolCalled,
+)
 
 if TYPE_CHECKING:
     from generation.decoding.loop.run import Run
@@ -52,6 +62,17 @@ def unwritten(reason: FinishReason | None, prompt_tokens: int, started: float) -
     elapsed_ms = (time.perf_counter() - started) * 1000
     stats = GenerationStats(prompt_tokens=prompt_tokens, prefill_ms=elapsed_ms, total_ms=elapsed_ms)
     return Finished(reason or FinishReason.CANCELLED, "", (), stats)
+
+
+def showable(run: Run) -> int:
+    """How far the text can be shown now: what is certainly inside the block, and more than comments."""
+    text, request = run.block.text, run.request
+    until = run.block.shown if run.block.has_statement or run.ended else 0
+    if not run.ended:  # what says again may be taken back
+        until = min(until, len(text[: certain_length(text)].rstrip(" \t\n.")))
+    if request.extent is not Extent.BODY and (rest := request.after.partition("\n")[0]).strip():
+        until = len(stay_inside(text[:until], request.stem, rest))
+    return until
 
 
 def written(run: Run, reason: FinishReason, prompt_tokens: int, started: float) -> Finished:

@@ -17,7 +17,7 @@ import numpy as np
 from generation.config import Trigger
 from generation.decoding.loop.asking import Asker, first_question
 from generation.decoding.loop.choice import LONGEST_FREE_TOKENS, IdentifierSearch
-from generation.decoding.loop.events import called
+from generation.decoding.loop.events import called, showable
 from generation.decoding.loop.history import History
 from generation.decoding.loop.naming import LOOK_AHEAD_TOKENS, NEVER_ASKED, FreePath, decide, is_no_name
 from generation.decoding.loop.published import NEVER_MARKED, write_walked
@@ -37,8 +37,7 @@ from generation.decoding.tokens.logits import log_total, softmax, without
 from generation.decoding.tokens.sampling import Sampler
 from generation.interfaces import DecodingState
 from generation.source.body import BlockReader
-from generation.source.finishing import stay_inside
-from generation.source.repetition import certain_length, loops, repetition_start
+from generation.source.repetition import loops, repetition_start
 from generation.types import (
     Draft,
     Extent,
@@ -375,16 +374,8 @@ class Run:
             self._told = self.shown
 
     def _show(self) -> None:
-        """Let be seen what can be shown now: text that is certainly inside the block, and more than comments.
-
-        After every token, drafted or not: what is shown is not taken back, so the text must not depend on drafts.
-        """
-        until = self.block.shown if self.block.has_statement or self.ended else 0
-        if not self.ended:  # what says again may be taken back
-            until = min(until, len(self.block.text[: certain_length(self.block.text)].rstrip(" \t\n.")))
-        if self.request.extent is not Extent.BODY and (rest := self.request.after.partition("\n")[0]).strip():
-            until = len(stay_inside(self.block.text[:until], self.request.stem, rest))
-        self.shown = max(self.shown, until)
+        """Behind every token, drafted or not: what is shown is not taken back, and a text must not depend on drafts."""
+        self.shown = max(self.shown, showable(self))
 
     # ------------------------------------------------------------------------------------------ names
 
