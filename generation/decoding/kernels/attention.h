@@ -302,8 +302,7 @@ static int mix_slices(const float* weights, size_t stride, const float* totals, 
 
 template <int Q, class KV>
 static void mix_values(const float* weights, size_t stride, const float* totals, const std::vector<ValueBlock<KV>>& blocks, int size, float* const* out) {
-    constexpr int S = WIDE == 16 ? (Q <= 6 ? 4 : 2) : Q == 1 ? 8 : Q <= 3 ? 4 : 2;  // sums and values fit the registers
-    int d = mix_slices<wide, Q, S>(weights, stride, totals, blocks, size, 0, out);
+    int d = mix_slices<wide, Q, SLICE<Q>>(weights, stride, totals, blocks, size, 0, out);
     d = mix_slices<wide, Q, 1>(weights, stride, totals, blocks, size, d, out);
     mix_slices<f32x8, Q, 1>(weights, stride, totals, blocks, size, d, out);
 }

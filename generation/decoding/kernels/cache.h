@@ -80,6 +80,10 @@ struct KeyHead {
     }
 };
 
+// How many vectors of a head Q queries mix at once: sums and values fit the registers.
+template <int Q>
+constexpr int SLICE = WIDE == 16 ? (Q <= 6 ? 4 : 2) : Q == 1 ? 8 : Q <= 3 ? 4 : 2;
+
 // Values of positions that follow each other.
 template <class KV>
 struct ValueBlock {

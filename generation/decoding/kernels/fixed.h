@@ -130,14 +130,13 @@ template <class V, int Q, int S>
 
 template <int Q>
 static void mix_values(const float* weights, size_t stride, const float* totals, const std::vector<ValueBlock<fixed16>>& blocks, int size, float* const* out) {
-    constexpr int S = WIDE == 16 ? (Q <= 6 ? 4 : 2) : Q == 1 ? 8 : Q <= 3 ? 4 : 2;
     std::vector<float> mixes((size_t)Q * size);
     FixedWeights<Q> fixed;
     for (size_t first = 0; first < blocks.size(); first += fixed.most) {
         const ValueBlock<fixed16>* some = &blocks[first];
         const int left = (int)(blocks.size() - first), count = std::min(fixed.most, left);
         fixed.fix(weights, stride, some, count, size);
-        int d = add_slices<wide, Q, S>(fixed, some, count, left, size, 0, mixes.data());
+        int d = add_slices<wide, Q, SLICE<Q>>(fixed, some, count, left, size, 0, mixes.data());
         d = add_slices<wide, Q, 1>(fixed, some, count, left, size, d, mixes.data());
         add_slices<f32x8, Q, 1>(fixed, some, count, left, size, d, mixes.data());
     }
